@@ -1,0 +1,1 @@
+"""What two experiments share: data, features, models, losses, metrics, the trainer."""

@@ -1,0 +1,172 @@
+"""Mixup, selective mixup and SpecAugment on normalised log-mels, drawn from a given generator.
+
+Selective mixup is the idea of Choiuijin1125/bclef2022: every clip of a batch is mixed with one that holds a
+scored bird, so that rare scored species are heard in most steps. Labels, masks and weights are interpolated
+with the same coefficient; nothing is renormalised.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.config import MixupConfig, SpecAugmentConfig
+from core.models.base import Augment
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What is mixed together: the labels of a batch.
+
+    Attributes
+    ----------
+    target, mask
+        (batch, species).
+    weight
+        (batch,).
+    """
+
+    target: Tensor
+    mask: Tensor
+    weight: Tensor
+
+    def __getitem__(self, rows: slice | Tensor) -> "Labelled":
+        """Return some rows."""
+        return Labelled(self.target[rows], self.mask[rows], self.weight[rows])
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """One draw of mixup: partner and coefficient of each item.
+
+    Attributes
+    ----------
+    partner
+        (batch,) int64, which item of the second operand each item is mixed with.
+    share
+        (batch,) float32, the coefficient of the first operand.
+    """
+
+    partner: Tensor
+    share: Tensor
+
+    def mix(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return share * first + (1 - share) * second[partner], along the first axis."""
+        share = self.share.to(first).reshape(-1, *[1] * (first.ndim - 1))
+        return share * first + (1.0 - share) * second[self.partner.to(second.device)]
+
+    def mix_labels(self, first: Labelled, second: Labelled) -> Labelled:
+        """Return the labels mixed in the same way."""
+        return Labelled(
+            self.mix(first.target, second.target),
+            self.mix(first.mask, second.mask),
+            self.mix(first.weight, second.weight),
+        )
+
+
+def draw_mixing(size: int, alpha: float, generator: torch.Generator, strength: float = 1.0) -> Mixing:
+    """Draw partners and coefficients from Beta(alpha, alpha).
+
+    Parameters
+    ----------
+    size
+        Items in the batch.
+    alpha
+        Parameter of the Beta distribution; 1 is uniform.
+    generator
+        CPU generator.
+    strength
+        Scales the partner's share: 1 as drawn, 0 leaves the first operand as it is.
+    """
+    partner = torch.randperm(size, generator=generator)
+    # Beta from two Gammas: torch.distributions takes no generator
+    gammas = torch._standard_gamma(torch.full((2, size), alpha, dtype=torch.float64), generator=generator)
+    total = gammas.sum(dim=0)
+    share = torch.where(total > 0, gammas[0] / total, torch.rand(size, generator=generator).round().double())
+    return Mixing(partner, (1.0 - strength * (1.0 - share)).float())
+
+
+def mask_stripes(parts: Tensor, config: SpecAugmentConfig, generator: torch.Generator) -> Tensor:
+    """Return log-mels with random stripes set to 0, the mean of a normalised mel; SpecAugment.
+
+    Parameters
+    ----------
+    parts
+        (batch, part, 1, mel, frame); each part gets stripes of its own.
+    config
+        Number and width of stripes.
+    generator
+        CPU generator.
+    """
+    batch, num_parts, _, num_mels, num_frames = parts.shape
+    number = batch * num_parts
+    time = stripe_mask(number, num_frames, config.num_time_stripes, config.max_time_width, generator)
+    mel = stripe_mask(number, num_mels, config.num_mel_stripes, config.max_mel_width, generator)
+    keep = ~(time[:, None, :] | mel[:, :, None])  # (batch * part, mel, frame)
+    return parts * keep.reshape(batch, num_parts, 1, num_mels, num_frames).to(parts.device)
+
+
+def stripe_mask(number: int, length: int, stripes: int, max_width: int, generator: torch.Generator) -> Tensor:
+    """Return (number, length) bool, True inside stripes of width below `max_width` at random places."""
+    max_width = min(max_width, length)
+    width = torch.randint(0, max_width, (number, stripes, 1), generator=generator)
+    place = torch.rand((number, stripes, 1), generator=generator)
+    start = (place * (length - width)).long()
+    position = torch.arange(length)
+    return ((position >= start) & (position < start + width)).any(dim=1)
+
+
+def plan_augmentation(
+    labels: Labelled,
+    num_main: int,
+    mixup: MixupConfig,
+    spec_augment: SpecAugmentConfig,
+    gates: Sequence[float],
+    generator: torch.Generator,
+) -> tuple[Augment, Labelled]:
+    """Draw what happens to a batch, in the original's order: selective mixup, mixup twice, SpecAugment.
+
+    Parameters
+    ----------
+    labels
+        Of `num_main` clips of all recordings and, where the batch has a scored half, as many scored ones.
+    num_main
+        Clips that come out.
+    mixup, spec_augment
+        Probabilities and strengths.
+    gates
+        Four uniform numbers of the batch; a gate is open where its number is below its probability.
+    generator
+        CPU generator of partners, coefficients and stripes.
+
+    Returns
+    -------
+    Augment
+        For `SpeciesModel.forward`; maps (batch, part, 1, mel, frame) to (num_main, part, 1, mel, frame).
+    Labelled
+        The mixed labels.
+    """
+    main, scored = labels[:num_main], labels[num_main:]
+    selective: Mixing | None = None
+    if len(scored.weight) and gates[0] < mixup.selective_probability:
+        alpha = mixup.alpha if mixup.selective_alpha is None else mixup.selective_alpha
+        selective = draw_mixing(num_main, alpha, generator, mixup.selective_strength)
+        main = selective.mix_labels(main, scored)
+    ordinary: list[Mixing] = []
+    for gate, probability in ((gates[1], mixup.probability), (gates[2], mixup.second_probability)):
+        if gate < probability:
+            ordinary.append(draw_mixing(num_main, mixup.alpha, generator))
+            main = ordinary[-1].mix_labels(main, main)
+
+    def augment(parts: Tensor) -> Tensor:
+        mixed = parts[:num_main]
+        if selective is not None:
+            mixed = selective.mix(mixed, parts[num_main:])
+        for mixing in ordinary:
+            mixed = mixing.mix(mixed, mixed)
+        if gates[3] < spec_augment.probability:
+            mixed = mask_stripes(mixed, spec_augment, generator)
+        return mixed
+
+    return augment, main

@@ -1,0 +1,278 @@
+"""Checkpoints: safetensors and json, no pickle, never half-written, and complete in themselves.
+
+A checkpoint folder holds `model.safetensors` (the weights to predict with: the moving average where there
+is one) and `checkpoint.json` (import path and configuration of the model, label order, scored species,
+front end, fold, code version). The last one of a run also holds `training.safetensors` (raw weights,
+optimiser) and `training.json` (where in the run it was taken), from which training continues exactly.
+`checkpoint.json` is written last and carries the size and checksum of the others, so that a torn checkpoint
+is recognised.
+"""
+
+import dataclasses
+import hashlib
+import importlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from core.config import Config, FeatureConfig, ModelConfig, from_dict, to_dict
+from core.machine import code_version
+from core.models.base import SpeciesModel
+
+FORMAT = 1
+TRUSTED_PACKAGES = ("core.", "experiments.")
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message names it and says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """What a checkpoint says of itself.
+
+    Attributes
+    ----------
+    experiment, run_id, fold
+        Where it comes from.
+    model_class, model_config_class
+        Import paths, `package.module:Class`.
+    config
+        The run's configuration as a nested dict.
+    species
+        Label order of the logits.
+    scored
+        The judged species.
+    metrics
+        Validation of these weights, for information.
+    code_version
+        Commit of the code that wrote it.
+    """
+
+    experiment: str
+    run_id: str
+    fold: int | None
+    model_class: str
+    model_config_class: str
+    config: dict[str, Any]
+    species: list[str]
+    scored: list[str]
+    metrics: dict[str, Any]
+    code_version: str = dataclasses.field(default_factory=code_version)
+    format: int = FORMAT
+
+
+def describe(
+    model: nn.Module, config: Config, *, run_id: str, species: tuple[str, ...], scored: tuple[str, ...],
+    metrics: dict[str, Any],
+) -> Card:  # fmt: skip
+    """Return the card of a model that is being trained."""
+    fold = config.data.fold
+    assert fold != "all"
+    return Card(
+        experiment=config.name,
+        run_id=run_id,
+        fold=fold,
+        model_class=import_path(type(model)),
+        model_config_class=import_path(type(config.model)),
+        config=to_dict(config),
+        species=list(species),
+        scored=list(scored),
+        metrics=metrics,
+    )
+
+
+def save(
+    folder: Path,
+    card: Card,
+    weights: Mapping[str, Tensor],
+    training: Mapping[str, Tensor] | None = None,
+    state: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a checkpoint, replacing an older one in one step.
+
+    Parameters
+    ----------
+    folder
+        Where it goes, such as `checkpoints/last`.
+    card
+        What it says of itself.
+    weights
+        The model's state to predict with.
+    training, state
+        Tensors and plain values from which training continues; None: not needed.
+    """
+    new = folder.with_name(folder.name + ".new")
+    old = folder.with_name(folder.name + ".old")
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir(parents=True)
+    save_file(_plain(weights), new / "model.safetensors")
+    if training is not None:
+        save_file(_plain(training), new / "training.safetensors")
+        (new / "training.json").write_text(json.dumps(state, allow_nan=True))
+    files = {file.name: _fingerprint(file) for file in sorted(new.iterdir())}
+    (new / "checkpoint.json").write_text(
+        json.dumps({**dataclasses.asdict(card), "files": files}, indent=2, default=str)
+    )
+    for file in new.iterdir():
+        _flush(file)
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(new, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def exists(folder: Path) -> bool:
+    """Return whether anything was saved under this name, whole or torn."""
+    return any(folder.with_name(folder.name + ending).is_dir() for ending in ("", ".new", ".old"))
+
+
+def find(folder: Path) -> Path:
+    """Return the whole checkpoint at `folder`, or the one it was about to replace when writing was cut off.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or only torn ones.
+    """
+    reasons = []
+    for candidate in (folder, folder.with_name(folder.name + ".new"), folder.with_name(folder.name + ".old")):
+        if not candidate.is_dir():
+            continue
+        try:
+            _check(candidate)
+        except CheckpointError as error:
+            reasons.append(str(error))
+        else:
+            return candidate
+    raise CheckpointError("; ".join(reasons) or f"{folder}: no checkpoint here")
+
+
+def read_card(folder: Path) -> Card:
+    """Return what a checkpoint says of itself.
+
+    Raises
+    ------
+    CheckpointError
+        If it is no checkpoint of a known format, or torn.
+    """
+    content = _check(folder)
+    content.pop("files")
+    known = {f.name for f in dataclasses.fields(Card)}
+    if set(content) != known:
+        message = f"{folder}: fields {sorted(set(content) ^ known)} are missing or unknown in checkpoint.json"
+        raise CheckpointError(message)
+    return Card(**content)
+
+
+def load_model(folder: Path) -> tuple[SpeciesModel, Card]:
+    """Rebuild the network of a checkpoint with its weights, on the CPU, in evaluation mode.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint is torn or foreign, or its code no longer fits its weights.
+    """
+    card = read_card(folder)
+    model_class = _import(folder, card.model_class, SpeciesModel)
+    config_class = _import(folder, card.model_config_class, ModelConfig)
+    values = dict(card.config["model"])
+    if "pretrained" in values:
+        values["pretrained"] = False  # the weights come from the checkpoint
+    try:
+        model_config = from_dict(config_class(), values)
+        features = from_dict(FeatureConfig(), card.config["features"])
+        model = model_class(model_config, features, len(card.species))
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:
+        message = f"{folder}: written by code {card.code_version}, does not fit this code: {error}"
+        raise CheckpointError(message) from error
+    return model.eval(), card
+
+
+def load_weights(folder: Path) -> dict[str, Tensor]:
+    """Return the weights of a checkpoint that `find` has checked."""
+    return load_file(folder / "model.safetensors")
+
+
+def load_training(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return tensors and plain values from which training continues, of a checkpoint that `find` checked.
+
+    Raises
+    ------
+    CheckpointError
+        If the checkpoint holds none.
+    """
+    file = folder / "training.safetensors"
+    if not file.is_file():
+        message = f"{folder}: holds weights only, training cannot continue from it"
+        raise CheckpointError(message)
+    return load_file(file), json.loads((folder / "training.json").read_text())
+
+
+def import_path(cls: type) -> str:
+    """Return `package.module:Class`."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _import(folder: Path, path: str, base: type) -> Any:
+    """Import a class that a checkpoint names; only this project's own, and only of the expected kind."""
+    module, _, name = path.partition(":")
+    if not module.startswith(TRUSTED_PACKAGES):
+        message = f"{folder}: names the class {path}; only classes of core and experiments are loaded"
+        raise CheckpointError(message)
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        message = f"{folder}: its class {path} is not in this code: {error}"
+        raise CheckpointError(message) from error
+    if not isinstance(found, type) or not issubclass(found, base):
+        message = f"{folder}: {path} is no {base.__name__}"
+        raise CheckpointError(message)
+    return found
+
+
+def _check(folder: Path) -> dict[str, Any]:
+    """Return the content of `checkpoint.json` after comparing the other files with it."""
+    file = folder / "checkpoint.json"
+    try:
+        content: dict[str, Any] = json.loads(file.read_text())
+        files = content["files"]
+        if content["format"] != FORMAT:
+            message = f"{folder}: checkpoint format {content['format']}, this code reads {FORMAT}"
+            raise CheckpointError(message)
+    except FileNotFoundError as error:
+        message = f"{folder}: no checkpoint.json; not a checkpoint of this project, or a torn one"
+        raise CheckpointError(message) from error
+    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        message = f"{file}: not the card of a checkpoint ({error})"
+        raise CheckpointError(message) from error
+    for name, fingerprint in files.items():
+        part = folder / Path(name).name
+        if not part.is_file() or _fingerprint(part) != fingerprint:
+            message = f"{part}: missing or damaged (its checksum differs from checkpoint.json)"
+            raise CheckpointError(message)
+    return content
+
+
+def _fingerprint(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _flush(file: Path) -> None:
+    with file.open("rb") as content:
+        os.fsync(content.fileno())
+
+
+def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return contiguous CPU copies: safetensors stores neither strides nor shared memory."""
+    return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}

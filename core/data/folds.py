@@ -1,0 +1,109 @@
+"""Stratified folds over primary labels.
+
+As in the published solution only recordings whose primary label is scored are ever validated; every other
+recording has fold -1 and always trains. So does the only recording of a scored species.
+
+One greedy rule serves plain and author-grouped folds: groups of recordings, the largest first, go to the
+fold that has the fewest of their species, but never to one that would then hold a species whole. That
+last promise is why this is not scikit-learn's StratifiedKFold, which breaks it when every species is rare,
+nor its StratifiedGroupKFold, which knows no such promise.
+"""
+
+import numpy as np
+import pandas as pd
+
+from core.config import DataConfig
+from core.data.competition import Competition
+
+ALWAYS_TRAINS = -1
+MIN_RECORDINGS = 2  # of a species that validates: one to train, one to validate
+
+
+def assign_folds(
+    recordings: pd.DataFrame,
+    valid_species: tuple[str, ...],
+    *,
+    num_folds: int = 5,
+    seed: int = 71,
+    group_by_author: bool = False,
+) -> np.ndarray:
+    """Return the fold that validates each recording, (recording,) int64, -1 where none does.
+
+    For every fold, every species of `valid_species` with at least two recordings is in training.
+
+    Parameters
+    ----------
+    recordings
+        Table of `Competition`.
+    valid_species
+        Species whose recordings validate.
+    num_folds
+        Number of folds.
+    seed
+        Seed of the assignment.
+    group_by_author
+        Keep all validating recordings of an author in one fold. Where an author alone recorded a
+        species, all of that author's recordings train.
+
+    Raises
+    ------
+    ValueError
+        If fewer recordings can validate than there are folds.
+    """
+    own = recordings[~recordings["is_extra"].astype(bool) & recordings["species"].isin(valid_species)]
+    own = own[own.groupby("species")["species"].transform("size") >= MIN_RECORDINGS]
+    folds = np.full(len(recordings), ALWAYS_TRAINS, dtype=np.int64)
+    if len(own) < num_folds:
+        message = (
+            f"data.num_folds={num_folds}: only {len(own)} recordings can validate (scored species with at "
+            "least two); use fewer folds, or data.fold=None"
+        )
+        raise ValueError(message)
+    positions = recordings.index.get_indexer(own.index)
+    codes, _ = pd.factorize(own["species"], sort=True)
+    groups = pd.factorize(own["author"], sort=True)[0] if group_by_author else np.arange(len(own))
+    folds[positions] = _assign_groups(codes, groups, num_folds, np.random.default_rng(seed))
+    return folds
+
+
+def _assign_groups(
+    species: np.ndarray, groups: np.ndarray, num_folds: int, generator: np.random.Generator
+) -> np.ndarray:
+    """Return a fold per recording from integer species and group of each."""
+    members = np.zeros((groups.max() + 1, species.max() + 1))  # recordings of each group and species
+    np.add.at(members, (groups, species), 1)
+    totals = members.sum(axis=0)
+    counts = np.zeros((num_folds, len(totals)))
+    fold_of_group = np.full(len(members), ALWAYS_TRAINS)
+    shuffled = generator.permutation(len(members))
+    largest_first = shuffled[np.argsort(-members[shuffled].sum(axis=1), kind="stable")]
+    for group in largest_first:
+        after = counts + members[group]
+        holds_species_whole = ((after == totals) & (members[group] > 0)).any(axis=1)
+        if holds_species_whole.all():
+            continue
+        crowding = (after**2 - counts**2) / totals
+        cost = np.stack([holds_species_whole, crowding.sum(axis=1), after.sum(axis=1)])
+        best = np.lexsort(cost[::-1])[0]  # by promise, then by species, then by size
+        counts[best] = after[best]
+        fold_of_group[group] = best
+    return fold_of_group[groups]
+
+
+def split(folds: np.ndarray, fold: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions that train and those that validate; with `fold` None all train."""
+    if fold is None:
+        return np.arange(len(folds)), np.zeros(0, dtype=np.int64)
+    return np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+
+
+def folds_of(competition: Competition, config: DataConfig) -> np.ndarray:
+    """Return the fold of every recording as `config` (a `core.config.DataConfig`) asks."""
+    species = competition.scored if config.valid_species == "scored" else competition.species
+    return assign_folds(
+        competition.recordings,
+        species,
+        num_folds=config.num_folds,
+        seed=config.fold_seed,
+        group_by_author=config.group_by_author,
+    )

@@ -1,0 +1,241 @@
+"""From a configuration to the data of a run: recordings, labels, folds, decoded audio, loaders."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from torch.utils.data import DataLoader
+
+from core.config import Config, DataConfig
+from core.data.clips import Batch, Labels, Pool, TrainBatches, TrainClips, ValidClips
+from core.data.competition import Competition, read_competition
+from core.data.folds import folds_of, split
+from core.data.noise import NoiseMixer, find_noise
+from core.data.pcm import PcmStore
+from core.evaluation import predictions_table
+
+MIN_RATING_WEIGHT = 0.1
+MAX_WORKERS = 8
+SHOWN_REASONS = 5
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What a run trains and validates on.
+
+    Attributes
+    ----------
+    competition
+        Recordings and the order of species.
+    store
+        Their samples.
+    labels
+        Their training targets, masks and loss weights.
+    folds
+        (recording,) the fold that validates each recording, -1 for none.
+    train, valid
+        Positions of usable recordings that train and validate.
+    noise
+        Samples of each set of background noise.
+    bad
+        File -> reason, for recordings and noise that cannot be used.
+    """
+
+    competition: Competition
+    store: PcmStore
+    labels: Labels
+    folds: np.ndarray
+    train: np.ndarray
+    valid: np.ndarray
+    noise: Sequence[PcmStore]
+    bad: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Loaders:
+    """Batches of an epoch and of the validation clips."""
+
+    train: DataLoader[Batch]
+    valid: DataLoader[Batch]
+    batches: TrainBatches
+
+
+def open_data(config: Config, *, quiet: bool = False) -> RunData:
+    """Read the metadata, assign folds and decode what is not in the cache yet.
+
+    Raises
+    ------
+    ValueError
+        If the folder is not in the BirdCLEF layout, or more than `data.max_bad_share` of the recordings
+        cannot be used.
+    """
+    data = config.data
+    assert data.root is not None, "core.command_line settles data.root"
+    assert data.fold != "all", "one run trains one fold"
+    competition = read_competition(data.root, data.extra_roots)
+    cache = Path(data.cache) if data.cache is not None else None
+    rate = config.features.sample_rate
+    recordings = competition.recordings
+    store = PcmStore(recordings["path"].tolist(), rate, cache, quiet=quiet)
+    refuse_if_too_many_bad(store, data)
+    noise = [PcmStore(files, rate, cache, quiet=quiet) for files in find_noise(Path(data.root), data.noise)]
+    folds = folds_of(competition, data)
+    train, valid = split(folds, data.fold)
+    usable = store.lengths > 0
+    rated = (recordings["rating"] >= data.min_rating).to_numpy()
+    return RunData(
+        competition=competition,
+        store=store,
+        labels=build_labels(competition, data),
+        folds=folds,
+        train=train[usable[train] & rated[train]],
+        valid=valid[usable[valid]],
+        noise=noise,
+        bad={str(part.paths[i]): reason for part in (store, *noise) for i, reason in part.bad.items()},
+    )
+
+
+def refuse_if_too_many_bad(store: PcmStore, data: DataConfig) -> None:
+    """Raise `ValueError` with the first reasons when too large a share of the recordings is bad."""
+    share = len(store.bad) / len(store)
+    if share <= data.max_bad_share:
+        return
+    shown = [f"  {store.paths[i]}: {store.bad[i]}" for i in sorted(store.bad)[:SHOWN_REASONS]]
+    message = (
+        f"{len(store.bad)} of {len(store)} recordings in {data.root} cannot be used ({share:.0%}, more than "
+        f"data.max_bad_share={data.max_bad_share:g}):\n" + "\n".join(shown) + "\n"
+        "Complete the audio, or raise --data.max_bad_share to train on the rest."
+    )
+    raise ValueError(message)
+
+
+def build_labels(competition: Competition, data: DataConfig) -> Labels:
+    """Return training targets, loss masks and loss weights of all recordings.
+
+    The weight is rating / highest rating, between 0.1 and 1; an unrated recording counts as 0.
+    """
+    recordings = competition.recordings
+    position = {code: i for i, code in enumerate(competition.species)}
+    target = np.zeros((len(recordings), len(position)), np.float32)
+    mask = np.ones_like(target)
+    rows = np.arange(len(recordings))
+    for row, codes in enumerate(recordings["secondary"]):
+        columns = [position[code] for code in codes]
+        target[row, columns] = {"positive": 1.0, "weight": data.secondary_weight, "mask": 0.0}[data.secondary]
+        mask[row, columns] = 0.0 if data.secondary == "mask" else 1.0
+    primary = recordings["species"].map(position).to_numpy()
+    target[rows, primary] = 1.0
+    mask[rows, primary] = 1.0
+    rating = recordings["rating"].to_numpy(np.float32)
+    weight = np.ones_like(rating)
+    if data.use_ratings and rating.max() > 0:
+        weight = np.clip(rating / rating.max(), MIN_RATING_WEIGHT, 1.0)
+    return Labels(target, mask, weight)
+
+
+def valid_table(
+    data: RunData,
+    clips: ValidClips,
+    probabilities: Sequence[np.ndarray],
+    losses: Sequence[np.ndarray],
+) -> pd.DataFrame:
+    """Return the predictions of validation clips, as `core.evaluation` describes them, with their `loss`.
+
+    The truth is primary and secondary labels, whatever training makes of the latter.
+
+    Parameters
+    ----------
+    data
+        Of the run.
+    clips
+        The data set that was predicted, in its order.
+    probabilities, losses
+        Batches of (clip, species) and of (clip,).
+    """
+    competition = data.competition
+    positions = np.array([recording for recording, _ in clips.clips], dtype=np.int64)
+    recordings = competition.recordings.iloc[positions]
+    columns = competition.scored_columns
+    truth = build_labels(competition, DataConfig(secondary="positive")).target[positions][:, columns] > 0
+    probability = np.concatenate([np.zeros((0, len(competition.species))), *probabilities])[:, columns]
+    information = recordings[["recording", "author", "species"]].assign(
+        fold=data.folds[positions],
+        start_seconds=[start / data.store.sample_rate for _, start in clips.clips],
+        loss=np.concatenate([np.zeros(0), *losses]),
+    )
+    return predictions_table(information, truth, probability, competition.scored)
+
+
+def build_loaders(data: RunData, config: Config, *, rank: int, world: int, on_cpu: bool) -> Loaders:
+    """Return the loaders of one process.
+
+    Raises
+    ------
+    ValueError
+        If nothing is left to train on, or the batch does not divide among the processes.
+    """
+    if len(data.train) == 0:
+        message = f"{config.data.root}: no recording is left to train on"
+        raise ValueError(message)
+    workers = config.data.num_workers
+    if workers is None:
+        workers = 0 if on_cpu else min(MAX_WORKERS, (os.cpu_count() or 1) // world)
+    noise = NoiseMixer(data.noise, config.data.noise) if data.noise else None
+    batches = TrainBatches(
+        *build_pools(data, config),
+        config.data,
+        config.mixup,
+        seed=config.seed,
+        micro_batches=config.optim.accumulation,
+        rank=rank,
+        world=world,
+    )
+    train = DataLoader(
+        TrainClips(data.store, data.labels, config.data, noise, config.seed),
+        batch_sampler=batches,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=not on_cpu,
+    )
+    valid = DataLoader(
+        ValidClips(data.store, data.labels, config.data, data.valid[rank::world]),
+        batch_size=config.data.valid_batch_size,
+        num_workers=min(workers, 2),
+        pin_memory=not on_cpu,
+    )
+    return Loaders(train, valid, batches)
+
+
+def build_pools(data: RunData, config: Config) -> tuple[Pool, Pool]:
+    """Return the pool of all training recordings and that of those with a scored bird.
+
+    The scored pool holds recordings with a scored species among primary or secondary labels; it is empty
+    where selective mixup is off.
+    """
+    recordings = data.competition.recordings
+    species = recordings["species"].to_numpy()
+    scored = set(data.competition.scored)
+    is_primary = np.isin(species[data.train], list(scored))
+    repeated = np.repeat(data.train, np.where(is_primary, config.data.scored_repetition, 1))
+    weights = None
+    if config.data.balance_power > 0:
+        weights = inverse_counts(species[repeated], config.data.balance_power)
+    holds_scored = is_primary | np.array(
+        [bool(scored.intersection(codes)) for codes in recordings["secondary"].iloc[data.train]], dtype=bool
+    )
+    if config.mixup.selective_probability == 0:
+        holds_scored[:] = False
+    selected = data.train[holds_scored]
+    selected_weights = None
+    if config.data.undersample_power > 0 and len(selected):
+        selected_weights = inverse_counts(species[selected], config.data.undersample_power)
+    return Pool(repeated, weights), Pool(selected, selected_weights)
+
+
+def inverse_counts(species: np.ndarray, power: float) -> np.ndarray:
+    """Return (recording,) drawing weights: (recordings of its species) ** -power."""
+    _, inverse, counts = np.unique(species, return_inverse=True, return_counts=True)
+    return counts[inverse].astype(np.float64) ** -power

@@ -1,0 +1,1 @@
+"""Networks that turn log-mels into species logits."""

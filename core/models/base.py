@@ -1,0 +1,92 @@
+"""What every network here is: waves in, one `Output` out, with the spectrogram step in common."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.config import FeatureConfig
+from core.features import LogMel, MelScaler, cut_parts
+
+Augment = Callable[[Tensor], Tensor]
+"""Maps normalised log-mels (batch, part, 1, mel, frame) to such, maybe with fewer items."""
+
+
+class Output(NamedTuple):
+    """Logits of a clip and of its segments, which lie evenly over the clip."""
+
+    clip_logit: Tensor
+    """(batch, species)."""
+    segment_logit: Tensor
+    """(batch, segment, species)."""
+    num_frames: int
+    """Spectrogram frames in the clip, over all parts."""
+
+    @property
+    def frame_logit(self) -> Tensor:
+        """(batch, frame, species): segment logits stretched to the frames of the clip."""
+        return stretch_segments(self.segment_logit, self.num_frames)
+
+    def segment_times(self, clip_seconds: float) -> Tensor:
+        """Return the middle of each segment in seconds from the clip's start, (segment,)."""
+        return middles(self.segment_logit.shape[1], clip_seconds)
+
+    def frame_times(self, clip_seconds: float) -> Tensor:
+        """Return the middle of each frame in seconds from the clip's start, (frame,)."""
+        return middles(self.num_frames, clip_seconds)
+
+
+class SpeciesModel(nn.Module):
+    """Base of all networks: log-mel, normalisation and the cut into parts; `classify` is the network.
+
+    Parameters
+    ----------
+    features
+        The front end.
+    """
+
+    def __init__(self, features: FeatureConfig) -> None:
+        super().__init__()
+        self.log_mel = LogMel(features)
+        self.scaler = MelScaler(features)
+
+    def forward(self, wave: Tensor, num_parts: int = 1, augment: Augment | None = None) -> Output:
+        """Return the logits of a batch of clips.
+
+        Parameters
+        ----------
+        wave
+            (batch, sample) float in [-1, 1] or int16; the length is a multiple of `num_parts`.
+        num_parts
+            Parts that a clip is cut into; 1 for a single 5 s window.
+        augment
+            Applied to the normalised log-mels, between spectrogram and network. May mix items and return
+            fewer than it was given.
+        """
+        return self.from_mels(self.log_mel(cut_parts(wave, num_parts)), num_parts, augment)
+
+    def from_mels(self, mels: Tensor, num_parts: int = 1, augment: Augment | None = None) -> Output:
+        """Return the logits from log-mels (batch * part, 1, mel, frame) in dB, as `log_mel` gives them."""
+        parts = self.scaler(mels).unflatten(0, (-1, num_parts))  # (batch, part, 1, mel, frame)
+        if augment is not None:
+            parts = augment(parts)
+        return self.classify(parts)
+
+    def classify(self, parts: Tensor) -> Output:
+        """Return the logits from normalised log-mels (batch, part, 1, mel, frame); a subclass's own."""
+        raise NotImplementedError
+
+
+def stretch_segments(segment_logit: Tensor, num_frames: int) -> Tensor:
+    """Return (batch, frame, species): segments repeated, then linearly interpolated, edges aligned."""
+    repeats = max(num_frames // segment_logit.shape[1], 1)
+    repeated = segment_logit.repeat_interleave(repeats, dim=1).transpose(1, 2)
+    stretched = functional.interpolate(repeated.float(), num_frames, mode="linear", align_corners=True)
+    return stretched.transpose(1, 2)
+
+
+def middles(number: int, seconds: float) -> Tensor:
+    """Return the middles of `number` equal intervals of a span of `seconds`."""
+    return (torch.arange(number) + 0.5) * (seconds / number)

@@ -1,0 +1,91 @@
+"""Pooling over segments: the attention head of the SED networks, and generalised mean pooling.
+
+The head is AttBlockV2 of the PANNs-style SED baselines as Choiuijin1125/bclef2022 ran it: it pools logits,
+where PANNs pools probabilities. The tanh bounds the attention scores to [-1, 1], so that no segment weighs
+more than e^2 = 7.4 times another.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class AttentionHead(nn.Module):
+    """Per-species attention over segments.
+
+    Parameters
+    ----------
+    num_features
+        Channels of a segment.
+    num_species
+        Classes.
+    dropout
+        Before and after the hidden layer.
+    """
+
+    def __init__(self, num_features: int, num_species: int, dropout: float = 0.5) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.hidden = nn.Linear(num_features, num_features)
+        self.pool = AttentionPool(num_features, num_species)
+        nn.init.xavier_uniform_(self.hidden.weight)
+        nn.init.zeros_(self.hidden.bias)
+
+    def forward(self, segments: Tensor) -> tuple[Tensor, Tensor]:
+        """Return clip logits (batch, species) and segment logits (batch, segment, species).
+
+        Parameters
+        ----------
+        segments
+            (batch, channel, segment).
+        """
+        smooth = functional.max_pool1d(segments, 3, 1, 1) + functional.avg_pool1d(segments, 3, 1, 1)
+        hidden = functional.relu(self.hidden(self.dropout(smooth.transpose(1, 2))))
+        return self.pool(self.dropout(hidden).transpose(1, 2))
+
+
+class AttentionPool(nn.Module):
+    """Attention-weighted mean of segment logits; AttBlockV2 without its sigmoid.
+
+    Parameters
+    ----------
+    num_features
+        Channels of a segment.
+    num_species
+        Classes.
+    """
+
+    def __init__(self, num_features: int, num_species: int) -> None:
+        super().__init__()
+        self.attention = nn.Conv1d(num_features, num_species, 1)
+        self.classifier = nn.Conv1d(num_features, num_species, 1)
+        for layer in (self.attention, self.classifier):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, segments: Tensor) -> tuple[Tensor, Tensor]:
+        """Return clip logits (batch, species) and segment logits (batch, segment, species), float32."""
+        attention = torch.softmax(torch.tanh(self.attention(segments).float()), dim=-1)
+        logit = self.classifier(segments).float()  # (batch, species, segment)
+        return (attention * logit).sum(dim=-1), logit.transpose(1, 2)
+
+
+class GeM(nn.Module):
+    """Generalised mean over the last two axes with a learned exponent, always float32.
+
+    Parameters
+    ----------
+    exponent
+        Its start value; 1 is the mean, infinity the maximum.
+    """
+
+    def __init__(self, exponent: float = 3.0) -> None:
+        super().__init__()
+        self.exponent = nn.Parameter(torch.tensor([exponent]))
+        self.floor = 1e-6
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Return (batch, channel, 1, 1) from (batch, channel, height, width)."""
+        with torch.autocast(maps.device.type, enabled=False):
+            powered = maps.float().clamp(min=self.floor).pow(self.exponent)
+            return powered.mean(dim=(-2, -1), keepdim=True).pow(1.0 / self.exponent)

@@ -1,0 +1,75 @@
+"""TimmSED on parts: the network of timm_001 to timm_009 of Choiuijin1125/bclef2022, written anew.
+
+A clip of 30 s is cut into six parts; the backbone sees each as a picture, the attention head pools over the
+segments of all parts. Differs from the original in `pool_axis`: there, the mean over the map's last axis
+took away time, so that attention ran over frequency cells ("source"); here it runs over time.
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from core.config import FeatureConfig, TimmConfig
+from core.models.backbones import create_backbone, feature_map
+from core.models.base import Output, SpeciesModel
+from core.models.pooling import AttentionHead
+
+
+class TimmSED(SpeciesModel):
+    """A timm backbone on parts with the attention head.
+
+    Parameters
+    ----------
+    config
+        Backbone, weights, axis of the attention, dropout.
+    features
+        The front end.
+    num_species
+        Classes.
+    """
+
+    def __init__(self, config: TimmConfig, features: FeatureConfig, num_species: int) -> None:
+        super().__init__(features)
+        self.pool_axis = config.pool_axis
+        self.backbone = create_backbone(config.backbone, config.pretrained, drop_path=config.drop_path)
+        self.head = AttentionHead(self.backbone.num_features, num_species, config.dropout)
+
+    def classify(self, parts: Tensor) -> Output:
+        """Return the logits from normalised log-mels (batch, part, 1, mel, frame)."""
+        batch, num_parts, _, _, num_frames = parts.shape
+        maps = feature_map(self.backbone, parts.flatten(0, 1))  # (batch * part, channel, mel', time')
+        averaged = 3 if self.pool_axis == "source" else 2
+        segments = concatenate_parts(maps.mean(dim=averaged), batch)
+        return Output(*self.head(segments), num_frames=num_parts * num_frames)
+
+
+def concatenate_parts(segments: Tensor, batch: int) -> Tensor:
+    """Return (batch, channel, part * segment), part after part, from (batch * part, channel, segment)."""
+    return segments.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2)
+
+
+def load_original(model: TimmSED, weights: Mapping[str, Tensor]) -> None:
+    """Load weights of SelectivePartTimmSEDGPU under their original names into `model`.
+
+    Raises
+    ------
+    RuntimeError
+        If a tensor is missing, left over, or of another shape.
+    """
+    renamed = {}
+    for name, tensor in weights.items():
+        if name.startswith("bn0."):
+            renamed["scaler.norm." + name.removeprefix("bn0.")] = tensor
+        elif name.startswith("fc1."):
+            renamed["head.hidden." + name.removeprefix("fc1.")] = tensor
+        elif name.startswith("att_block.att."):
+            renamed["head.pool.attention." + name.removeprefix("att_block.att.")] = tensor
+        elif name.startswith("att_block.cla."):
+            renamed["head.pool.classifier." + name.removeprefix("att_block.cla.")] = tensor
+        elif name.startswith("backbone."):
+            renamed[name] = tensor
+    own = model.state_dict()
+    for name in own:  # counters of batches seen are not recorded with the weights
+        if name.endswith("num_batches_tracked"):
+            renamed.setdefault(name, own[name])
+    model.load_state_dict(renamed)

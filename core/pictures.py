@@ -1,0 +1,115 @@
+"""The pictures of a run: learning curves, species, spectrograms with what the network hears in them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#7F7F7F"  # Okabe and Ito, safe for colour-blind readers
+DPI = 120
+mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9})
+
+
+def draw_curves(history: Sequence[dict[str, Any]], file: Path) -> Path:
+    """Draw loss, metrics and learning rate over optimiser steps; return `file`."""
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    losses, scores, rates = figure.subplots(1, 3)
+    _lines(losses, history, {"train/loss": GREY, "train/epoch_loss": BLUE, "valid/loss": ORANGE})
+    losses.set(title="Loss", ylabel="loss", yscale="log")
+    _lines(scores, history, {"valid/score": BLUE, "valid/macro_auc": ORANGE, "valid/padded_cmap": GREY})
+    scores.set(title="Validation on scored species", ylabel="metric", ylim=(0, 1.02))
+    scores.axhline(0.5, color="black", linewidth=0.6, linestyle=":")
+    _lines(rates, history, {"train/lr": BLUE})
+    rates.set(title="Learning rate", ylabel="learning rate")
+    for axes in (losses, scores, rates):
+        axes.set_xlabel("optimiser step")
+        if axes.get_legend_handles_labels()[1]:
+            axes.legend(frameon=False, fontsize=8)
+    figure.savefig(file, dpi=DPI)
+    return file
+
+
+def draw_species(per_species: pd.DataFrame, file: Path) -> Path:
+    """Draw each scored species' AUC and 2022 score with intervals, beside its support; return `file`."""
+    table = per_species.sort_values("positives").reset_index(drop=True)
+    figure = Figure(figsize=(8, 1.4 + 0.32 * len(table)), layout="constrained")
+    scores, support = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
+    for name, label, colour, shift in (
+        ("auc", "ROC-AUC", ORANGE, 0.14),
+        ("score", "2022 score (balanced accuracy)", BLUE, -0.14),
+    ):
+        value = table[name].to_numpy()
+        bounds = np.stack([value - table[f"{name}_low"], table[f"{name}_high"] - value])
+        scores.errorbar(
+            value, table.index + shift, xerr=np.clip(bounds, 0, None), fmt="o", markersize=4,
+            color=colour, label=label, capsize=2, linewidth=1,
+        )  # fmt: skip
+    scores.axvline(0.5, color="black", linewidth=0.6, linestyle=":")
+    scores.set(xlim=(-0.02, 1.02), xlabel="value with 95 % bootstrap interval", title="Scored species")
+    scores.set_yticks(table.index, table["species"])
+    scores.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1.06), ncols=2)
+    support.barh(table.index, table["positives"], color=GREY)
+    support.bar_label(support.containers[0], padding=2, fontsize=8)
+    support.set(xlabel="validated clips with it", title="Support")
+    figure.savefig(file, dpi=DPI)
+    return file
+
+
+def draw_spectrograms(
+    mels: np.ndarray,
+    detections: np.ndarray,
+    titles: Sequence[str],
+    species: Sequence[str],
+    clip_seconds: float,
+    file: Path,
+) -> Path:
+    """Draw log-mels over the probabilities of the species that the network hears most; return `file`.
+
+    Parameters
+    ----------
+    mels
+        (clip, mel, frame) in dB.
+    detections
+        (clip, segment, species) probabilities.
+    titles
+        One per clip.
+    species
+        Codes of the last axis.
+    clip_seconds
+        Length of the clips.
+    file
+        Where it goes.
+    """
+    number = len(mels)
+    figure = Figure(figsize=(3.6 * number, 3.8), layout="constrained")
+    grid = figure.subplots(2, number, squeeze=False, sharex=True, height_ratios=(2, 1))
+    for column in range(number):
+        top, bottom = grid[0, column], grid[1, column]
+        high = np.quantile(mels[column], 0.999)
+        top.imshow(
+            mels[column], origin="lower", aspect="auto", cmap="magma", vmin=high - 60, vmax=high,
+            extent=(0, clip_seconds, 0, mels.shape[1]),
+        )  # fmt: skip
+        top.set(title=titles[column], ylabel="mel band" if column == 0 else None)
+        loudest = np.argsort(-detections[column].max(axis=0))[:3]
+        edges = np.linspace(0, clip_seconds, detections.shape[1] + 1)
+        for index, style in zip(loudest, ("-", "--", ":"), strict=False):
+            bottom.stairs(detections[column][:, index], edges, label=species[index], linestyle=style)
+        bottom.set(ylim=(0, 1), xlabel="seconds", ylabel="probability" if column == 0 else None)
+        bottom.legend(frameon=False, fontsize=7, loc="upper right")
+    figure.savefig(file, dpi=DPI)
+    return file
+
+
+def _lines(axes: Axes, history: Sequence[dict[str, Any]], names: dict[str, str]) -> None:
+    """Draw one line per logged name that occurs."""
+    for name, colour in names.items():
+        points = [(row["global_step"], row[name]) for row in history if row.get(name) is not None]
+        if points:
+            steps, values = zip(*points, strict=True)
+            axes.plot(steps, values, color=colour, label=name, marker="o" if len(points) == 1 else None)

@@ -1,0 +1,46 @@
+"""The one place that shortens a run, for every experiment and sweep.
+
+`--schedule=auto` shortens on the generated demo data and leaves every other data alone, `demo` always
+shortens, `full` never does. What is given on the command line is never touched.
+"""
+
+from dataclasses import replace
+
+from core.config import Config, flatten
+
+DEMO_EPOCHS = 12
+DEMO_CLIP_SECONDS = 5.0
+DEMO_BATCH_SIZE = 16
+DEMO_WARMUP_EPOCHS = 1.0
+
+
+def shorten(config: Config) -> Config:
+    """Return the variant of `config` that a laptop trains in a few minutes.
+
+    Clips become one part long, epochs and batch shrink, the learning rate warms up (random weights), and
+    the model is replaced by what its own `shortened` names, if it is too large to learn in that time.
+    """
+    data, optim = config.data, config.optim
+    return replace(
+        config,
+        epochs=min(config.epochs, DEMO_EPOCHS),
+        model=config.model.shortened(),
+        data=replace(
+            data,
+            clip_seconds=min(data.clip_seconds, DEMO_CLIP_SECONDS),
+            batch_size=min(data.batch_size, DEMO_BATCH_SIZE),
+        ),
+        optim=replace(optim, warmup_epochs=max(optim.warmup_epochs, DEMO_WARMUP_EPOCHS)),
+    )
+
+
+def changes(before: Config, after: Config) -> list[str]:
+    """Return one line per field that differs, such as `epochs: 40 -> 12`."""
+    old, new = flatten(before), flatten(after)
+    keys = sorted(old.keys() | new.keys())
+    missing = "-"
+    return [
+        f"{key}: {old.get(key, missing)} -> {new.get(key, missing)}"
+        for key in keys
+        if old.get(key, missing) != new.get(key, missing)
+    ]

@@ -1,0 +1,1 @@
+"""Numbered experiments: each a difference from core's defaults."""

@@ -1,0 +1,21 @@
+"""Train timm_007: accelerate launch experiments/timm_007/run.py [--mixup.alpha=0.4 ...]."""
+
+from core.command_line import parse_config
+from experiments.timm_007.config import CONFIG
+
+config = parse_config(CONFIG) if __name__ == "__main__" else CONFIG  # a typo is told before torch loads
+
+from core.models.sed import TimmSED
+from core.trainer import Trainer
+
+
+class Timm007(Trainer):
+    """Selective mixup over 30 s clips cut into six parts."""
+
+    def build_model(self) -> TimmSED:
+        """Return the part model."""
+        return TimmSED(self.config.model, self.config.features, num_species=len(self.species))
+
+
+if __name__ == "__main__":
+    Timm007.main(config)
