@@ -64,7 +64,9 @@ class Resampler:
     ) -> None:
         self.cluster_of_row, names = pd.factorize(pd.Series(list(clusters), dtype="object"))
         first_row = pd.Series(self.cluster_of_row).drop_duplicates().index
-        stratum_of_cluster = pd.factorize(pd.Series(list(strata), dtype="object").iloc[first_row], sort=True)[0]
+        stratum_of_cluster = pd.factorize(pd.Series(list(strata), dtype="object").iloc[first_row], sort=True)[
+            0
+        ]
         self.members = [
             np.flatnonzero(stratum_of_cluster == s) for s in range(stratum_of_cluster.max(initial=-1) + 1)
         ]
@@ -87,7 +89,9 @@ class Resampler:
                 weights[:, clusters] = generator.multinomial(len(clusters), share, size=number)
             yield weights[:, self.cluster_of_row]
 
-    def interval(self, metric: Callable[[np.ndarray | None], np.ndarray], confidence: float = 0.95) -> Interval:
+    def interval(
+        self, metric: Callable[[np.ndarray | None], np.ndarray], confidence: float = 0.95
+    ) -> Interval:
         """Return a metric with its percentile interval.
 
         Parameters

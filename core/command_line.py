@@ -99,7 +99,7 @@ def choose_data(config: Config) -> tuple[str, bool]:
     if COMPETITION_ROOT.is_dir():
         announce(f"Data: {COMPETITION_ROOT}")
         return str(COMPETITION_ROOT), False
-    from core.data.demo import demo_root  # noqa: PLC0415  (numpy and scipy: not for --help)
+    from core.data.demo import demo_root
 
     root = demo_root()
     announce(

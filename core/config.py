@@ -7,11 +7,8 @@ Defaults are those of the published solution Choiuijin1125/bclef2022 (timm_007) 
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self, TypeVar
-
-C = TypeVar("C")
+from typing import Literal, Self
 
 DEMO_BACKBONE = "resnet10t.c3_in1k"
 
@@ -69,6 +66,8 @@ class DataConfig:
     """Largest share of missing or corrupt recordings with which a run still starts."""
     clip_seconds: float = 30.0
     """Length of a clip in seconds, a whole number of parts."""
+    valid_clip_seconds: float | None = None
+    """Length of a validation clip in seconds; None: `clip_seconds`. A longer one is cut into more parts."""
     part_seconds: float = 5.0
     """Length of a part, the slice the backbone sees, in seconds."""
     short_clips: Literal["pad", "repeat"] = "pad"
@@ -111,12 +110,15 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        parts = self.clip_seconds / self.part_seconds if self.part_seconds > 0 else 0.0
-        require(
-            parts >= 1 and math.isclose(parts, round(parts)),
-            f"data.clip_seconds={self.clip_seconds} is not a whole number of parts of "
-            f"data.part_seconds={self.part_seconds}",
-        )
+        require(self.part_seconds > 0, f"data.part_seconds={self.part_seconds}: must be positive")
+        for name in ("clip_seconds", "valid_clip_seconds"):
+            seconds = getattr(self, name)
+            parts = 1.0 if seconds is None else seconds / self.part_seconds
+            require(
+                parts > 0.5 and math.isclose(parts, round(parts)),
+                f"data.{name}={seconds} is not a whole number of parts of "
+                f"data.part_seconds={self.part_seconds}",
+            )
         for name in ("batch_size", "valid_batch_size", "valid_clips", "scored_repetition"):
             require(getattr(self, name) >= 1, f"data.{name}={getattr(self, name)}: at least 1")
         require(self.num_folds >= 2, f"data.num_folds={self.num_folds}: at least 2")
@@ -134,8 +136,18 @@ class DataConfig:
 
     @property
     def num_parts(self) -> int:
-        """Parts in a clip."""
+        """Parts in a training clip."""
         return round(self.clip_seconds / self.part_seconds)
+
+    @property
+    def valid_seconds(self) -> float:
+        """Length of a validation clip."""
+        return self.clip_seconds if self.valid_clip_seconds is None else self.valid_clip_seconds
+
+    @property
+    def num_valid_parts(self) -> int:
+        """Parts in a validation clip."""
+        return round(self.valid_seconds / self.part_seconds)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -394,43 +406,3 @@ class Config:
             batch % micro == 0,
             f"data.batch_size={batch} is not divisible by optim.accumulation={micro}",
         )
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """Return a nested dict of plain values that JSON can hold."""
-    return dataclasses.asdict(config)
-
-
-def flatten(config: Any) -> dict[str, Any]:
-    """Return `{"data.root": ..., "mixup.alpha": ...}`, the form that W&B shows and sweeps set."""
-
-    def walk(prefix: str, value: Any) -> dict[str, Any]:
-        if not isinstance(value, Mapping):
-            return {prefix: value}
-        flat: dict[str, Any] = {}
-        for key, child in value.items():
-            flat |= walk(f"{prefix}.{key}" if prefix else key, child)
-        return flat
-
-    return walk("", to_dict(config))
-
-
-def from_dict(default: C, values: Mapping[str, Any]) -> C:
-    """Return `default` with its fields replaced by `values`, a nested dict as `to_dict` makes.
-
-    Raises
-    ------
-    ValueError
-        If `values` has a field that `default` does not know.
-    """
-    known = {f.name: getattr(default, f.name) for f in dataclasses.fields(default)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - set(known))
-    require(not unknown, f"{type(default).__name__} has no field {', '.join(unknown)}")
-    replaced = {}
-    for name, value in values.items():
-        current = known[name]
-        if dataclasses.is_dataclass(current) and not isinstance(current, type):
-            replaced[name] = from_dict(current, value)
-        else:
-            replaced[name] = tuple(value) if isinstance(current, tuple) else value
-    return dataclasses.replace(default, **replaced)  # type: ignore[type-var]

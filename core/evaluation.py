@@ -174,7 +174,5 @@ def format_table(evaluation: Evaluation, title: str, config: ValidConfig) -> str
     if evaluation.left_out:
         note += f" (left out, no positive or no negative clip: {', '.join(evaluation.left_out)})"
     if evaluation.num_fixed:
-        note += (
-            f"; {evaluation.num_fixed} species with a single recording, which the intervals cannot vary"
-        )
+        note += f"; {evaluation.num_fixed} species with a single recording, which the intervals cannot vary"
     return "\n".join([*lines, note])

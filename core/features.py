@@ -77,7 +77,7 @@ class LogMel(nn.Module):
                 return_complex=True,
             )
             power = spectrum.real.square() + spectrum.imag.square()
-            if config.power != 2:  # noqa: PLR2004
+            if config.power != 2:
                 power = power.pow(config.power / 2)
             mels = torch.matmul(self.filters.float(), power)  # (batch, mel, frame)
             # dB of an amplitude are 20 log10, of a power 10 log10; the floor is the same in dB

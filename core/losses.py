@@ -39,9 +39,7 @@ def recording_loss(logit: Tensor, target: Tensor, mask: Tensor, config: LossConf
     if config.kind == "focal":
         terms = focal_terms(logit, target, config.focal_alpha, config.focal_gamma)
     else:
-        terms = functional.binary_cross_entropy_with_logits(
-            logit.float(), target.float(), reduction="none"
-        )
+        terms = functional.binary_cross_entropy_with_logits(logit.float(), target.float(), reduction="none")
     return (terms * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1.0)
 
 

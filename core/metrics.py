@@ -134,7 +134,7 @@ def sort_with_ties(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the descending order of scores and the last position of each group of equal ones."""
     order = np.argsort(-scores, kind="stable")
     descending = scores[order]
-    last_of_tie = np.flatnonzero(np.append(descending[1:] != descending[:-1], True))  # noqa: FBT003
+    last_of_tie = np.flatnonzero(np.append(descending[1:] != descending[:-1], True))
     return order, last_of_tie
 
 

@@ -138,7 +138,7 @@ class Tracker:
     def log_pictures(self, pictures: dict[str, Path], global_step: int) -> None:
         """Log pictures by their path."""
         if self.is_active:
-            import wandb  # noqa: PLC0415
+            import wandb
 
             images = {name: wandb.Image(str(path)) for name, path in pictures.items()}
             self._attempt(lambda: self._run.log(images, step=global_step))
@@ -146,7 +146,7 @@ class Tracker:
     def log_table(self, name: str, columns: list[str], rows: list[list[Any]], global_step: int) -> None:
         """Log a table."""
         if self.is_active:
-            import wandb  # noqa: PLC0415
+            import wandb
 
             table = wandb.Table(columns=columns, data=rows)
             self._attempt(lambda: self._run.log({name: table}, step=global_step))
@@ -165,7 +165,7 @@ class Tracker:
     def _open(
         self, config: Config, folder: Path, mode: str, run_id: str, group: str, resumed_id: str | None
     ) -> bool:
-        import wandb  # noqa: PLC0415
+        import wandb
 
         arguments = {
             "mode": mode,
@@ -193,7 +193,7 @@ class Tracker:
         """Run what may fail for reasons that are not ours; say so once and go on without W&B."""
         try:
             action()
-        except Exception as error:  # noqa: BLE001  (any failure of the tracker must leave training alone)
+        except Exception as error:
             self.is_active = False
             print(f"W&B: {type(error).__name__}: {error}. Training goes on without it.", file=sys.stderr)
             return False
@@ -205,7 +205,7 @@ def choose_mode() -> tuple[str, str]:
     given = os.environ.get("WANDB_MODE")
     if given:
         return given, f"WANDB_MODE={given}"
-    import wandb  # noqa: PLC0415
+    import wandb
 
     settings = wandb.setup().settings
     if settings.mode in {"offline", "disabled", "dryrun"}:
@@ -221,7 +221,7 @@ def has_key(settings: Any) -> bool:
     """Return whether an API key is in the environment or in netrc."""
     if os.environ.get("WANDB_API_KEY") or settings.api_key:
         return True
-    import netrc  # noqa: PLC0415
+    import netrc
 
     file = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
     try:

@@ -142,7 +142,9 @@ class Trainer:
         """Print what is about to be trained."""
         data, config = self.data, self.config
         unknown = data.competition.unknown_secondary
-        secondary = f"; {sum(unknown.values())} secondary labels of {len(unknown)} unknown species" if unknown else ""
+        secondary = (
+            f"; {sum(unknown.values())} secondary labels of {len(unknown)} unknown species" if unknown else ""
+        )
         self.accelerator.print(
             f"{config.name}, fold {config.data.fold}: {len(data.train)} recordings train, {len(data.valid)} validate, "
             f"{len(self.species)} species, {len(self.scored)} scored{secondary}\n"
@@ -174,7 +176,7 @@ class Trainer:
         clips = self.loaders.valid.dataset
         chosen = np.linspace(0, len(clips) - 1, min(NUM_EXAMPLES, len(clips))).round().astype(int)
         batch = default_collate([clips[int(i)] for i in chosen])
-        num_parts, model = self.config.data.num_parts, self.predictor
+        num_parts, model = self.config.data.num_valid_parts, self.predictor
         wave = batch.wave.to(self.accelerator.device)
         mels = model.log_mel(cut_parts(wave, num_parts))
         segments = torch.sigmoid(model.from_mels(mels, num_parts).segment_logit)
@@ -184,7 +186,7 @@ class Trainer:
             segments.float().cpu().numpy(),
             codes.tolist(),
             self.species,
-            self.config.data.clip_seconds,
+            self.config.data.valid_seconds,
             self.record.folder.path / "spectrograms.png",
         )
 
@@ -267,7 +269,10 @@ class Trainer:
     def log_step(self, row: dict[str, float], watch: LossWatch, bar: "tqdm[Batch]") -> None:
         """Record the losses that `watch` has read."""
         progress = self.progress
-        progress.loss_sum, progress.loss_count = progress.loss_sum + watch.total, progress.loss_count + watch.count
+        progress.loss_sum, progress.loss_count = (
+            progress.loss_sum + watch.total,
+            progress.loss_count + watch.count,
+        )
         progress.seconds += watch.seconds
         watch.reset()
         row |= {"train/lr": self.optimizer.param_groups[0]["lr"], "epoch": progress.epoch}
@@ -303,7 +308,7 @@ class Trainer:
         probabilities, losses = [], []
         for batch in self.loaders.valid:
             with self.accelerator.autocast():
-                output = model(batch.wave.to(self.accelerator.device), self.config.data.num_parts)
+                output = model(batch.wave.to(self.accelerator.device), self.config.data.num_valid_parts)
             logit = output.clip_logit.float().cpu()
             probabilities.append(torch.sigmoid(logit).numpy())
             losses.append(recording_loss(logit, batch.target, batch.mask, self.config.loss).numpy())
@@ -327,7 +332,12 @@ class Trainer:
             return
         folder = self.record.folder
         card = checkpoint.describe(
-            self.model, self.config, run_id=folder.run_id, species=self.species, scored=self.scored, metrics=metrics
+            self.model,
+            self.config,
+            run_id=folder.run_id,
+            species=self.species,
+            scored=self.scored,
+            metrics=metrics,
         )
         weights = self.predictor.state_dict()
         if name != "last":

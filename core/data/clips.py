@@ -79,7 +79,9 @@ class TrainClips(Dataset[Batch]):
 
     def __getitem__(self, draw: Draw) -> Batch:
         """Return one clip with its labels, without a batch axis."""
-        generator = np.random.default_rng([self.seed, CROP, draw.epoch, draw.recording, draw.cycle, draw.pool])
+        generator = np.random.default_rng(
+            [self.seed, CROP, draw.epoch, draw.recording, draw.cycle, draw.pool]
+        )
         surplus = int(self.store.lengths[draw.recording]) - self.length
         start = self._start(surplus, generator)
         wave = fill(self.store.read(draw.recording, start, self.length), self.length, self.config.short_clips)
@@ -102,7 +104,7 @@ class ValidClips(Dataset[Batch]):
 
     def __init__(self, store: PcmStore, labels: Labels, config: DataConfig, recordings: np.ndarray) -> None:
         self.store, self.labels, self.config = store, labels, config
-        self.length = round(config.clip_seconds * store.sample_rate)
+        self.length = round(config.valid_seconds * store.sample_rate)
         self.clips = [
             (int(recording), start) for recording in recordings for start in self._starts(int(recording))
         ]

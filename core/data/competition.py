@@ -79,9 +79,7 @@ def read_competition(root: Path | str, extra_roots: Sequence[Path | str] = ()) -
     recordings = pd.concat(tables, ignore_index=True)
     scored = read_scored(root, main)
     species = tuple(sorted(set(recordings["species"]) | set(scored)))
-    unknown = Counter(
-        code for codes in recordings["secondary"] for code in codes if code not in set(species)
-    )
+    unknown = Counter(code for codes in recordings["secondary"] for code in codes if code not in set(species))
     known = set(species)
     recordings["secondary"] = [
         tuple(code for code in codes if code in known and code != primary)
@@ -101,7 +99,7 @@ def read_scored(root: Path, recordings: pd.DataFrame) -> tuple[str, ...]:
         message = f"{file}: not JSON ({error}); expected a list of eBird codes"
         raise ValueError(message) from error
     if not isinstance(scored, list) or not scored or not all(isinstance(s, str) for s in scored):
-        message = f"{file}: expected a list of eBird codes such as [\"akiapo\", \"aniani\"]"
+        message = f'{file}: expected a list of eBird codes such as ["akiapo", "aniani"]'
         raise ValueError(message)
     return tuple(sorted(set(scored)))
 

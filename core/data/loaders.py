@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from core.config import Config, DataConfig
 from core.data.clips import Batch, Labels, Pool, TrainBatches, TrainClips, ValidClips
 from core.data.competition import Competition, read_competition
+from core.data.demo import demo_root, ensure_demo
 from core.data.folds import folds_of, split
 from core.data.noise import NoiseMixer, find_noise
 from core.data.pcm import PcmStore
@@ -75,6 +76,8 @@ def open_data(config: Config, *, quiet: bool = False) -> RunData:
     data = config.data
     assert data.root is not None, "core.command_line settles data.root"
     assert data.fold != "all", "one run trains one fold"
+    if Path(data.root) == demo_root():
+        ensure_demo(data.root)
     competition = read_competition(data.root, data.extra_roots)
     cache = Path(data.cache) if data.cache is not None else None
     rate = config.features.sample_rate

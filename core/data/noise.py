@@ -45,9 +45,7 @@ class NoiseMixer:
         return wave
 
     @staticmethod
-    def _excerpt(
-        store: PcmStore, file: int, length: int, generator: np.random.Generator
-    ) -> np.ndarray:
+    def _excerpt(store: PcmStore, file: int, length: int, generator: np.random.Generator) -> np.ndarray:
         surplus = int(store.lengths[file]) - length
         start = int(generator.integers(surplus + 1)) if surplus > 0 else 0
         noise = store.read(file, start, length).astype(np.float32) / 32768.0

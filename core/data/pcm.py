@@ -89,7 +89,7 @@ class PcmStore:
                 total=len(missing),
                 desc="decoding",
                 unit="file",
-                disable=quiet or len(missing) < 2,  # noqa: PLR2004
+                disable=quiet or len(missing) < 2,
                 delay=2.0,
             )
             for _ in bar:

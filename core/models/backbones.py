@@ -68,11 +68,15 @@ def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
     ValueError
         If the backbone yields no map (a vision transformer's tokens, say).
     """
-    maps = backbone.forward_features(images)
+    try:
+        maps = backbone.forward_features(images)
+    except AssertionError as error:  # how timm's transformers refuse a picture of another size
+        message = f"model.backbone: {type(backbone).__name__} takes no part of this size: {error}"
+        raise ValueError(message) from error
     channels = backbone.num_features
-    if maps.ndim == 4 and maps.shape[1] == channels:  # noqa: PLR2004
+    if maps.ndim == 4 and maps.shape[1] == channels:
         return maps
-    if maps.ndim == 4 and maps.shape[-1] == channels:  # noqa: PLR2004
+    if maps.ndim == 4 and maps.shape[-1] == channels:
         return maps.permute(0, 3, 1, 2)
     message = (
         f"model.backbone: {type(backbone).__name__} gives features of shape {tuple(maps.shape)}; needed is a "
@@ -147,9 +151,9 @@ def _is_reachable(source: "timm.models.PretrainedCfg") -> bool:
     """Ask the hub once, briefly; timm itself would try for most of a minute."""
     if huggingface_hub.constants.HF_HUB_OFFLINE and source.hf_hub_id:
         return False
-    request = urllib.request.Request(_hub(source), method="HEAD")  # noqa: S310  (the hub's own address)
+    request = urllib.request.Request(_hub(source), method="HEAD")
     try:
-        urllib.request.urlopen(request, timeout=REACH_SECONDS).close()  # noqa: S310
+        urllib.request.urlopen(request, timeout=REACH_SECONDS).close()
     except urllib.error.HTTPError:
         return True  # it answered
     except (OSError, ValueError):

@@ -1,0 +1,1 @@
+"""Measurements that a reader can run; each prints a table, the machine and the versions."""

@@ -1,0 +1,126 @@
+"""Run the real clients against the server, and leave none of their processes behind.
+
+A client starts further processes (the uploading service, an agent its trials), some of which
+outlive it when it is killed. All carry the server's address in their environment, by which Linux
+lets them be found. Elsewhere than on Linux none is found, and none is stopped.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from .server import WandbServer
+
+
+def start_client(
+    server: WandbServer,
+    command: Sequence[str],
+    directory: Path,
+    output: IO[str] | None = None,
+    num_retries: int | None = None,
+    **variables: str,
+) -> subprocess.Popen[str]:
+    """Start a command that logs to a server, and do not wait for it.
+
+    Parameters
+    ----------
+    server
+        Where the command is to log to.
+    command
+        The command; a bare `python`, `wandb` or `accelerate` is the one of this environment.
+    directory
+        Its working directory, which also takes all that the wandb library writes.
+    output
+        Where its output goes; to the test's own by default.
+    num_retries
+        How often it repeats a refused request; for long by default.
+    **variables
+        Further variables of its environment. Those of W&B in the test's own are not passed on.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    environment = inherited | server.environment(directory, num_retries) | variables
+    return subprocess.Popen(
+        command,
+        env=environment,
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def run_client(
+    server: WandbServer,
+    command: Sequence[str],
+    directory: Path,
+    *,
+    num_retries: int | None = None,
+    timeout_seconds: float = 60.0,
+    **variables: str,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command that logs to a server to its end, and return its code and whole output.
+
+    The parameters are those of `start_client`. When the time is over, the command and all that it
+    started are killed.
+
+    Raises
+    ------
+    subprocess.TimeoutExpired
+        If the command takes longer than `timeout_seconds`; its output is that far included.
+    """
+    # A file and not a pipe: what the command leaves running would hold a pipe open.
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
+        client = start_client(server, command, directory, output, num_retries, **variables)
+        try:
+            code = client.wait(timeout_seconds)
+        except subprocess.TimeoutExpired as error:
+            stop_clients(server.url)
+            client.wait()
+            output.seek(0)
+            error.output = output.read()
+            error.add_note(error.output)
+            raise
+        output.seek(0)
+        return subprocess.CompletedProcess(list(command), code, output.read())
+
+
+def find_clients(url: str) -> list[int]:
+    """Return the identifiers of the processes that were started to log to a server."""
+    marker = f"WANDB_BASE_URL={url}".encode()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended, or is not ours
+            if marker in (process / "environ").read_bytes().split(b"\0"):
+                found.append(int(process.name))
+    return found
+
+
+def stop_clients(url: str, grace_seconds: float = 0.0) -> list[int]:
+    """Kill the processes that were started to log to a server and that do not end by themselves.
+
+    Parameters
+    ----------
+    url
+        The server's address.
+    grace_seconds
+        How long they may take to end.
+
+    Returns
+    -------
+    list of int
+        The identifiers of those that had to be killed.
+    """
+    deadline = time.monotonic() + grace_seconds
+    while (clients := find_clients(url)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for client in clients:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(client, signal.SIGKILL)
+    return clients
