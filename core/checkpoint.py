@@ -21,7 +21,8 @@ from typing import Any
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from core.config import Config, FeatureConfig, ModelConfig, from_dict, to_dict
+from core.config import Config, FeatureConfig, ModelConfig
+from core.config_values import from_dict, to_dict
 from core.machine import code_version
 from core.models.base import SpeciesModel
 

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 
 import tyro
 
-from core.config import Config, flatten, from_dict
+from core.config import Config
+from core.config_values import flatten, from_dict
 from core.run_folder import last_run
 from core.schedule import changes, shorten
 

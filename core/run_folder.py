@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.config import Config, to_dict
+from core.config import Config
+from core.config_values import to_dict
 
 if TYPE_CHECKING:
     import pandas

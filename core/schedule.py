@@ -6,7 +6,8 @@ shortens, `full` never does. What is given on the command line is never touched.
 
 from dataclasses import replace
 
-from core.config import Config, flatten
+from core.config import Config
+from core.config_values import flatten
 
 DEMO_EPOCHS = 12
 DEMO_CLIP_SECONDS = 5.0

@@ -17,7 +17,8 @@ import pandas as pd
 from accelerate import Accelerator
 from tqdm import tqdm
 
-from core.config import Config, flatten
+from core.config import Config
+from core.config_values import flatten
 from core.machine import describe_environment
 from core.run_folder import RunFolder
 from core.run_report import report_run

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from core.command_line import parse_arguments, parse_config
-from core.config import Config, DataConfig, TimmConfig, flatten, from_dict, to_dict
+from core.config import Config, DataConfig, TimmConfig
+from core.config_values import flatten, from_dict, to_dict
 from core.schedule import changes, shorten
 
 DEFAULT = Config(name="trial", epochs=40, model=TimmConfig(backbone="eca_nfnet_l0"))
