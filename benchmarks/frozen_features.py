@@ -1,11 +1,11 @@
 """How far do frozen ImageNet features get? The baseline that a trained network has to beat.
 
-    python -m benchmarks.frozen_features --root ../shared/data/real-birds [--run outputs/timm_008/<stamp>-all]
+    python -m benchmarks.frozen_features --root FOLDER [--run outputs/timm_008/<stamp>-all]
 
 The log-mel of every recording's clips goes through EfficientNet-Lite0 with its ImageNet weights, the last
-feature map is averaged, and a ridge classifier is fitted on the recordings that train in each fold: the
-same folds, clips and metrics as `core.trainer`. With --run, the predictions of a run are scored beside it,
-with the paired difference in top-1 accuracy over the same recordings.
+feature map is pooled by mean and by maximum, and a ridge classifier is fitted on the recordings that train
+in each fold: the same folds and metrics as `core.trainer`. With --run, the predictions of a run are scored
+beside it, with the paired difference in top-1 accuracy over the same recordings.
 """
 
 import argparse
@@ -31,6 +31,8 @@ from core.metrics import top_one
 from core.models.backbones import create_backbone, feature_map
 
 CLIPS_PER_RECORDING = 3
+TOP_DB = 60.0
+IMAGE_MEAN, IMAGE_STD = 0.45, 0.225  # of ImageNet, averaged over the colours
 ALPHAS = (10.0, 100.0, 1000.0, 10000.0)
 
 
@@ -45,8 +47,9 @@ def recording_features(config: Config) -> tuple[np.ndarray, np.ndarray]:
     for index in range(len(clips)):
         clip = clips[index]
         mels = log_mel(clip.wave[None])
-        picture = (mels - mels.mean()) / mels.std().clamp_min(1e-3)
-        features.append(feature_map(backbone, picture).mean(dim=(2, 3))[0].numpy())
+        loudness = ((mels - mels.amax()) / TOP_DB + 1.0).clamp_min(0.0)
+        maps = feature_map(backbone, (loudness - IMAGE_MEAN) / IMAGE_STD)
+        features.append(torch.cat([maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))], dim=1)[0].numpy())
         positions.append(int(clip.recording))
     return np.stack(features), np.array(positions)
 

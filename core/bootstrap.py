@@ -6,7 +6,7 @@ in every resample; its share of the uncertainty is then missing from the interva
 are counted in the result.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,7 +60,7 @@ class Resampler:
     """
 
     def __init__(
-        self, clusters: Sequence[object], strata: Sequence[object], num_resamples: int, seed: int = 0
+        self, clusters: Iterable[object], strata: Iterable[object], num_resamples: int, seed: int = 0
     ) -> None:
         self.cluster_of_row, names = pd.factorize(pd.Series(list(clusters), dtype="object"))
         first_row = pd.Series(self.cluster_of_row).drop_duplicates().index

@@ -73,7 +73,7 @@ def parse_config(default: C, arguments: Sequence[str] | None = None) -> C:
         root, is_demo = choose_data(given)
         if given.schedule == "full" or (given.schedule == "auto" and not is_demo):
             return replace(given, schedule="full", data=replace(given.data, root=root))
-        base = shorten(default)
+        base: C = shorten(default)
         config = parse_arguments(base, arguments)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -102,14 +102,14 @@ def choose_data(config: Config) -> tuple[str, bool]:
         return str(COMPETITION_ROOT), False
     from core.data.demo import demo_root
 
-    root = demo_root()
+    demo = demo_root()
     announce(
         f"{'=' * 78}\n"
         f"No --data.root given and no {COMPETITION_ROOT} here: training on GENERATED demo data\n"
-        f"in {root}. Its scores say that the program works, nothing about real birds.\n"
+        f"in {demo}. Its scores say that the program works, nothing about real birds.\n"
         f"{'=' * 78}"
     )
-    return str(root), True
+    return str(demo), True
 
 
 def announce(text: str) -> None:

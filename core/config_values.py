@@ -39,7 +39,7 @@ def from_dict(default: C, values: Mapping[str, Any]) -> C:
     known = {f.name: getattr(default, f.name) for f in dataclasses.fields(default)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(known))
     require(not unknown, f"{type(default).__name__} has no field {', '.join(unknown)}")
-    replaced = {}
+    replaced: dict[str, Any] = {}
     for name, value in values.items():
         current = known[name]
         if dataclasses.is_dataclass(current) and not isinstance(current, type):

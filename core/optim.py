@@ -16,7 +16,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
     """Return AdamW over all parameters; vectors go undecayed where the configuration says so."""
     trained = [p for p in model.parameters() if p.requires_grad]
     if config.decay_norm_and_bias:
-        groups = [{"params": trained}]
+        groups: list[dict[str, Any]] = [{"params": trained}]
     else:
         groups = [
             {"params": [p for p in trained if p.ndim > 1]},

@@ -5,9 +5,12 @@ shortens, `full` never does. What is given on the command line is never touched.
 """
 
 from dataclasses import replace
+from typing import TypeVar
 
 from core.config import Config
 from core.config_values import flatten
+
+C = TypeVar("C", bound=Config)
 
 DEMO_EPOCHS = 12
 DEMO_CLIP_SECONDS = 5.0
@@ -15,7 +18,7 @@ DEMO_BATCH_SIZE = 16
 DEMO_WARMUP_EPOCHS = 1.0
 
 
-def shorten(config: Config) -> Config:
+def shorten(config: C) -> C:
     """Return the variant of `config` that a laptop trains in a few minutes.
 
     Clips become one part long, epochs and batch shrink, the learning rate warms up (random weights), and

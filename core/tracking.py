@@ -8,7 +8,7 @@ the training goes on; the record in the run's folder does not depend on it.
 import os
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -144,12 +144,12 @@ class Tracker:
             images = {name: wandb.Image(str(path)) for name, path in pictures.items()}
             self._attempt(lambda: self._run.log(images, step=global_step))
 
-    def log_table(self, name: str, columns: list[str], rows: list[list[Any]], global_step: int) -> None:
+    def log_table(self, name: str, columns: Sequence[str], rows: list[list[Any]], global_step: int) -> None:
         """Log a table."""
         if self.is_active:
             import wandb
 
-            table = wandb.Table(columns=columns, data=rows)
+            table = wandb.Table(columns=list(columns), data=rows)
             self._attempt(lambda: self._run.log({name: table}, step=global_step))
 
     def summarise(self, values: dict[str, Any]) -> None:

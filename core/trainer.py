@@ -7,7 +7,9 @@ killed and resumed ends with the weights of an uninterrupted one.
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -43,7 +45,8 @@ NUM_EXAMPLES = 4
 class Trainer:
     """Train and validate one fold.
 
-    A subclass names its network in `build_model`; the other hooks have defaults.
+    A subclass names its network, `model_class`, called as `model_class(config.model, config.features,
+    number of species)`; the hooks have defaults.
 
     Parameters
     ----------
@@ -55,6 +58,8 @@ class Trainer:
         Devices and processes, from `build_accelerator`.
     """
 
+    model_class: ClassVar[Any]
+
     def __init__(self, config: Config, folder: RunFolder, accelerator: Accelerator) -> None:
         self.config, self.accelerator = config, accelerator
         torch.manual_seed(config.seed)
@@ -62,7 +67,8 @@ class Trainer:
             self.data = open_data(config, quiet=not accelerator.is_main_process)
         self.species, self.scored = self.data.competition.species, self.data.competition.scored
         self.loaders = self.build_loaders()
-        self.model = self.build_model().to(memory_format=torch.channels_last)
+        self.model = self.build_model()
+        self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(self.model, config.optim)
         self.network, self.stepper = accelerator.prepare(self.model, self.optimizer)
         decay = config.optim.ema_decay
@@ -74,8 +80,9 @@ class Trainer:
     # Hooks: what an experiment may change.
 
     def build_model(self) -> SpeciesModel:
-        """Return the network; every experiment's own."""
-        raise NotImplementedError
+        """Return the network."""
+        model: SpeciesModel = self.model_class(self.config.model, self.config.features, len(self.species))
+        return model
 
     def build_loaders(self) -> Loaders:
         """Return the loaders of this process."""
@@ -84,7 +91,7 @@ class Trainer:
         return build_loaders(self.data, self.config, rank=process, world=number, on_cpu=on_cpu)
 
     def augment(
-        self, labels: Labelled, num_main: int, gates: np.ndarray, generator: torch.Generator
+        self, labels: Labelled, num_main: int, gates: Sequence[float], generator: torch.Generator
     ) -> tuple[Augment, Labelled]:
         """Draw a step's augmentation; return what the network applies to log-mels, and the mixed labels."""
         config = self.config
@@ -142,14 +149,14 @@ class Trainer:
         """Print what is about to be trained."""
         data, config = self.data, self.config
         unknown = data.competition.unknown_secondary
-        secondary = (
-            f"; {sum(unknown.values())} secondary labels of {len(unknown)} unknown species" if unknown else ""
-        )
+        secondary = f"; {sum(unknown.values())} secondary labels of {len(unknown)} unknown species"
+        batches = self.loaders.batches
         self.accelerator.print(
-            f"{config.name}, fold {config.data.fold}: {len(data.train)} recordings train, {len(data.valid)} validate, "
-            f"{len(self.species)} species, {len(self.scored)} scored{secondary}\n"
+            f"{config.name}, fold {config.data.fold}: {len(data.train)} recordings train, "
+            f"{len(data.valid)} validate, {len(self.species)} species, {len(self.scored)} scored"
+            f"{secondary if unknown else ''}\n"
             f"{sum(p.numel() for p in self.model.parameters()) / 1e6:.2f} M parameters, "
-            f"{self.loaders.batches.num_steps} steps of {self.loaders.batches.size} clips x {config.epochs} epochs, "
+            f"{batches.num_steps} steps of {batches.size} clips x {config.epochs} epochs, "
             f"{self.accelerator.num_processes} x {self.accelerator.device}, precision {config.precision}"
         )
 
@@ -173,7 +180,7 @@ class Trainer:
     @torch.inference_mode()
     def draw_examples(self) -> Path:
         """Draw a few validated clips with what the network hears in them."""
-        clips = self.loaders.valid.dataset
+        clips = self.loaders.valid_clips
         chosen = np.linspace(0, len(clips) - 1, min(NUM_EXAMPLES, len(clips))).round().astype(int)
         batch = default_collate([clips[int(i)] for i in chosen])
         num_parts, model = self.config.data.num_valid_parts, self.predictor
@@ -312,7 +319,7 @@ class Trainer:
             logit = output.clip_logit.float().cpu()
             probabilities.append(torch.sigmoid(logit).numpy())
             losses.append(recording_loss(logit, batch.target, batch.mask, self.config.loss).numpy())
-        table = valid_table(self.data, self.loaders.valid.dataset, probabilities, losses)
+        table = valid_table(self.data, self.loaders.valid_clips, probabilities, losses)
         table = pd.concat(gather_object([table]), ignore_index=True)
         table = table.sort_values(["recording", "start_seconds"], ignore_index=True)
         loss = float(table.pop("loss").mean()) if len(table) else float("nan")

@@ -63,7 +63,7 @@ def unpack(
     optimizer: torch.optim.Optimizer,
     average: ModelEmaV3 | None,
 ) -> None:
-    """Put back what `pack` took; `weights` are the checkpoint's own, the moving average where there is one."""
+    """Put back what `pack` took; `weights` are the checkpoint's: the moving average where there is one."""
     own = {n.removeprefix(MODEL_PREFIX): t for n, t in tensors.items() if n.startswith(MODEL_PREFIX)}
     model.load_state_dict(own)
     unpack_optimizer(optimizer, tensors)

@@ -234,9 +234,9 @@ class Pool:
         return draws
 
 
-def gates(seed: int, epoch: int, step: int) -> np.ndarray:
+def gates(seed: int, epoch: int, step: int) -> list[float]:
     """Return the step's four uniform numbers: selective mixup, mixup, second mixup, SpecAugment."""
-    return np.random.default_rng([seed, GATE, epoch, step]).random(4)
+    return np.random.default_rng([seed, GATE, epoch, step]).random(4).tolist()
 
 
 def fill(wave: np.ndarray, length: int, how: str) -> np.ndarray:

@@ -62,6 +62,7 @@ class Loaders:
     train: DataLoader[Batch]
     valid: DataLoader[Batch]
     batches: TrainBatches
+    valid_clips: ValidClips
 
 
 def open_data(config: Config, *, quiet: bool = False) -> RunData:
@@ -203,13 +204,14 @@ def build_loaders(data: RunData, config: Config, *, rank: int, world: int, on_cp
         persistent_workers=workers > 0,
         pin_memory=not on_cpu,
     )
+    valid_clips = ValidClips(data.store, data.labels, config.data, data.valid[rank::world])
     valid = DataLoader(
-        ValidClips(data.store, data.labels, config.data, data.valid[rank::world]),
+        valid_clips,
         batch_size=config.data.valid_batch_size,
         num_workers=min(workers, 2),
         pin_memory=not on_cpu,
     )
-    return Loaders(train, valid, batches)
+    return Loaders(train, valid, batches, valid_clips)
 
 
 def build_pools(data: RunData, config: Config) -> tuple[Pool, Pool]:

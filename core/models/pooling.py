@@ -61,7 +61,8 @@ class AttentionPool(nn.Module):
         self.classifier = nn.Conv1d(num_features, num_species, 1)
         for layer in (self.attention, self.classifier):
             nn.init.xavier_uniform_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
     def forward(self, segments: Tensor) -> tuple[Tensor, Tensor]:
         """Return clip logits (batch, species) and segment logits (batch, segment, species), float32."""

@@ -10,9 +10,18 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from core.config import FeatureConfig, TimmConfig
-from core.models.backbones import create_backbone, feature_map
+from core.models.backbones import create_backbone, feature_map, num_features
 from core.models.base import Output, SpeciesModel
 from core.models.pooling import AttentionHead
+
+ORIGINAL_NAMES = {
+    "bn0.": "scaler.norm.",
+    "fc1.": "head.hidden.",
+    "att_block.att.": "head.pool.attention.",
+    "att_block.cla.": "head.pool.classifier.",
+    "backbone.": "backbone.",
+}
+"""Prefix of the original's parameters -> prefix of ours."""
 
 
 class TimmSED(SpeciesModel):
@@ -32,7 +41,7 @@ class TimmSED(SpeciesModel):
         super().__init__(features)
         self.pool_axis = config.pool_axis
         self.backbone = create_backbone(config.backbone, config.pretrained, drop_path=config.drop_path)
-        self.head = AttentionHead(self.backbone.num_features, num_species, config.dropout)
+        self.head = AttentionHead(num_features(self.backbone), num_species, config.dropout)
 
     def classify(self, parts: Tensor) -> Output:
         """Return the logits from normalised log-mels (batch, part, 1, mel, frame)."""
@@ -40,7 +49,8 @@ class TimmSED(SpeciesModel):
         maps = feature_map(self.backbone, parts.flatten(0, 1))  # (batch * part, channel, mel', time')
         averaged = 3 if self.pool_axis == "source" else 2
         segments = concatenate_parts(maps.mean(dim=averaged), batch)
-        return Output(*self.head(segments), num_frames=num_parts * num_frames)
+        clip_logit, segment_logit = self.head(segments)
+        return Output(clip_logit, segment_logit, num_parts * num_frames)
 
 
 def concatenate_parts(segments: Tensor, batch: int) -> Tensor:
@@ -56,18 +66,12 @@ def load_original(model: TimmSED, weights: Mapping[str, Tensor]) -> None:
     RuntimeError
         If a tensor is missing, left over, or of another shape.
     """
-    renamed = {}
-    for name, tensor in weights.items():
-        if name.startswith("bn0."):
-            renamed["scaler.norm." + name.removeprefix("bn0.")] = tensor
-        elif name.startswith("fc1."):
-            renamed["head.hidden." + name.removeprefix("fc1.")] = tensor
-        elif name.startswith("att_block.att."):
-            renamed["head.pool.attention." + name.removeprefix("att_block.att.")] = tensor
-        elif name.startswith("att_block.cla."):
-            renamed["head.pool.classifier." + name.removeprefix("att_block.cla.")] = tensor
-        elif name.startswith("backbone."):
-            renamed[name] = tensor
+    renamed = {
+        own + name.removeprefix(theirs): tensor
+        for name, tensor in weights.items()
+        for theirs, own in ORIGINAL_NAMES.items()
+        if name.startswith(theirs)
+    }
     own = model.state_dict()
     for name in own:  # counters of batches seen are not recorded with the weights
         if name.endswith("num_batches_tracked"):

@@ -12,9 +12,7 @@ from core.trainer import Trainer
 class Timm007(Trainer):
     """Selective mixup over 30 s clips cut into six parts."""
 
-    def build_model(self) -> TimmSED:
-        """Return the part model."""
-        return TimmSED(self.config.model, self.config.features, num_species=len(self.species))
+    model_class = TimmSED
 
 
 if __name__ == "__main__":

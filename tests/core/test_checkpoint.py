@@ -24,6 +24,7 @@ SPECIES = ("akiapo", "aniani", "apapan")
 @pytest.fixture
 def saved(tmp_path: Path) -> tuple[Path, TimmSED]:
     torch.manual_seed(0)
+    assert isinstance(CONFIG.model, TimmConfig)
     model = TimmSED(CONFIG.model, CONFIG.features, len(SPECIES)).eval()
     write(tmp_path / "last", model)
     return tmp_path / "last", model

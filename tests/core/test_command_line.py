@@ -20,8 +20,16 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_syntax_of_wandb_agents() -> None:
-    words = ["--mixup.alpha=0.4", "--data.use_ratings=False", "--features.f_max_hz=None", "--data.fold=all",
-             "--data.extra_roots=['a', 'b']", "--optim.betas=(0.9, 0.98)", "--optim.lr=1e-4", "--resume"]  # fmt: skip
+    words = (
+        "--mixup.alpha=0.4",
+        "--data.use_ratings=False",
+        "--features.f_max_hz=None",
+        "--data.fold=all",
+        "--data.extra_roots=['a', 'b']",
+        "--optim.betas=(0.9, 0.98)",
+        "--optim.lr=1e-4",
+        "--resume",
+    )
     config = parse_arguments(DEFAULT, words)
     assert config.mixup.alpha == 0.4
     assert config.data.use_ratings is False
@@ -89,10 +97,10 @@ def test_the_demo_schedule_says_what_it_changed_and_spares_what_was_given(
 ) -> None:
     config = parse_config(DEFAULT, ["--epochs=33", "--model.backbone=test_efficientnet"])
     assert config.epochs == 33
-    assert config.model == TimmConfig(backbone="test_efficientnet", pretrained="if_reachable")
+    assert config.model == TimmConfig(backbone="test_efficientnet", pretrained=True)
     shown = capsys.readouterr().out
     assert "data.clip_seconds: 30.0 -> " in shown
-    assert "epochs" not in shown.split("Changed:")[1]
+    assert "; epochs:" not in shown
 
 
 def test_schedule_full_on_demo_data_changes_nothing() -> None:

@@ -81,7 +81,8 @@ def ensure_demo(
     size = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
     print(
         f"Demo data {root}: {sum(plan.recordings.values())} recordings, {plan.num_backgrounds} backgrounds, "
-        f"{plan.num_soundscapes} soundscapes, {size / 1e6:.1f} MB, made in {time.perf_counter() - begin:.1f} s",
+        f"{plan.num_soundscapes} soundscapes, {size / 1e6:.1f} MB, "
+        f"made in {time.perf_counter() - begin:.1f} s",
         flush=True,
     )
     return root
@@ -103,7 +104,7 @@ def _is_complete(root: Path, statement: str) -> bool:
         message = f"{root}: holds files but no {STATEMENT}, so it is no demo data set; name another folder"
         raise ValueError(message)
     if file.read_text() != statement:
-        message = f"{file}: made with another seed, plan or version of the demo; delete {root} or name another folder"
+        message = f"{file}: made with another seed, plan or version; delete {root} or name another folder"
         raise ValueError(message)
     return True
 

@@ -14,10 +14,8 @@ from core.data.demo.songs import generator_of
 from core.data.demo.species import ALL_SPECIES, UNRECORDED_SPECIES
 
 WINDOW_SECONDS = 5
-AUTHORS = tuple(
-    f"Recordist {word}"
-    for word in ["Alder", "Birch", "Cedar", "Dogwood", "Elder", "Fir", "Gorse", "Hazel", "Ivy", "Juniper", "Kapok", "Linden", "Maple", "Nettle"]
-)
+FORENAMES = "Alder Birch Cedar Dogwood Elder Fir Gorse Hazel Ivy Juniper Kapok Linden Maple Nettle"
+AUTHORS = tuple(f"Recordist {name}" for name in FORENAMES.split())
 RECORDING_SNR_DB = (-8.0, 14.0)
 SITE_SNR_DB = (-9.0, 9.0)
 SECONDARY_SHARE = 0.24  # of recordings with another species behind the first
@@ -81,9 +79,7 @@ class DemoPlan:
         for name in ("recording_seconds", "background_seconds"):
             shortest, longest = getattr(self, name)
             if not 3.0 <= shortest <= longest:
-                message = (
-                    f"plan.{name}={(shortest, longest)}: expected (shortest, longest) of at least 3 seconds"
-                )
+                message = f"plan.{name}={(shortest, longest)}: expected (shortest, longest), at least 3 s"
                 raise ValueError(message)
 
 

@@ -63,7 +63,7 @@ def test_load_original_refuses_a_missing_tensor(original: tuple[TimmSED, dict[st
     model, arrays = original
     weights = weights_of(arrays)
     del weights["fc1.weight"]
-    with pytest.raises(RuntimeError, match="head.hidden.weight"):
+    with pytest.raises(RuntimeError, match=r"head\.hidden\.weight"):
         load_original(model, weights)
 
 
