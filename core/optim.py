@@ -46,10 +46,18 @@ def pack_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Put the moments back that `pack_optimizer` took."""
+    """Put the moments back that `pack_optimizer` took, in the memory layout of their parameters.
+
+    The fused step reads a parameter and its moments in the order of memory, so that a moment in another
+    layout (files hold them row by row, convolutions are channels-last) would meet the wrong weights.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Any]] = {}
     for key, tensor in tensors.items():
         if key.startswith(STATE_PREFIX):
             index, name = key.removeprefix(STATE_PREFIX).split("/")
-            state.setdefault(int(index), {})[name] = tensor
+            parameter = parameters[int(index)]
+            is_moment = name != "step"
+            value = torch.empty_like(parameter, requires_grad=False).copy_(tensor) if is_moment else tensor
+            state.setdefault(int(index), {})[name] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

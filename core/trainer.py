@@ -199,9 +199,13 @@ class Trainer:
 
     @property
     def predictor(self) -> SpeciesModel:
-        """The network to predict with, in evaluation mode: the moving average where there is one."""
-        model: SpeciesModel = self.average.module if self.average is not None else self.model
-        return model.eval()
+        """The network to predict with, in evaluation mode."""
+        return self.scored_model.eval()
+
+    @property
+    def scored_model(self) -> SpeciesModel:
+        """The network whose weights are scored and saved: the moving average where there is one."""
+        return self.average.module if self.average is not None else self.model  # type: ignore[return-value]
 
     def train_epoch(self, epoch: int) -> None:
         """Train what is left of an epoch."""
@@ -346,7 +350,7 @@ class Trainer:
             scored=self.scored,
             metrics=metrics,
         )
-        weights = self.predictor.state_dict()
+        weights = self.scored_model.state_dict()
         if name != "last":
             checkpoint.save(folder.checkpoints / name, card, weights)
             return

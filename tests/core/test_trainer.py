@@ -1,0 +1,249 @@
+"""Real training on tiny data."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+from accelerate.state import AcceleratorState, GradientState, PartialState
+from torch import Tensor
+
+from core.augment import Labelled
+from core.checkpoint import load_model
+from core.config import Config, MixupConfig, OptimConfig, SpecAugmentConfig
+from core.evaluation import PROBABILITY
+from core.models.base import Output
+from core.run_folder import open_run_folder
+from core.trainer import build_accelerator
+from tests.runs import TinyTrainer, tiny_config, with_data
+
+RUN_FILES = {
+    "config.json", "environment.json", "metrics.jsonl", "summary.json", "predictions.parquet", "species.csv",
+    "bad_files.csv", "learning_curves.png", "species.png", "spectrograms.png",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _fresh_accelerate() -> Iterator[None]:
+    """Forget the precision and accumulation of the test before."""
+    yield
+    AcceleratorState._reset_state(True)
+    GradientState._reset_state()
+    PartialState._reset_state()
+
+
+@pytest.fixture
+def config(tiny_demo: Path, tmp_path: Path) -> Config:
+    return tiny_config(tiny_demo, tmp_path / "outputs")
+
+
+def unmixed(config: Config) -> Config:
+    mixup = MixupConfig(probability=0.0, selective_probability=0.0)
+    return replace(config, mixup=mixup, spec_augment=SpecAugmentConfig(probability=0.0))
+
+
+def open_trainer(config: Config, stamp: str = "a") -> TinyTrainer:
+    return TinyTrainer(config, open_run_folder(config, stamp, create=True), build_accelerator(config))
+
+
+def runs_of(config: Config) -> list[Path]:
+    return sorted((Path(config.output_dir) / config.name).iterdir())
+
+
+def weights_of(config: Config, run: Path) -> dict[str, Tensor]:
+    model, _ = load_model(run / "checkpoints" / "last")
+    return model.state_dict()
+
+
+def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        torch.testing.assert_close(tensor, second[name], rtol=0, atol=0)
+
+
+def test_a_run_leaves_a_complete_folder_and_prints_its_table(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    TinyTrainer.main(config)
+    (run,) = runs_of(config)
+    assert run.name.endswith("-fold0")
+    assert {path.name for path in run.iterdir() if path.is_file()} == RUN_FILES
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["epochs"] == 2
+    assert summary["global_step"] == 2 * (summary["train_recordings"] // 4)
+    predictions = pd.read_parquet(run / "predictions.parquet")
+    assert len(predictions) == predictions["recording"].nunique() > 0
+    assert set(predictions["fold"]) == {0}
+    shown = capsys.readouterr().out
+    assert "macro ROC-AUC" in shown
+    assert str(run) in shown
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows if "valid/score" in row] == [1, 2]
+
+
+def test_the_last_checkpoint_predicts_what_the_run_recorded(config: Config) -> None:
+    TinyTrainer.main(config)
+    (run,) = runs_of(config)
+    trainer = open_trainer(config, "b")
+    model, card = load_model(run / "checkpoints" / "last")
+    assert tuple(card.species) == trainer.species
+    recorded = pd.read_parquet(run / "predictions.parquet").set_index("recording")
+    clips = trainer.loaders.valid_clips
+    names = trainer.data.competition.recordings["recording"]
+    with torch.inference_mode():
+        for clip in (clips[i] for i in range(len(clips))):
+            logit = model(clip.wave[None]).clip_logit[0]
+            for code in card.scored:
+                ours = torch.sigmoid(logit[card.species.index(code)]).item()
+                assert ours == pytest.approx(
+                    recorded[PROBABILITY + code][names[int(clip.recording)]], abs=1e-5
+                )
+
+
+def test_training_lowers_the_loss_on_clips_it_has_seen(config: Config) -> None:
+    config = unmixed(replace(config, epochs=12))
+    trainer = open_trainer(config)
+    trainer.fit()
+    losses = [row["train/epoch_loss"] for row in trainer.record.folder.history() if "train/epoch_loss" in row]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_accumulation_keeps_the_steps_and_the_batch(config: Config) -> None:
+    whole = open_trainer(config, "a")
+    halves = open_trainer(replace(config, optim=replace(config.optim, accumulation=2)), "b")
+    assert halves.loaders.batches.local_size * 2 == whole.loaders.batches.local_size
+    halves.fit()
+    assert halves.progress.global_step == config.epochs * whole.loaders.batches.num_steps
+    assert halves.optimizer.param_groups[0]["lr"] < 0.3 * config.optim.lr
+
+
+def test_workers_do_not_change_the_weights(config: Config) -> None:
+    for workers, stamp in ((0, "a"), (2, "b")):
+        open_trainer(with_data(replace(config, epochs=1), num_workers=workers), stamp).fit()
+    first, second = runs_of(config)
+    assert_same(weights_of(config, first), weights_of(config, second))
+
+
+def test_another_seed_gives_other_weights(config: Config) -> None:
+    for seed, stamp in ((1, "a"), (2, "b")):
+        open_trainer(replace(config, epochs=1, seed=seed), stamp).fit()
+    first, second = runs_of(config)
+    name = "head.hidden.weight"
+    assert not torch.equal(weights_of(config, first)[name], weights_of(config, second)[name])
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_gives_the_loss_of_float32(config: Config, precision: str) -> None:
+    losses = []
+    for kind in ("no", precision):
+        trainer = open_trainer(replace(config, epochs=1, precision=kind), kind)
+        trainer.network.train()
+        trainer.loaders.batches.start_at(0, 0)
+        batch = next(iter(trainer.loaders.train))
+        losses.append(trainer.train_step(batch, 0, 0).item())
+        AcceleratorState._reset_state(True)
+    assert losses[1] != losses[0], "the network ran in float32"
+    assert losses[1] == pytest.approx(losses[0], rel=0.03)
+
+
+def test_the_moving_average_is_what_is_scored_and_saved(config: Config) -> None:
+    config = replace(config, optim=OptimConfig(lr=3e-3, ema_decay=0.9))
+    trainer = open_trainer(config)
+    trainer.fit()
+    assert trainer.average is not None
+    (run,) = runs_of(config)
+    saved = weights_of(config, run)
+    assert_same(saved, {name: t.detach() for name, t in trainer.average.module.state_dict().items()})
+    assert not torch.equal(saved["head.hidden.weight"], trainer.model.state_dict()["head.hidden.weight"])
+
+
+class Diverging(TinyTrainer):
+    """Its loss becomes infinite in the second epoch."""
+
+    def compute_loss(self, output: Output, labels: Labelled) -> Tensor:
+        """Return the loss, spoilt."""
+        return super().compute_loss(output, labels) * (float("inf") if self.progress.epoch else 1.0)
+
+
+def test_a_loss_that_is_not_finite_names_its_recordings_and_spares_the_checkpoint(config: Config) -> None:
+    trainer = Diverging(config, open_run_folder(config, "a", create=True), build_accelerator(config))
+    with pytest.raises(FloatingPointError, match=r"the loss became inf .* from: .*\.ogg.*lower optim\.lr"):
+        trainer.fit()
+    (run,) = runs_of(config)
+    assert all(torch.isfinite(t).all() for t in weights_of(config, run).values())
+    assert not (run / "summary.json").exists()
+
+
+def test_all_folds_are_trained_and_pooled(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    TinyTrainer.main(with_data(replace(config, epochs=1), fold="all"))
+    runs = {run.name.rsplit("-", 1)[1]: run for run in runs_of(config)}
+    assert set(runs) == {"all", "fold0", "fold1", "fold2"}
+    pooled = pd.read_parquet(runs["all"] / "predictions.parquet")
+    parts = [pd.read_parquet(runs[f"fold{i}"] / "predictions.parquet") for i in range(3)]
+    assert len(pooled) == sum(map(len, parts)) == pooled["recording"].nunique()
+    assert "3 folds pooled" in capsys.readouterr().out
+    assert json.loads((runs["all"] / "summary.json").read_text())["runs"] == [
+        runs[f"fold{i}"].name for i in range(3)
+    ]
+
+
+def test_without_a_validating_fold_everything_trains(config: Config) -> None:
+    TinyTrainer.main(with_data(replace(config, epochs=1), fold=None))
+    (run,) = runs_of(config)
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["train_recordings"] == 20
+    assert pd.read_parquet(run / "predictions.parquet").empty
+
+
+def test_a_finished_run_resumes_to_its_table(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    TinyTrainer.main(replace(config, epochs=1))
+    (run,) = runs_of(config)
+    before = (run / "summary.json").read_text()
+    capsys.readouterr()
+    TinyTrainer.main(replace(config, epochs=1, resume=True))
+    assert runs_of(config) == [run]
+    assert (run / "summary.json").read_text() == before
+    assert "macro ROC-AUC" in capsys.readouterr().out
+
+
+def test_bad_recordings_are_listed_and_the_rest_trains(
+    config: Config, tiny_demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "birds"
+    shutil.copytree(tiny_demo, root)
+    audio = root / "train_audio"
+    files = sorted(audio.glob("*/*.ogg"))
+    files[0].write_bytes(files[0].read_bytes()[: files[0].stat().st_size // 2])
+    files[1].write_bytes(b"")
+    files[2].write_text("not a recording")
+    table = pd.read_csv(root / "train_metadata.csv")
+    tone = np.sin(np.arange(44100 * 6) * 0.1)
+    stereo, short = "embups/stereo.wav", "embups/short.wav"
+    soundfile.write(audio / stereo, np.stack([0.3 * tone, 0.1 * tone], axis=1), 44100)
+    soundfile.write(audio / short, 0.3 * tone[:960], 32000)
+    added = pd.concat([table, *(table.iloc[:1].assign(filename=name) for name in (stereo, short))])
+    added.to_csv(root / "train_metadata.csv", index=False)
+    config = with_data(replace(config, epochs=1), root=str(root), cache=str(tmp_path / "cache"))
+    TinyTrainer.main(config)
+    (run,) = runs_of(config)
+    ledger = pd.read_csv(run / "bad_files.csv").set_index("file")["reason"]
+    assert set(ledger.index) == {str(file) for file in files[:3]}
+    assert ledger.notna().all()
+    assert "3 files cannot be used" in capsys.readouterr().out
+    assert json.loads((run / "summary.json").read_text())["bad_files"] == 3
+
+
+def test_a_path_that_leaves_the_folder_is_refused(config: Config, tiny_demo: Path, tmp_path: Path) -> None:
+    root = tmp_path / "birds"
+    shutil.copytree(tiny_demo, root)
+    table = pd.read_csv(root / "train_metadata.csv")
+    table.loc[0, "filename"] = "../../secret.ogg"
+    table.to_csv(root / "train_metadata.csv", index=False)
+    with pytest.raises(ValueError, match=r"line 2: filename '\.\./\.\./secret\.ogg' leaves the data folder"):
+        TinyTrainer.main(with_data(config, root=str(root)))

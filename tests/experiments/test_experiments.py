@@ -1,0 +1,92 @@
+"""Every experiment folder: its configuration, its network, a step of its training."""
+
+import importlib
+import inspect
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from core.config import Config, TimmConfig
+from core.run_folder import open_run_folder
+from core.schedule import shorten
+from core.trainer import Trainer, build_accelerator
+from tests.runs import BACKBONE, ROOT, tiny_config
+
+NAMES = sorted(path.parent.name for path in (ROOT / "experiments").glob("*/run.py"))
+
+
+def trainer_of(name: str) -> type[Trainer]:
+    module = importlib.import_module(f"experiments.{name}.run")
+    own = [c for _, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
+    (trainer,) = (c for c in own if issubclass(c, Trainer))
+    return trainer
+
+
+def config_of(name: str) -> Config:
+    config: Config = importlib.import_module(f"experiments.{name}.config").CONFIG
+    return config
+
+
+def shrunk(name: str, root: Path, output_dir: Path) -> Config:
+    """Return the experiment's demo schedule on tiny data, its own front end and model, random weights."""
+    tiny, config = tiny_config(root, output_dir), shorten(config_of(name))
+    model = config.model
+    if isinstance(model, TimmConfig):
+        model = replace(model, backbone=BACKBONE, pretrained=False)
+    data = replace(config.data, root=tiny.data.root, cache=tiny.data.cache, batch_size=4, num_folds=3)
+    return replace(
+        config, output_dir=tiny.output_dir, data=data, model=model, tracking=tiny.tracking, valid=tiny.valid
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_folder_is_complete(name: str) -> None:
+    folder = ROOT / "experiments" / name
+    assert config_of(name).name == name
+    readme = (folder / "README.md").read_text()
+    assert f"accelerate launch experiments/{name}/run.py" in readme
+    assert len(readme.splitlines()) <= 30
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_steps_lower_the_loss(name: str, tiny_demo: Path, tmp_path: Path) -> None:
+    config = shrunk(name, tiny_demo, tmp_path)
+    config = replace(config, optim=replace(config.optim, lr=1e-3, warmup_epochs=0.0), epochs=10)
+    trainer = trainer_of(name)(config, open_run_folder(config, "a", create=True), build_accelerator(config))
+    trainer.network.train()
+    trainer.loaders.batches.start_at(0, 0)
+    batch = next(iter(trainer.loaders.train))
+    losses = [trainer.train_step(batch, 0, 0).item() for _ in range(8)]
+    assert losses[-1] < losses[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_clip_gives_one_output(name: str, tiny_demo: Path, tmp_path: Path) -> None:
+    config = shrunk(name, tiny_demo, tmp_path)
+    trainer = trainer_of(name)(config, open_run_folder(config, "a", create=True), build_accelerator(config))
+    wave = torch.randn(2, 5 * config.features.sample_rate)
+    with torch.inference_mode():
+        output = trainer.predictor(wave)
+    number = len(trainer.species)
+    assert output.clip_logit.shape == (2, number)
+    assert output.frame_logit.shape == (2, output.num_frames, number)
+    assert torch.isfinite(output.clip_logit).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_names_every_field_before_torch_is_loaded(name: str) -> None:
+    program = f"experiments/{name}/run.py"
+    shown = subprocess.run(
+        [sys.executable, "-X", "importtime", program, "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "--mixup.selective-probability" in shown.stdout.replace("_", "-")
+    assert "| torch\n" not in shown.stderr

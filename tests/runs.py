@@ -1,0 +1,109 @@
+"""Tiny runs of the real trainer, in this process and as programs of their own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from core.config import (
+    Config,
+    DataConfig,
+    FeatureConfig,
+    OptimConfig,
+    TimmConfig,
+    TrackingConfig,
+    ValidConfig,
+)
+from core.models.sed import TimmSED
+from core.trainer import Trainer
+
+ROOT = Path(__file__).parents[1]
+BACKBONE = "test_efficientnet.r160_in1k"
+PROGRAM = ROOT / "experiments" / "timm_007" / "run.py"
+FEATURES = FeatureConfig(n_fft=512, hop_length=640, num_mels=32)
+TINY_WORDS = (
+    f"--model.backbone={BACKBONE}",
+    "--model.pretrained=False",
+    "--features.n_fft=512",
+    "--features.hop_length=640",
+    "--features.num_mels=32",
+    "--data.clip_seconds=5",
+    "--data.batch_size=4",
+    "--data.num_folds=3",
+    "--valid.num_resamples=100",
+)
+
+
+class TinyTrainer(Trainer):
+    """The part model, small."""
+
+    model_class = TimmSED
+
+
+def tiny_config(root: Path, output_dir: Path) -> Config:
+    """Return a configuration whose epoch takes a fraction of a second."""
+    return Config(
+        name="tiny",
+        epochs=2,
+        schedule="full",
+        output_dir=str(output_dir),
+        model=TimmConfig(backbone=BACKBONE, pretrained=False, dropout=0.1),
+        features=FEATURES,
+        data=DataConfig(
+            root=str(root),
+            cache=str(root.parent / "cache"),
+            clip_seconds=5.0,
+            batch_size=4,
+            num_folds=3,
+        ),
+        optim=OptimConfig(lr=3e-3),
+        valid=ValidConfig(num_resamples=100),
+        tracking=TrackingConfig(use=False),
+    )
+
+
+def with_data(config: Config, **changes: object) -> Config:
+    """Return `config` with fields of `data` replaced."""
+    return replace(config, data=replace(config.data, **changes))  # type: ignore[arg-type]
+
+
+def start(folder: Path, *words: str, launcher: tuple[str, ...] = (sys.executable,)) -> subprocess.Popen[str]:
+    """Start timm_007 in `folder` as a program of its own, in a process group of its own."""
+    environment = os.environ | {"WANDB_MODE": "disabled", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [*launcher, str(PROGRAM), *TINY_WORDS, *words],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str], timeout: float = 120.0) -> str:
+    """Wait for a program and return what it printed; its whole group dies if it takes too long."""
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        message = f"still running after {timeout} s:\n{output}"
+        raise AssertionError(message) from None
+    return output
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], timeout: float = 90.0) -> None:
+    """Wait until `condition` holds while `process` runs."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if process.poll() is not None or time.monotonic() > deadline:
+            os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+            message = f"ended or hung before its time:\n{process.communicate()[0]}"
+            raise AssertionError(message)
+        time.sleep(0.01)
