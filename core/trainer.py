@@ -205,7 +205,7 @@ class Trainer:
     @property
     def scored_model(self) -> SpeciesModel:
         """The network whose weights are scored and saved: the moving average where there is one."""
-        return self.average.module if self.average is not None else self.model  # type: ignore[return-value]
+        return self.average.module if self.average is not None else self.model
 
     def train_epoch(self, epoch: int) -> None:
         """Train what is left of an epoch."""

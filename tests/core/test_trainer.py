@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -139,9 +140,12 @@ def test_another_seed_gives_other_weights(config: Config) -> None:
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
-def test_mixed_precision_gives_the_loss_of_float32(config: Config, precision: str) -> None:
+def test_mixed_precision_gives_the_loss_of_float32(
+    config: Config, precision: Literal["bf16", "fp16"]
+) -> None:
     losses = []
-    for kind in ("no", precision):
+    kinds: tuple[Literal["no", "bf16", "fp16"], ...] = ("no", precision)
+    for kind in kinds:
         trainer = open_trainer(replace(config, epochs=1, precision=kind), kind)
         trainer.network.train()
         trainer.loaders.batches.start_at(0, 0)
