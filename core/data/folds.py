@@ -1,4 +1,4 @@
-"""Stratified folds over primary labels.
+"""Stratified folds over primary labels; `python -m core.data.folds ROOT` prints an audit of them.
 
 As in the published solution only recordings whose primary label is scored are ever validated; every other
 recording has fold -1 and always trains. So does the only recording of a scored species.
@@ -107,3 +107,9 @@ def folds_of(competition: Competition, config: DataConfig) -> np.ndarray:
         seed=config.fold_seed,
         group_by_author=config.group_by_author,
     )
+
+
+if __name__ == "__main__":
+    from core.data.audit import main
+
+    main()

@@ -72,8 +72,8 @@ class DemoPlan:
             raise ValueError(message)
         if self.soundscape_seconds % WINDOW_SECONDS or self.soundscape_seconds < 2 * WINDOW_SECONDS:
             message = (
-                f"plan.soundscape_seconds={self.soundscape_seconds}: expected a multiple of {WINDOW_SECONDS}, "
-                f"at least {2 * WINDOW_SECONDS}"
+                f"plan.soundscape_seconds={self.soundscape_seconds}: expected a multiple of "
+                f"{WINDOW_SECONDS}, at least {2 * WINDOW_SECONDS}"
             )
             raise ValueError(message)
         for name in ("recording_seconds", "background_seconds"):
