@@ -12,6 +12,7 @@ import soundfile
 import soxr
 
 BLOCK_FRAMES = 1 << 18
+OGG_HEADER_BYTES = 27  # then one size a segment, then the segments; the last byte counts them
 END_OF_STREAM = 4  # bit of an Ogg page header's type field, RFC 3533
 OGG_TAIL_BYTES = 1 << 17  # two pages of the largest size
 
@@ -75,8 +76,10 @@ def check_file(path: Path) -> None:
             return
         file.seek(max(0, size - OGG_TAIL_BYTES))
         tail = file.read()
-    page = tail.rfind(b"OggS")
-    if page < 0 or len(tail) < page + 6 or not tail[page + 5] & END_OF_STREAM:
+    page = tail[max(tail.rfind(b"OggS"), 0) :]
+    number = page[OGG_HEADER_BYTES - 1] if len(page) >= OGG_HEADER_BYTES else 0
+    sizes = page[OGG_HEADER_BYTES : OGG_HEADER_BYTES + number]
+    if not sizes or not page[5] & END_OF_STREAM or len(page) < OGG_HEADER_BYTES + len(sizes) + sum(sizes):
         raise AudioError("truncated: its last Ogg page is not the end of the stream")
 
 
