@@ -185,6 +185,8 @@ class Tracker:
                 config.tracking.project, config=flatten(config), init_kwargs={"wandb": arguments}
             )
         )
+        if not opened:  # or Accelerate would start the broken tracker again, and close it at the end
+            self.accelerator.trackers.clear()
         self.is_active = opened and mode != "disabled"
         if self.is_active:
             self._attempt(lambda: self._run.define_metric("*", step_metric="global_step"))

@@ -109,6 +109,7 @@ def only_run(server: WandbServer) -> RunRecord:
     return run
 
 
+@pytest.mark.slow
 def test_run_arrives_with_all_that_it_logged(server: WandbServer, tmp_path: Path) -> None:
     run_program(server, tmp_path, LOGGING)
     run = only_run(server)
@@ -130,6 +131,7 @@ def test_exit_code_of_program_marks_its_run_failed(server: WandbServer, tmp_path
     assert (only_run(server).state, only_run(server).exit_code) == ("failed", 3)
 
 
+@pytest.mark.slow
 def test_resumed_run_continues_its_history(server: WandbServer, tmp_path: Path) -> None:
     for start in ("1", "2"):
         run_program(server, tmp_path, RESUMING, START=start)
@@ -137,6 +139,7 @@ def test_resumed_run_continues_its_history(server: WandbServer, tmp_path: Path) 
     assert [(row["_step"], row["start"]) for row in history] == [(0, 1), (1, 1), (2, 2), (3, 2)]
 
 
+@pytest.mark.slow
 def test_sync_joins_the_offline_parts_of_a_run(server: WandbServer, tmp_path: Path) -> None:
     for start in ("1", "2"):
         run_program(server, tmp_path, RESUMING, START=start, WANDB_MODE="offline")
