@@ -108,9 +108,8 @@ def main() -> None:
         print(f"{name:<44} {summarise(value, values, 0.95)}")
     *linear, (value, values) = results.values()
     best_value, best_values = max(linear, key=lambda result: result[0])
-    print(
-        f"{'difference to the best linear, paired':<44} {summarise(value - best_value, values - best_values, 0.95)}"
-    )
+    gain = summarise(value - best_value, values - best_values, 0.95)
+    print(f"{'difference to the best linear, paired':<44} {gain}")
 
 
 if __name__ == "__main__":

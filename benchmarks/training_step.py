@@ -61,8 +61,8 @@ def main() -> None:
                 [*command, f"--setting={setting}"], check=True, capture_output=True, text=True
             ).stdout
             best[setting] = max(best[setting], float(shown.split()[-1]))
-    print(f"{given.backbone}, batch {given.batch} of {MELS} x {FRAMES}; {platform.platform()}, "
-          f"{torch.get_num_threads()} threads, torch {torch.__version__}")  # fmt: skip
+    machine = f"{platform.platform()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    print(f"{given.backbone}, batch {given.batch} of {MELS} x {FRAMES}; {machine}")
     print(f"{'setting':<22} {'parts/s':>8} {'ratio':>6}")
     for setting, rate in best.items():
         print(f"{setting:<22} {rate:8.1f} {rate / best['plain']:6.2f}")
