@@ -101,7 +101,7 @@ def draw_spectrograms(
         for index, style in zip(loudest, ("-", "--", ":"), strict=False):
             bottom.stairs(detections[column][:, index], edges, label=species[index], linestyle=style)
         bottom.set(ylim=(0, 1), xlabel="seconds", ylabel="probability" if column == 0 else None)
-        bottom.legend(frameon=False, fontsize=7, loc="upper right")
+        bottom.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.4), ncols=3)
     figure.savefig(file, dpi=DPI)
     return file
 
