@@ -13,15 +13,23 @@ import pytest
 import soundfile
 import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.augment import Labelled
 from core.checkpoint import load_model
-from core.config import Config, MixupConfig, OptimConfig, SpecAugmentConfig
+from core.config import (
+    Config,
+    FeatureConfig,
+    LossConfig,
+    MixupConfig,
+    ModelConfig,
+    OptimConfig,
+    SpecAugmentConfig,
+)
 from core.evaluation import PROBABILITY
-from core.models.base import Output
+from core.models.base import Output, SpeciesModel
 from core.run_folder import open_run_folder
-from core.trainer import build_accelerator
+from core.trainer import Trainer, build_accelerator
 from tests.runs import TinyTrainer, tiny_config, with_data
 
 RUN_FILES = {
@@ -105,6 +113,37 @@ def test_the_last_checkpoint_predicts_what_the_run_recorded(config: Config) -> N
                 assert ours == pytest.approx(
                     recorded[PROBABILITY + code][names[int(clip.recording)]], abs=1e-5
                 )
+
+
+class Constant(SpeciesModel):
+    """Says the same of every clip."""
+
+    def __init__(self, config: ModelConfig, features: FeatureConfig, num_species: int) -> None:
+        super().__init__(features)
+        self.logit = nn.Parameter(torch.linspace(-1, 1, num_species))
+
+    def classify(self, parts: Tensor) -> Output:
+        """Return the constant."""
+        clip = self.logit.expand(len(parts), -1)
+        return Output(clip, clip[:, None], parts.shape[1] * parts.shape[-1])
+
+
+class ConstantTrainer(Trainer):
+    """Trains a constant."""
+
+    model_class = Constant
+
+
+def test_a_constant_scores_as_chance_and_learns_the_mean_target(config: Config) -> None:
+    config = unmixed(replace(config, epochs=60, loss=LossConfig(kind="bce", label_smoothing=0.0)))
+    config = with_data(replace(config, optim=OptimConfig(lr=0.3)), use_ratings=False, batch_size=15)
+    trainer = ConstantTrainer(config, open_run_folder(config, "a", create=True), build_accelerator(config))
+    trainer.fit()
+    metrics = trainer.record.folder.read_json("summary")["metrics"]
+    assert metrics["macro_auc"]["value"] == metrics["macro_auc"]["low"] == metrics["macro_auc"]["high"] == 0.5
+    targets = trainer.data.labels.target[trainer.data.train].mean(axis=0)
+    learned = torch.sigmoid(trainer.model.get_parameter("logit")).detach().numpy()
+    np.testing.assert_allclose(learned, targets, atol=0.03)
 
 
 def test_training_lowers_the_loss_on_clips_it_has_seen(config: Config) -> None:

@@ -122,7 +122,7 @@ def test_a_batch_that_does_not_divide_is_refused() -> None:
         batches(world=3)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, 4])
 def test_loader_workers_give_the_same_batches(tiny_demo: Path, tmp_path: Path, workers: int) -> None:
     def read(config: Config) -> list[tuple[torch.Tensor, ...]]:
         loaders = build_loaders(open_data(config, quiet=True), config, rank=0, world=1, on_cpu=True)
