@@ -25,7 +25,7 @@ from core.bootstrap import Resampler, summarise
 from core.config import Config
 from core.config_values import from_dict
 from core.data.clips import ValidClips
-from core.data.loaders import RunData, open_data, valid_table
+from core.data.loaders import RunData, open_data, read_recordings, valid_table
 from core.evaluation import PROBABILITY, TRUTH
 from core.features import LogMel
 from core.metrics import macro, roc_auc
@@ -55,7 +55,7 @@ def statistics(data: RunData, clips: ValidClips, config: Config) -> np.ndarray:
 
 def linear_predictions(config: Config, strength: float, num_folds: int) -> pd.DataFrame:
     """Return out-of-fold predictions of one regression per scored species."""
-    data = open_data(config, quiet=True)
+    data = open_data(config, read_recordings(config.data), quiet=True)
     columns = data.competition.scored_columns
     own = config.data
     usable = np.flatnonzero(data.store.lengths > 0)

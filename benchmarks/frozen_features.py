@@ -24,7 +24,7 @@ from core.bootstrap import Resampler, summarise
 from core.config import Config, DataConfig
 from core.data.clips import ValidClips
 from core.data.folds import folds_of
-from core.data.loaders import open_data
+from core.data.loaders import open_data, read_recordings
 from core.evaluation import PROBABILITY, TRUTH
 from core.features import LogMel
 from core.metrics import top_one
@@ -39,7 +39,7 @@ ALPHAS = (10.0, 100.0, 1000.0, 10000.0)
 @torch.inference_mode()
 def recording_features(config: Config) -> tuple[np.ndarray, np.ndarray]:
     """Return features (clip, channel) and the recording of each clip."""
-    data = open_data(config, quiet=True)
+    data = open_data(config, read_recordings(config.data), quiet=True)
     clips = ValidClips(data.store, data.labels, config.data, np.flatnonzero(data.store.lengths > 0))
     backbone = create_backbone("tf_efficientnet_lite0", pretrained=True).eval()
     log_mel = LogMel(config.features)
@@ -56,7 +56,7 @@ def recording_features(config: Config) -> tuple[np.ndarray, np.ndarray]:
 
 def out_of_fold(config: Config, features: np.ndarray, positions: np.ndarray, alpha: float) -> pd.DataFrame:
     """Return out-of-fold predictions of the scored recordings, one row a recording."""
-    competition = open_data(config, quiet=True).competition
+    competition = open_data(config, read_recordings(config.data), quiet=True).competition
     folds = folds_of(competition, config.data)
     species = competition.recordings["species"].to_numpy()
     scored = np.array(competition.scored)

@@ -5,14 +5,14 @@ scored bird, so that rare scored species are heard in most steps. Labels, masks 
 with the same coefficient; nothing is renormalised.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from core.config import MixupConfig, SpecAugmentConfig
-from core.models.base import Augment
 
 
 @dataclass(frozen=True)
@@ -87,24 +87,28 @@ def draw_mixing(size: int, alpha: float, generator: torch.Generator, strength: f
     return Mixing(partner, (1.0 - strength * (1.0 - share)).float())
 
 
-def mask_stripes(parts: Tensor, config: SpecAugmentConfig, generator: torch.Generator) -> Tensor:
-    """Return log-mels with random stripes set to 0, the mean of a normalised mel; SpecAugment.
+def keep_mask(shape: torch.Size, config: SpecAugmentConfig, generator: torch.Generator) -> Tensor:
+    """Draw the stripes of SpecAugment, which become 0, the mean of a normalised mel.
 
     Parameters
     ----------
-    parts
+    shape
         (batch, part, 1, mel, frame); each part gets stripes of its own.
     config
         Number and width of stripes.
     generator
         CPU generator.
+
+    Returns
+    -------
+    Tensor
+        Of that shape, bool, False on the stripes.
     """
-    batch, num_parts, _, num_mels, num_frames = parts.shape
+    batch, num_parts, _, num_mels, num_frames = shape
     number = batch * num_parts
     time = stripe_mask(number, num_frames, config.num_time_stripes, config.max_time_width, generator)
     mel = stripe_mask(number, num_mels, config.num_mel_stripes, config.max_mel_width, generator)
-    keep = ~(time[:, None, :] | mel[:, :, None])  # (batch * part, mel, frame)
-    return parts * keep.reshape(batch, num_parts, 1, num_mels, num_frames).to(parts.device)
+    return ~(time[:, None, :] | mel[:, :, None]).reshape(shape)
 
 
 def stripe_mask(number: int, length: int, stripes: int, max_width: int, generator: torch.Generator) -> Tensor:
@@ -117,56 +121,76 @@ def stripe_mask(number: int, length: int, stripes: int, max_width: int, generato
     return ((position >= start) & (position < start + width)).any(dim=1)
 
 
-def plan_augmentation(
-    labels: Labelled,
+@dataclass(frozen=True)
+class Augmentation:
+    """What happens to a batch, drawn: give it recorded draws to repeat a step of the original.
+
+    Attributes
+    ----------
+    num_main
+        Clips that come out: the first ones of the batch; the rest is the scored half.
+    selective
+        Mixing of the main half with the scored one; None: the scored half is dropped.
+    ordinary
+        Mixings of the main half with itself, one after another.
+    keep
+        (num_main, part, 1, mel, frame) bool, False on the stripes of SpecAugment, from the shape of the
+        parts; None: no stripes.
+    """
+
+    num_main: int
+    selective: Mixing | None = None
+    ordinary: Sequence[Mixing] = ()
+    keep: Callable[[torch.Size], Tensor] | None = None
+
+    def __call__(self, parts: Tensor) -> Tensor:
+        """Return the augmented log-mels (num_main, part, 1, mel, frame) of a batch, for `SpeciesModel`."""
+        mixed = parts[: self.num_main]
+        if self.selective is not None:
+            mixed = self.selective.mix(mixed, parts[self.num_main :])
+        for mixing in self.ordinary:
+            mixed = mixing.mix(mixed, mixed)
+        return mixed if self.keep is None else mixed * self.keep(mixed.shape).to(mixed.device)
+
+    def mix_labels(self, labels: Labelled) -> Labelled:
+        """Return the labels that belong to the augmented batch, from those of the whole batch."""
+        main, scored = labels[: self.num_main], labels[self.num_main :]
+        if self.selective is not None:
+            main = self.selective.mix_labels(main, scored)
+        for mixing in self.ordinary:
+            main = mixing.mix_labels(main, main)
+        return main
+
+
+def draw_augmentation(
     num_main: int,
+    num_scored: int,
     mixup: MixupConfig,
     spec_augment: SpecAugmentConfig,
     gates: Sequence[float],
     generator: torch.Generator,
-) -> tuple[Augment, Labelled]:
+) -> Augmentation:
     """Draw what happens to a batch, in the original's order: selective mixup, mixup twice, SpecAugment.
 
     Parameters
     ----------
-    labels
-        Of `num_main` clips of all recordings and, where the batch has a scored half, as many scored ones.
-    num_main
-        Clips that come out.
+    num_main, num_scored
+        Clips of all recordings, and of those with a scored bird: as many, or none.
     mixup, spec_augment
         Probabilities and strengths.
     gates
         Four uniform numbers of the batch; a gate is open where its number is below its probability.
     generator
         CPU generator of partners, coefficients and stripes.
-
-    Returns
-    -------
-    Augment
-        For `SpeciesModel.forward`; maps (batch, part, 1, mel, frame) to (num_main, part, 1, mel, frame).
-    Labelled
-        The mixed labels.
     """
-    main, scored = labels[:num_main], labels[num_main:]
     selective: Mixing | None = None
-    if len(scored.weight) and gates[0] < mixup.selective_probability:
+    if num_scored and gates[0] < mixup.selective_probability:
         alpha = mixup.alpha if mixup.selective_alpha is None else mixup.selective_alpha
         selective = draw_mixing(num_main, alpha, generator, mixup.selective_strength)
-        main = selective.mix_labels(main, scored)
-    ordinary: list[Mixing] = []
-    for gate, probability in ((gates[1], mixup.probability), (gates[2], mixup.second_probability)):
-        if gate < probability:
-            ordinary.append(draw_mixing(num_main, mixup.alpha, generator))
-            main = ordinary[-1].mix_labels(main, main)
-
-    def augment(parts: Tensor) -> Tensor:
-        mixed = parts[:num_main]
-        if selective is not None:
-            mixed = selective.mix(mixed, parts[num_main:])
-        for mixing in ordinary:
-            mixed = mixing.mix(mixed, mixed)
-        if gates[3] < spec_augment.probability:
-            mixed = mask_stripes(mixed, spec_augment, generator)
-        return mixed
-
-    return augment, main
+    ordinary = [
+        draw_mixing(num_main, mixup.alpha, generator)
+        for gate, probability in ((gates[1], mixup.probability), (gates[2], mixup.second_probability))
+        if gate < probability
+    ]
+    keep = partial(keep_mask, config=spec_augment, generator=generator)
+    return Augmentation(num_main, selective, ordinary, keep if gates[3] < spec_augment.probability else None)

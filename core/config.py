@@ -8,7 +8,7 @@ Defaults are those of the published solution Choiuijin1125/bclef2022 (timm_007) 
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 DEMO_BACKBONE = "tf_efficientnet_lite0.in1k"
 
@@ -280,7 +280,9 @@ class OptimConfig:
     weight_decay: float = 1e-6
     """Decoupled weight decay."""
     decay_norm_and_bias: bool = True
-    """Whether vectors (biases, norms) decay too, as torch does by default."""
+    """Whether vectors (biases, norms) and position tables decay too, as torch does by default."""
+    layer_decay: float | None = None
+    """Learning rate of each block as a share of the next one's, for pretrained networks; None: one rate."""
     betas: tuple[float, float] = (0.9, 0.999)
     """AdamW's moments."""
     max_grad_norm: float | None = None
@@ -296,6 +298,8 @@ class OptimConfig:
         require(0 <= self.min_lr <= self.lr, f"optim.min_lr={self.min_lr}: between 0 and optim.lr={self.lr}")
         require(self.accumulation >= 1, f"optim.accumulation={self.accumulation}: at least 1")
         require(self.warmup_epochs >= 0, f"optim.warmup_epochs={self.warmup_epochs}: 0 or more")
+        if self.layer_decay is not None:
+            require(0 < self.layer_decay <= 1, f"optim.layer_decay={self.layer_decay}: between 0 and 1")
         if self.ema_decay is not None:
             require(0 < self.ema_decay < 1, f"optim.ema_decay={self.ema_decay}: between 0 and 1")
 
@@ -336,23 +340,24 @@ class TrackingConfig:
 class ModelConfig:
     """Base of a network's own configuration."""
 
+    demo_epochs: ClassVar[int] = 12
+    """Epochs of the demo schedule: networks that start from random weights need more."""
+
     def shortened(self) -> Self:
         """Return the variant that the demo schedule trains; itself unless a subclass must shrink."""
         return self
 
 
 @dataclass(frozen=True, kw_only=True)
-class TimmConfig(ModelConfig):
-    """TimmSED: a timm backbone on parts, pooled by the attention head."""
+class BackboneConfig(ModelConfig):
+    """Base of the networks around a timm backbone."""
 
     backbone: str = "tf_efficientnet_b0.ns_jft_in1k"
     """Name of a timm model whose features are a map (convolutional, or Swin-like)."""
     pretrained: bool | Literal["if_reachable"] = True
     """Start from timm's pretrained weights; "if_reachable": random ones when no hub answers."""
-    pool_axis: Literal["time", "source"] = "time"
-    """Axis of the attention: time, or the original's frequency cells (for parity)."""
     dropout: float = 0.5
-    """Dropout before and after the hidden layer of the head."""
+    """Dropout in the head."""
     drop_path: float = 0.0
     """Stochastic depth of the backbone."""
 
@@ -364,6 +369,26 @@ class TimmConfig(ModelConfig):
     def shortened(self) -> Self:
         """Return a backbone that learns in minutes on two cores and whose weights need no hub."""
         return dataclasses.replace(self, backbone=DEMO_BACKBONE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimmConfig(BackboneConfig):
+    """TimmSED: a timm backbone on parts, pooled by the attention head."""
+
+    pool_axis: Literal["time", "source"] = "time"
+    """Axis of the attention: time, or the original's frequency cells (for parity)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GemConfig(BackboneConfig):
+    """The network of the 2021 second place: a timm backbone on parts, generalised mean pooling over all."""
+
+    backbone: str = "eca_nfnet_l0.ra2_in1k"
+    """Name of a timm model whose features are a map (convolutional, or Swin-like)."""
+    dropout: float = 0.0
+    """Dropout before the head."""
+    exponent: float = 3.0
+    """Start of the learned exponent: 1 is the mean, large ones come near the maximum."""
 
 
 @dataclass(frozen=True, kw_only=True)

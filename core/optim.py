@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from timm.optim import param_groups_layer_decay
 from torch import Tensor, nn
 
 from core.config import OptimConfig
@@ -13,15 +14,28 @@ STATE_PREFIX = "optimizer/"
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """Return AdamW over all parameters; vectors go undecayed where the configuration says so."""
-    trained = [p for p in model.parameters() if p.requires_grad]
-    if config.decay_norm_and_bias:
-        groups: list[dict[str, Any]] = [{"params": trained}]
-    else:
-        groups = [
-            {"params": [p for p in trained if p.ndim > 1]},
-            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+    """Return AdamW over all parameters.
+
+    Where the configuration says so, vectors and what the model's `no_weight_decay` names go undecayed, and
+    each block's rate is `layer_decay` times that of the next (timm's rule; groups carry an `lr_scale`).
+    """
+    kept: set[str] = set()
+    if not config.decay_norm_and_bias:
+        named = model.no_weight_decay() if hasattr(model, "no_weight_decay") else ()  # type: ignore[operator]
+        kept = {name for name, p in model.named_parameters() if p.ndim <= 1 or name in named}
+    if config.layer_decay is not None:
+        groups = param_groups_layer_decay(
+            model, config.weight_decay, no_weight_decay_list=list(kept), layer_decay=config.layer_decay
+        )
+        return _adamw(groups, config)
+    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    groups = [{"params": [p for name, p in trained.items() if name not in kept]}]
+    if kept:
+        groups.append({"params": [p for name, p in trained.items() if name in kept], "weight_decay": 0.0})
+    return _adamw(groups, config)
+
+
+def _adamw(groups: list[dict[str, Any]], config: OptimConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(
         groups, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay, fused=True
     )

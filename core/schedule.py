@@ -12,7 +12,6 @@ from core.config_values import flatten
 
 C = TypeVar("C", bound=Config)
 
-DEMO_EPOCHS = 12
 DEMO_CLIP_SECONDS = 5.0
 DEMO_BATCH_SIZE = 16
 DEMO_WARMUP_EPOCHS = 1.0
@@ -27,7 +26,7 @@ def shorten(config: C) -> C:
     data, optim = config.data, config.optim
     return replace(
         config,
-        epochs=min(config.epochs, DEMO_EPOCHS),
+        epochs=min(config.epochs, config.model.demo_epochs),
         model=config.model.shortened(),
         data=replace(
             data,

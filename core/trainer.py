@@ -22,16 +22,17 @@ from torch.utils.data import default_collate
 from tqdm import tqdm
 
 from core import checkpoint, training_state
-from core.augment import Labelled, plan_augmentation
+from core.augment import Augmentation, Labelled, draw_augmentation
 from core.config import Config
 from core.cross_validation import fold_configs, report_group
 from core.data.clips import Batch, gates
-from core.data.loaders import Loaders, build_loaders, open_data, valid_table
+from core.data.competition import Competition
+from core.data.loaders import Loaders, build_loaders, open_data, read_recordings, valid_table
 from core.evaluation import point_metrics
 from core.features import cut_parts, join_parts
 from core.losses import recording_loss, smooth_labels, species_loss
 from core.machine import follow_launcher, tune_cpu
-from core.models.base import Augment, Output, SpeciesModel
+from core.models.base import Output, SpeciesModel
 from core.optim import build_optimizer, learning_rate
 from core.pictures import draw_spectrograms
 from core.run_folder import RunFolder, choose_stamp, open_run_folder
@@ -64,7 +65,7 @@ class Trainer:
         self.config, self.accelerator = config, accelerator
         torch.manual_seed(config.seed)
         with accelerator.main_process_first():
-            self.data = open_data(config, quiet=not accelerator.is_main_process)
+            self.data = open_data(config, self.read_recordings(), quiet=not accelerator.is_main_process)
         self.species, self.scored = self.data.competition.species, self.data.competition.scored
         self.loaders = self.build_loaders()
         self.model = self.build_model()
@@ -79,6 +80,10 @@ class Trainer:
 
     # Hooks: what an experiment may change.
 
+    def read_recordings(self) -> Competition:
+        """Return the recordings and their labels."""
+        return read_recordings(self.config.data)
+
     def build_model(self) -> SpeciesModel:
         """Return the network."""
         model: SpeciesModel = self.model_class(self.config.model, self.config.features, len(self.species))
@@ -91,11 +96,11 @@ class Trainer:
         return build_loaders(self.data, self.config, rank=process, world=number, on_cpu=on_cpu)
 
     def augment(
-        self, labels: Labelled, num_main: int, gates: Sequence[float], generator: torch.Generator
-    ) -> tuple[Augment, Labelled]:
-        """Draw a step's augmentation; return what the network applies to log-mels, and the mixed labels."""
+        self, num_main: int, num_scored: int, gates: Sequence[float], generator: torch.Generator
+    ) -> Augmentation:
+        """Draw a step's augmentation of the log-mels and their labels."""
         config = self.config
-        return plan_augmentation(labels, num_main, config.mixup, config.spec_augment, gates, generator)
+        return draw_augmentation(num_main, num_scored, config.mixup, config.spec_augment, gates, generator)
 
     def compute_loss(self, output: Output, labels: Labelled) -> Tensor:
         """Return the loss of a batch."""
@@ -243,9 +248,10 @@ class Trainer:
         labels = Labelled(smooth_labels(batch.target, config.loss.label_smoothing), batch.mask, batch.weight)
         num_main = self.loaders.batches.local_size
         with self.accelerator.accumulate(self.network):
-            augment, labels = self.augment(labels, num_main, gates(config.seed, epoch, step), generator)
+            num_scored = len(batch.weight) - num_main
+            augment = self.augment(num_main, num_scored, gates(config.seed, epoch, step), generator)
             output = self.network(batch.wave, config.data.num_parts, augment)
-            loss = self.compute_loss(output, labels)
+            loss = self.compute_loss(output, augment.mix_labels(labels))
             self.accelerator.backward(loss)
             if self.accelerator.sync_gradients:
                 self.optimizer_step()
@@ -254,7 +260,7 @@ class Trainer:
     def optimizer_step(self) -> None:
         """Set the learning rate, clip, step, and update the moving average."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.current_rate()
+            group["lr"] = self.current_rate() * group.get("lr_scale", 1.0)
         if self.config.optim.max_grad_norm is not None:
             self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optim.max_grad_norm)
         self.stepper.step()

@@ -65,21 +65,40 @@ class Loaders:
     valid_clips: ValidClips
 
 
-def open_data(config: Config, *, quiet: bool = False) -> RunData:
-    """Read the metadata, assign folds and decode what is not in the cache yet.
+def read_recordings(data: DataConfig) -> Competition:
+    """Read the folders that `data` names, in the BirdCLEF layout; generate the demo's where it is missing.
 
     Raises
     ------
     ValueError
-        If the folder is not in the BirdCLEF layout, or more than `data.max_bad_share` of the recordings
-        cannot be used.
+        If a folder is not in that layout.
+    """
+    assert data.root is not None, "core.command_line settles data.root"
+    if Path(data.root) == demo_root():
+        ensure_demo(data.root)
+    return read_competition(data.root, data.extra_roots)
+
+
+def open_data(config: Config, competition: Competition, *, quiet: bool = False) -> RunData:
+    """Assign folds, and decode what is not in the cache yet.
+
+    Parameters
+    ----------
+    config
+        Of the run.
+    competition
+        Its recordings, from `read_recordings` or from an experiment's own reader.
+    quiet
+        No progress bar.
+
+    Raises
+    ------
+    ValueError
+        If more than `data.max_bad_share` of the recordings cannot be used.
     """
     data = config.data
     assert data.root is not None, "core.command_line settles data.root"
     assert data.fold != "all", "one run trains one fold"
-    if Path(data.root) == demo_root():
-        ensure_demo(data.root)
-    competition = read_competition(data.root, data.extra_roots)
     cache = Path(data.cache) if data.cache is not None else None
     rate = config.features.sample_rate
     recordings = competition.recordings
@@ -130,9 +149,10 @@ def build_labels(competition: Competition, data: DataConfig) -> Labels:
         columns = [position[code] for code in codes]
         target[row, columns] = {"positive": 1.0, "weight": data.secondary_weight, "mask": 0.0}[data.secondary]
         mask[row, columns] = 0.0 if data.secondary == "mask" else 1.0
-    primary = recordings["species"].map(position).to_numpy()
-    target[rows, primary] = 1.0
-    mask[rows, primary] = 1.0
+    primary = recordings["species"].map(position)
+    holds_one = primary.notna().to_numpy()  # a call-free recording's label is no species
+    target[rows[holds_one], primary[holds_one].astype(int)] = 1.0
+    mask[rows[holds_one], primary[holds_one].astype(int)] = 1.0
     rating = recordings["rating"].to_numpy(np.float32)
     weight = np.ones_like(rating)
     if data.use_ratings and rating.max() > 0:

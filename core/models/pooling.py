@@ -1,4 +1,4 @@
-"""Pooling over segments: the attention head of the SED networks, and generalised mean pooling.
+"""Pooling over segments: the attention heads of the SED networks, and generalised mean pooling.
 
 The head is AttBlockV2 of the PANNs-style SED baselines as Choiuijin1125/bclef2022 ran it: it pools logits,
 where PANNs pools probabilities. The tanh bounds the attention scores to [-1, 1], so that no segment weighs
@@ -71,6 +71,41 @@ class AttentionPool(nn.Module):
         return (attention * logit).sum(dim=-1), logit.transpose(1, 2)
 
 
+class ClassAttentionPool(nn.Module):
+    """Weak pooling of the DCASE baselines: segment probabilities weighted by a softmax over the species.
+
+    As in FDY-SED and ConformerSED: the weight of a segment is the share that a species has among all species
+    there, normalised over time. The clip's probability comes back as a logit, computed in float32 and with
+    the probability kept 1e-6 from 0 and 1, where the originals return inf.
+
+    Parameters
+    ----------
+    num_features
+        Channels of a segment.
+    num_species
+        Classes.
+    """
+
+    def __init__(self, num_features: int, num_species: int) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(num_features, num_species)
+        self.attention = nn.Linear(num_features, num_species)
+
+    def forward(self, segments: Tensor) -> tuple[Tensor, Tensor]:
+        """Return clip logits (batch, species) and segment logits (batch, segment, species), float32.
+
+        Parameters
+        ----------
+        segments
+            (batch, channel, segment).
+        """
+        sequence = segments.transpose(1, 2)
+        logit = self.classifier(sequence).float()
+        share = torch.softmax(self.attention(sequence).float(), dim=-1).clamp(min=1e-7)
+        probability = (torch.sigmoid(logit) * share).sum(dim=1) / share.sum(dim=1)
+        return torch.logit(probability, eps=1e-6), logit
+
+
 class GeM(nn.Module):
     """Generalised mean over the last two axes with a learned exponent, always float32.
 
@@ -88,5 +123,12 @@ class GeM(nn.Module):
     def forward(self, maps: Tensor) -> Tensor:
         """Return (batch, channel, 1, 1) from (batch, channel, height, width)."""
         with torch.autocast(maps.device.type, enabled=False):
-            powered = maps.float().clamp(min=self.floor).pow(self.exponent)
-            return powered.mean(dim=(-2, -1), keepdim=True).pow(1.0 / self.exponent)
+            return self.root(self.powers(maps).mean(dim=(-2, -1), keepdim=True))
+
+    def powers(self, maps: Tensor) -> Tensor:
+        """Return each value to the power of the exponent, of the same shape; their mean has `root`."""
+        return maps.float().clamp(min=self.floor).pow(self.exponent)
+
+    def root(self, mean: Tensor) -> Tensor:
+        """Return the generalised mean from the mean of `powers`."""
+        return mean.pow(1.0 / self.exponent)

@@ -12,6 +12,7 @@ from torch import Tensor
 from core.config import FeatureConfig, TimmConfig
 from core.models.backbones import create_backbone, feature_map, num_features
 from core.models.base import Output, SpeciesModel
+from core.models.originals import load_renamed, rename_prefixes
 from core.models.pooling import AttentionHead
 
 ORIGINAL_NAMES = {
@@ -19,9 +20,8 @@ ORIGINAL_NAMES = {
     "fc1.": "head.hidden.",
     "att_block.att.": "head.pool.attention.",
     "att_block.cla.": "head.pool.classifier.",
-    "backbone.": "backbone.",
 }
-"""Prefix of the original's parameters -> prefix of ours."""
+"""Prefix of the original's parameters -> prefix of ours; those of the backbone are timm's in both."""
 
 
 class TimmSED(SpeciesModel):
@@ -59,21 +59,13 @@ def concatenate_parts(segments: Tensor, batch: int) -> Tensor:
 
 
 def load_original(model: TimmSED, weights: Mapping[str, Tensor]) -> None:
-    """Load weights of SelectivePartTimmSEDGPU under their original names into `model`.
+    """Load weights of SelectivePartTimmSEDGPU (or TimmSEDGPU) under their original names into `model`.
+
+    Build `model` with `TimmConfig(pool_axis="source")` and the original's front end.
 
     Raises
     ------
     RuntimeError
         If a tensor is missing, left over, or of another shape.
     """
-    renamed = {
-        own + name.removeprefix(theirs): tensor
-        for name, tensor in weights.items()
-        for theirs, own in ORIGINAL_NAMES.items()
-        if name.startswith(theirs)
-    }
-    own = model.state_dict()
-    for name in own:  # counters of batches seen are not recorded with the weights
-        if name.endswith("num_batches_tracked"):
-            renamed.setdefault(name, own[name])
-    model.load_state_dict(renamed)
+    load_renamed(model, weights, rename_prefixes(ORIGINAL_NAMES))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from core.augment import Labelled, Mixing, draw_mixing, mask_stripes, plan_augmentation, stripe_mask
+from core.augment import Labelled, Mixing, draw_augmentation, draw_mixing, keep_mask, stripe_mask
 from core.config import MixupConfig, SpecAugmentConfig
 from tests.conftest import Reference
 
@@ -57,7 +57,8 @@ def test_selective_mixup_puts_a_scored_clip_into_every_item() -> None:
     scored = Labelled(torch.tensor([[0.0, 1.0]] * 4), torch.ones(4, 2), torch.ones(4))
     both = Labelled(torch.cat([main.target, scored.target]), torch.ones(8, 2), torch.ones(8))
     config = MixupConfig(selective_probability=1.0, probability=0.0)
-    augment, mixed = plan_augmentation(both, 4, config, OFF, [0.0, 0.9, 0.9, 0.9], generator())
+    augment = draw_augmentation(4, 4, config, OFF, [0.0, 0.9, 0.9, 0.9], generator())
+    mixed = augment.mix_labels(both)
     torch.testing.assert_close(mixed.target.sum(dim=1), torch.ones(4))
     assert (mixed.target[:, 1] > 0).all()
     parts = torch.cat([torch.zeros(4, 2, 1, 3, 5), torch.ones(4, 2, 1, 3, 5)])
@@ -69,8 +70,8 @@ def test_selective_mixup_puts_a_scored_clip_into_every_item() -> None:
 def test_without_its_gate_the_scored_half_is_left_out() -> None:
     both = Labelled(torch.eye(4), torch.ones(4, 4), torch.ones(4))
     config = MixupConfig(selective_probability=0.8, probability=0.0)
-    augment, mixed = plan_augmentation(both, 2, config, OFF, [0.81, 0.9, 0.9, 0.9], generator())
-    assert torch.equal(mixed.target, torch.eye(4)[:2])
+    augment = draw_augmentation(2, 2, config, OFF, [0.81, 0.9, 0.9, 0.9], generator())
+    assert torch.equal(augment.mix_labels(both).target, torch.eye(4)[:2])
     parts = torch.randn(4, 1, 1, 2, 2)
     assert torch.equal(augment(parts), parts[:2])
 
@@ -78,8 +79,8 @@ def test_without_its_gate_the_scored_half_is_left_out() -> None:
 def test_zero_probability_never_mixes() -> None:
     labels = Labelled(torch.eye(3), torch.ones(3, 3), torch.ones(3))
     config = MixupConfig(selective_probability=0.0, probability=0.0)
-    _, mixed = plan_augmentation(labels, 3, config, OFF, [0.0, 0.0, 0.0, 0.0], generator())
-    assert torch.equal(mixed.target, torch.eye(3))
+    augment = draw_augmentation(3, 0, config, OFF, [0.0, 0.0, 0.0, 0.0], generator())
+    assert torch.equal(augment.mix_labels(labels).target, torch.eye(3))
 
 
 def test_masks_are_mixed_with_the_same_share() -> None:
@@ -94,10 +95,9 @@ def test_stripes_have_allowed_widths_and_differ_between_parts() -> None:
     widths = mask.sum(dim=1)
     assert widths.min() == 0
     assert widths.max() == 15
-    parts = torch.ones(2, 3, 1, 32, 100)
-    masked = mask_stripes(parts, SpecAugmentConfig(max_time_width=40), generator())
-    assert not torch.equal(masked[0, 0], masked[0, 1])
-    assert set(masked.unique().tolist()) == {0.0, 1.0}
+    keep = keep_mask(torch.Size((2, 3, 1, 32, 100)), SpecAugmentConfig(max_time_width=40), generator())
+    assert not torch.equal(keep[0, 0], keep[0, 1])
+    assert set(keep.unique().tolist()) == {False, True}
 
 
 def test_augmentation_is_a_function_of_its_generator() -> None:
@@ -106,9 +106,7 @@ def test_augmentation_is_a_function_of_its_generator() -> None:
     results = []
     for _ in range(2):
         torch.rand(7)  # what else was drawn does not matter
-        augment, mixed = plan_augmentation(
-            labels, 4, MixupConfig(), SpecAugmentConfig(), [0.0] * 4, generator(5)
-        )
-        results.append((augment(parts), mixed.target))
+        augment = draw_augmentation(4, 4, MixupConfig(), SpecAugmentConfig(), [0.0] * 4, generator(5))
+        results.append((augment(parts), augment.mix_labels(labels).target))
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])

@@ -10,7 +10,7 @@ import torch
 
 from core.config import Config, DataConfig, MixupConfig, NoiseConfig
 from core.data.clips import Draw, Labels, Pool, TrainBatches, TrainClips, ValidClips, fill
-from core.data.loaders import build_loaders, open_data
+from core.data.loaders import build_loaders, open_data, read_recordings
 from core.data.noise import NoiseMixer, mix, rms
 from core.data.pcm import PcmStore
 from tests.runs import tiny_config, with_data
@@ -125,7 +125,7 @@ def test_a_batch_that_does_not_divide_is_refused() -> None:
 @pytest.mark.parametrize("workers", [1, 4])
 def test_loader_workers_give_the_same_batches(tiny_demo: Path, tmp_path: Path, workers: int) -> None:
     def read(config: Config) -> list[tuple[torch.Tensor, ...]]:
-        loaders = build_loaders(open_data(config, quiet=True), config, rank=0, world=1, on_cpu=True)
+        loaders = build_loaders(open_data(config, read_recordings(config.data), quiet=True), config, rank=0, world=1, on_cpu=True)
         loaders.batches.start_at(1)
         return [tuple(batch) for batch in loaders.train]
 
@@ -139,7 +139,7 @@ def test_loader_workers_give_the_same_batches(tiny_demo: Path, tmp_path: Path, w
 
 def test_the_scored_pool_holds_only_recordings_with_a_scored_bird(tiny_demo: Path, tmp_path: Path) -> None:
     config = tiny_config(tiny_demo, tmp_path)
-    data = open_data(config, quiet=True)
+    data = open_data(config, read_recordings(config.data), quiet=True)
     loaders = build_loaders(data, config, rank=0, world=1, on_cpu=True)
     scored = set(data.competition.scored)
     for row in loaders.batches.scored_pool.positions:
@@ -154,10 +154,11 @@ def test_too_many_bad_recordings_stop_the_run(tiny_demo: Path, tmp_path: Path) -
     root.mkdir()
     for name in ("train_metadata.csv", "scored_birds.json"):
         (root / name).write_bytes((tiny_demo / name).read_bytes())
+    config = with_data(tiny_config(tiny_demo, tmp_path), root=str(root))
     with pytest.raises(
         ValueError, match=r"(?s)20 of 20 recordings .* data\.max_bad_share=0\.2.*missing file"
     ):
-        open_data(with_data(tiny_config(tiny_demo, tmp_path), root=str(root)), quiet=True)
+        open_data(config, read_recordings(config.data), quiet=True)
 
 
 def test_noise_is_mixed_at_the_asked_level() -> None:

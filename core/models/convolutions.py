@@ -1,0 +1,117 @@
+"""The convolutional front of the recurrent and attention networks, as in the DCASE baselines.
+
+Seven blocks of convolution, batch norm, activation, dropout and mean pooling on spectrograms whose axes are
+(frame, mel). The originals write batch norm with momentum 0.99, which is Keras's meaning of the word: in
+torch it would make the running statistics those of the last batch, so it is 0.01 here.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+MakeConvolution = Callable[[int, int, int], nn.Module]
+"""(block, channels in, channels out) -> a convolution that keeps height and width."""
+MakeActivation = Callable[[int], nn.Module]
+"""channels -> an activation."""
+
+
+class ConvolutionStack(nn.Module):
+    """Blocks of convolution, batch norm, activation, dropout and mean pooling.
+
+    Parameters
+    ----------
+    filters
+        Channels that each block gives.
+    pool_sizes
+        (frames, mels) that each block pools.
+    dropout
+        After each activation.
+    make_convolution, make_activation
+        The layers that differ between networks; None: 3 x 3 convolution with bias, ReLU.
+    """
+
+    def __init__(
+        self,
+        filters: Sequence[int],
+        pool_sizes: Sequence[tuple[int, int]],
+        dropout: float,
+        make_convolution: MakeConvolution | None = None,
+        make_activation: MakeActivation | None = None,
+    ) -> None:
+        super().__init__()
+        make_convolution = make_convolution or plain_convolution
+        self.blocks = nn.ModuleList(
+            nn.ModuleDict(
+                {
+                    "conv": make_convolution(block, before, after),
+                    "norm": nn.BatchNorm2d(after, eps=1e-3, momentum=0.01),
+                    "activation": make_activation(after) if make_activation else nn.ReLU(),
+                    "dropout": nn.Dropout(dropout),
+                    "pool": nn.AvgPool2d(pool_size),
+                }
+            )
+            for block, ((before, after), pool_size) in enumerate(
+                zip(pairwise((1, *filters)), pool_sizes, strict=True)
+            )
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (batch, segment, channel) from (batch, 1, frame, mel); what is left of the mels is averaged.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer frames or mels than the blocks pool.
+        """
+        for block in self.blocks:
+            for layer in block.values():
+                images = _check(layer, images)
+        return images.mean(dim=3).transpose(1, 2)
+
+
+def _check(layer: nn.Module, images: Tensor) -> Tensor:
+    try:
+        return layer(images)  # type: ignore[no-any-return]
+    except RuntimeError as error:
+        if "too small" not in str(error):
+            raise
+        message = (
+            f"model.pool_sizes: {tuple(images.shape[2:])} (frames, mels) are left where a block pools "
+            "more; pool less, or raise features.num_mels or data.part_seconds"
+        )
+        raise ValueError(message) from error
+
+
+def plain_convolution(_block: int, channels_in: int, channels_out: int) -> nn.Module:
+    """Return a 3 x 3 convolution with bias."""
+    return nn.Conv2d(channels_in, channels_out, 3, padding=1)
+
+
+def sequences_of(parts: Tensor) -> Tensor:
+    """Return (batch * part, 1, frame, mel), the axes of these networks, from (batch, part, 1, mel, frame)."""
+    return parts.flatten(0, 1).transpose(2, 3)
+
+
+def join_sequences(sequences: Tensor, batch: int) -> Tensor:
+    """Return (batch, part * segment, channel), part after part, from (batch * part, segment, channel)."""
+    return sequences.unflatten(0, (batch, -1)).flatten(1, 2)
+
+
+def original_blocks(name: str, layers: dict[str, str]) -> str | None:
+    """Return our name of a parameter of the original's `cnn.cnn.<layer><block>.<rest>`; None for another.
+
+    Parameters
+    ----------
+    name
+        Original name, such as "cnn.cnn.batchnorm3.weight".
+    layers
+        The original's layer names -> ours ("conv", "norm", "activation").
+    """
+    if not name.startswith("cnn.cnn."):
+        return None
+    layer, _, rest = name.removeprefix("cnn.cnn.").partition(".")
+    kind = layer.rstrip("0123456789")
+    if kind not in layers:
+        return None
+    return f"cnn.blocks.{layer.removeprefix(kind)}.{layers[kind]}.{rest}"

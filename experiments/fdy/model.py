@@ -1,0 +1,162 @@
+"""Frequency dynamic convolution CRNN, written anew after frednam93/FDY-SED (Nam et al., Interspeech 2022)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from core.config import FeatureConfig
+from core.models.base import Output, SpeciesModel
+from core.models.convolutions import (
+    ConvolutionStack,
+    join_sequences,
+    original_blocks,
+    plain_convolution,
+    sequences_of,
+)
+from core.models.originals import load_renamed, rename_prefixes
+from core.models.pooling import AttentionHead, ClassAttentionPool
+from experiments.fdy.config import FdyConfig
+
+ORIGINAL_LAYERS = {"conv": "conv", "batchnorm": "norm", "cg": "activation"}
+ORIGINAL_NAMES = {"rnn.rnn.": "rnn.", "dense.": "head.classifier.", "dense_softmax.": "head.attention."}
+
+
+class FdyCrnn(SpeciesModel):
+    """Dynamic convolutions, a GRU over the segments of a part, a head over the segments of all parts.
+
+    Parameters
+    ----------
+    config
+        Sizes, temperature, head.
+    features
+        The front end.
+    num_species
+        Classes.
+    """
+
+    def __init__(self, config: FdyConfig, features: FeatureConfig, num_species: int) -> None:
+        super().__init__(features)
+
+        def convolution(block: int, channels_in: int, channels_out: int) -> nn.Module:
+            if block < config.first_dynamic:
+                return plain_convolution(block, channels_in, channels_out)
+            return FrequencyDynamicConv(channels_in, channels_out, config.num_kernels, config.temperature)
+
+        self.cnn = ConvolutionStack(
+            config.filters, config.pool_sizes, config.dropout, convolution, ContextGating
+        )
+        self.rnn = nn.GRU(
+            config.filters[-1], config.rnn_width, config.rnn_layers, batch_first=True, bidirectional=True
+        )
+        self.dropout = nn.Dropout(config.dropout)
+        width = 2 * config.rnn_width
+        if config.head == "shared":
+            self.head: nn.Module = AttentionHead(width, num_species, config.dropout)
+        else:
+            self.head = ClassAttentionPool(width, num_species)
+
+    def classify(self, parts: Tensor) -> Output:
+        """Return the logits from normalised log-mels (batch, part, 1, mel, frame)."""
+        batch, num_parts, _, _, num_frames = parts.shape
+        sequence, _ = self.rnn(self.cnn(sequences_of(parts)))
+        segments = join_sequences(self.dropout(sequence), batch)
+        clip_logit, segment_logit = self.head(segments.transpose(1, 2))
+        return Output(clip_logit, segment_logit, num_parts * num_frames)
+
+    def set_temperature(self, temperature: float) -> None:
+        """Set the temperature of every dynamic convolution; it is saved with the weights."""
+        for layer in self.modules():
+            if isinstance(layer, FrequencyDynamicConv):
+                layer.temperature.fill_(temperature)
+
+
+class FrequencyDynamicConv(nn.Module):
+    """A 3 x 3 convolution whose kernel differs by mel: a mixture of basis kernels, chosen from the input.
+
+    The mixture depends on the mel, so the kernels cannot be merged before the convolution: one convolution
+    with all of them runs, then the weighted sum.
+
+    Parameters
+    ----------
+    channels_in, channels_out
+        Channels.
+    num_kernels
+        Basis kernels.
+    temperature
+        Of the softmax over them.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, channels_in: int, channels_out: int, num_kernels: int, temperature: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(num_kernels, channels_out, channels_in, 3, 3))
+        for kernel in self.weight:
+            nn.init.kaiming_normal_(kernel)
+        hidden = max(channels_in // 4, 4)
+        self.attention = nn.Sequential(
+            nn.Conv1d(channels_in, hidden, 3, padding=1, bias=False),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(),
+            nn.Conv1d(hidden, num_kernels, 1),
+        )
+        for layer in self.attention:
+            if isinstance(layer, nn.Conv1d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
+        self.register_buffer("temperature", torch.tensor(temperature))
+
+    def shares(self, images: Tensor) -> Tensor:
+        """Return the share of each basis kernel at each mel, (batch, kernel, mel) float32."""
+        return torch.softmax(self.attention(images.mean(dim=2)).float() / self.temperature, dim=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (batch, channel out, frame, mel) from (batch, channel in, frame, mel)."""
+        shares = self.shares(images)
+        basis = functional.conv2d(images, self.weight.flatten(0, 1), padding=1)
+        basis = basis.unflatten(1, self.weight.shape[:2])  # (batch, kernel, channel, frame, mel)
+        return (basis * shares.to(basis.dtype)[:, :, None, None, :]).sum(dim=1)
+
+
+class ContextGating(nn.Module):
+    """Each value times the sigmoid of a linear map of the channels at its place."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(channels, channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return (batch, channel, frame, mel) of the same shape."""
+        weight = self.linear.weight[:, :, None, None]
+        return images * torch.sigmoid(functional.conv2d(images, weight, self.linear.bias))
+
+
+def load_original(model: FdyCrnn, weights: Mapping[str, Tensor]) -> None:
+    """Load weights of FDY-SED's `CRNN` under their original names into `model`.
+
+    Build `model` with `FdyConfig(head="class_attention")` and the sizes of the recording. Normalised
+    log-mels go to `classify` as (batch, 1, 1, mel, frame); the original's weak and strong probabilities are
+    the sigmoids of clip and segment logits. A recording of another normalisation than batch norm needs
+    `FeatureConfig(scale="affine")`, so that the model has no scaler to load.
+
+    Raises
+    ------
+    RuntimeError
+        If a tensor is missing, left over, or of another shape.
+    """
+    sequential = {"attention.conv1d1.": "attention.0.", "attention.bn.": "attention.1."}
+    sequential["attention.conv1d2."] = "attention.3."
+    rename_ends = rename_prefixes(ORIGINAL_NAMES)
+
+    def rename(name: str) -> str:
+        own = original_blocks(name, ORIGINAL_LAYERS) or rename_ends(name) or name
+        for theirs, ours in sequential.items():
+            own = own.replace(theirs, ours)
+        return own
+
+    temperatures = {n: value for n, value in model.state_dict().items() if n.endswith(".temperature")}
+    scaler = {n: value for n, value in model.state_dict().items() if n.startswith("scaler.")}
+    load_renamed(model, {**temperatures, **scaler, **weights}, rename)
