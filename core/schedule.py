@@ -30,7 +30,7 @@ def shorten(config: C) -> C:
         model=config.model.shortened(),
         data=replace(
             data,
-            clip_seconds=min(data.clip_seconds, DEMO_CLIP_SECONDS),
+            clip_seconds=min(data.clip_seconds, max(DEMO_CLIP_SECONDS, data.part_seconds)),
             batch_size=min(data.batch_size, DEMO_BATCH_SIZE),
         ),
         optim=replace(optim, warmup_epochs=max(optim.warmup_epochs, DEMO_WARMUP_EPOCHS)),

@@ -99,7 +99,8 @@ def split(folds: np.ndarray, fold: int | None) -> tuple[np.ndarray, np.ndarray]:
 
 def folds_of(competition: Competition, config: DataConfig) -> np.ndarray:
     """Return the fold of every recording as `config` (a `core.config.DataConfig`) asks."""
-    species = competition.scored if config.valid_species == "scored" else competition.species
+    everything = tuple(sorted(set(competition.recordings["species"])))
+    species = competition.scored if config.valid_species == "scored" else everything
     return assign_folds(
         competition.recordings,
         species,

@@ -24,7 +24,7 @@ class PretrainedUnavailableError(RuntimeError):
 
 
 def create_backbone(
-    name: str, pretrained: bool | Literal["if_reachable"], *, drop_path: float = 0.0
+    name: str, pretrained: bool | Literal["if_reachable"], *, drop_path: float = 0.0, **options: Any
 ) -> nn.Module:
     """Return a timm model without pooling and classifier, for one input channel.
 
@@ -37,6 +37,8 @@ def create_backbone(
         answers.
     drop_path
         Stochastic depth rate.
+    options
+        Further arguments of that model, such as `img_size`.
 
     Raises
     ------
@@ -49,15 +51,17 @@ def create_backbone(
         close = ", ".join(timm.list_models(f"*{name.split('.')[0][:8]}*")[:8]) or "see timm.list_models()"
         message = f"model.backbone={name}: timm {timm.__version__} has no such model; near: {close}"
         raise ValueError(message)
+    if drop_path:
+        options["drop_path_rate"] = drop_path
     if not pretrained:
-        return _build(name, pretrained=False, drop_path=drop_path)
+        return _build(name, pretrained=False, **options)
     try:
-        return _build_pretrained(name, drop_path)
+        return _build_pretrained(name, options)
     except PretrainedUnavailableError as error:
         if pretrained != "if_reachable":
             raise
         print(f"{error} Going on with random weights.", flush=True)
-        return _build(name, pretrained=False, drop_path=drop_path)
+        return _build(name, pretrained=False, **options)
 
 
 def feature_map(backbone: Any, images: Tensor) -> Tensor:
@@ -90,21 +94,20 @@ def num_features(backbone: Any) -> int:
     return int(backbone.num_features)
 
 
-def _build(name: str, *, pretrained: bool, drop_path: float) -> nn.Module:
-    options: dict[str, Any] = {"drop_path_rate": drop_path} if drop_path else {}
+def _build(name: str, *, pretrained: bool, **options: Any) -> nn.Module:
     return timm.create_model(
         name, pretrained=pretrained, in_chans=1, num_classes=0, global_pool="", **options
     )
 
 
-def _build_pretrained(name: str, drop_path: float) -> nn.Module:
+def _build_pretrained(name: str, options: dict[str, Any]) -> nn.Module:
     source = timm.get_pretrained_cfg(name)
     if source is None or not source.has_weights:
         message = f"model.backbone={name}: timm has no pretrained weights of it; use --model.pretrained=False"
         raise ValueError(message)
     if not _is_cached(source.hf_hub_id) and not _is_reachable(source):
         if name.split(".")[0] == LITE0:
-            backbone = _build(name, pretrained=False, drop_path=drop_path)
+            backbone = _build(name, pretrained=False, **options)
             backbone.load_state_dict(lite0_weights())
             return backbone
         message = (
@@ -112,7 +115,7 @@ def _build_pretrained(name: str, drop_path: float) -> nn.Module:
             "connect once to fetch them, or use --model.pretrained=False."
         )
         raise PretrainedUnavailableError(message)
-    return _build(name, pretrained=True, drop_path=drop_path)
+    return _build(name, pretrained=True, **options)
 
 
 def lite0_weights() -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ Seven blocks of convolution, batch norm, activation, dropout and mean pooling on
 torch it would make the running statistics those of the last batch, so it is 0.01 here.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
@@ -42,14 +43,14 @@ class ConvolutionStack(nn.Module):
         super().__init__()
         make_convolution = make_convolution or plain_convolution
         self.blocks = nn.ModuleList(
-            nn.ModuleDict(
-                {
-                    "conv": make_convolution(block, before, after),
-                    "norm": nn.BatchNorm2d(after, eps=1e-3, momentum=0.01),
-                    "activation": make_activation(after) if make_activation else nn.ReLU(),
-                    "dropout": nn.Dropout(dropout),
-                    "pool": nn.AvgPool2d(pool_size),
-                }
+            nn.Sequential(
+                OrderedDict(
+                    conv=make_convolution(block, before, after),
+                    norm=nn.BatchNorm2d(after, eps=1e-3, momentum=0.01),
+                    activation=make_activation(after) if make_activation else nn.ReLU(),
+                    dropout=nn.Dropout(dropout),
+                    pool=nn.AvgPool2d(pool_size),
+                )
             )
             for block, ((before, after), pool_size) in enumerate(
                 zip(pairwise((1, *filters)), pool_sizes, strict=True)
@@ -64,23 +65,19 @@ class ConvolutionStack(nn.Module):
         ValueError
             If there are fewer frames or mels than the blocks pool.
         """
-        for block in self.blocks:
-            for layer in block.values():
-                images = _check(layer, images)
+        frames, mels = images.shape[2:]
+        try:
+            for block in self.blocks:
+                images = block(images)
+        except RuntimeError as error:
+            if "too small" not in str(error):
+                raise
+            message = (
+                f"model.pool_sizes: the blocks pool more than the {frames} frames and {mels} mels of a part; "
+                "pool less, or raise features.num_mels or data.part_seconds"
+            )
+            raise ValueError(message) from error
         return images.mean(dim=3).transpose(1, 2)
-
-
-def _check(layer: nn.Module, images: Tensor) -> Tensor:
-    try:
-        return layer(images)  # type: ignore[no-any-return]
-    except RuntimeError as error:
-        if "too small" not in str(error):
-            raise
-        message = (
-            f"model.pool_sizes: {tuple(images.shape[2:])} (frames, mels) are left where a block pools "
-            "more; pool less, or raise features.num_mels or data.part_seconds"
-        )
-        raise ValueError(message) from error
 
 
 def plain_convolution(_block: int, channels_in: int, channels_out: int) -> nn.Module:

@@ -54,7 +54,7 @@ class RelativeAttention(nn.Module):
         length = len(query)
         heads = (3, self.num_heads, -1)
         q, k, v = self.query_key_value(query).unflatten(-1, heads).permute(2, 1, 3, 0, 4)
-        # (batch, head, segment, channel)
+        # each of the three has the axes batch, head, segment, channel
         lowest = 0 if self.causal else 1 - length
         distances = torch.arange(length - 1, lowest - 1, -1, device=query.device)
         table = self.position(sinusoids(distances, query.shape[-1]).to(query.dtype))

@@ -20,6 +20,8 @@ from core.models.pooling import AttentionHead, ClassAttentionPool
 from experiments.fdy.config import FdyConfig
 
 ORIGINAL_LAYERS = {"conv": "conv", "batchnorm": "norm", "cg": "activation"}
+ATTENTION_NAMES = {"attention.conv1d1.": "attention.0.", "attention.bn.": "attention.1."}
+ATTENTION_NAMES["attention.conv1d2."] = "attention.3."
 ORIGINAL_NAMES = {"rnn.rnn.": "rnn.", "dense.": "head.classifier.", "dense_softmax.": "head.attention."}
 
 
@@ -92,9 +94,9 @@ class FrequencyDynamicConv(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, num_kernels: int, temperature: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(num_kernels, channels_out, channels_in, 3, 3))
-        for kernel in self.weight:
-            nn.init.kaiming_normal_(kernel)
+        self.num_kernels = num_kernels
+        self.weight = nn.Parameter(torch.empty(num_kernels * channels_out, channels_in, 3, 3))
+        nn.init.kaiming_normal_(self.weight)  # its deviation depends on the channels that come in only
         hidden = max(channels_in // 4, 4)
         self.attention = nn.Sequential(
             nn.Conv1d(channels_in, hidden, 3, padding=1, bias=False),
@@ -116,8 +118,8 @@ class FrequencyDynamicConv(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Return (batch, channel out, frame, mel) from (batch, channel in, frame, mel)."""
         shares = self.shares(images)
-        basis = functional.conv2d(images, self.weight.flatten(0, 1), padding=1)
-        basis = basis.unflatten(1, self.weight.shape[:2])  # (batch, kernel, channel, frame, mel)
+        basis = functional.conv2d(images, self.weight, padding=1)
+        basis = basis.unflatten(1, (self.num_kernels, -1))  # (batch, kernel, channel, frame, mel)
         return (basis * shares.to(basis.dtype)[:, :, None, None, :]).sum(dim=1)
 
 
@@ -134,29 +136,49 @@ class ContextGating(nn.Module):
         return images * torch.sigmoid(functional.conv2d(images, weight, self.linear.bias))
 
 
-def load_original(model: FdyCrnn, weights: Mapping[str, Tensor]) -> None:
-    """Load weights of FDY-SED's `CRNN` under their original names into `model`.
-
-    Build `model` with `FdyConfig(head="class_attention")` and the sizes of the recording. Normalised
-    log-mels go to `classify` as (batch, 1, 1, mel, frame); the original's weak and strong probabilities are
-    the sigmoids of clip and segment logits. A recording of another normalisation than batch norm needs
-    `FeatureConfig(scale="affine")`, so that the model has no scaler to load.
+def load_original_convolution(layer: FrequencyDynamicConv, weights: Mapping[str, Tensor]) -> None:
+    """Load weights of a `Dynamic_conv2d` under their original names into `layer`.
 
     Raises
     ------
     RuntimeError
         If a tensor is missing, left over, or of another shape.
     """
-    sequential = {"attention.conv1d1.": "attention.0.", "attention.bn.": "attention.1."}
-    sequential["attention.conv1d2."] = "attention.3."
+    load_renamed(layer, {"temperature": layer.temperature, **_flattened(weights)}, _convolution_name)
+
+
+def load_original(model: FdyCrnn, weights: Mapping[str, Tensor]) -> None:
+    """Load weights of FDY-SED's `CRNN` under their original names into `model`.
+
+    Build `model` with `FdyConfig(head="class_attention")` and the sizes of the recording. Normalised
+    log-mels go to `classify` as (batch, 1, 1, mel, frame); the original's weak and strong probabilities are
+    the sigmoids of clip and segment logits. The model's own normalisation keeps its values.
+
+    Raises
+    ------
+    RuntimeError
+        If a tensor is missing, left over, or of another shape.
+    """
     rename_ends = rename_prefixes(ORIGINAL_NAMES)
 
-    def rename(name: str) -> str:
-        own = original_blocks(name, ORIGINAL_LAYERS) or rename_ends(name) or name
-        for theirs, ours in sequential.items():
-            own = own.replace(theirs, ours)
-        return own
+    def rename(name: str) -> str | None:
+        own = original_blocks(name, ORIGINAL_LAYERS)
+        return rename_ends(name) if own is None else _convolution_name(own)
 
-    temperatures = {n: value for n, value in model.state_dict().items() if n.endswith(".temperature")}
-    scaler = {n: value for n, value in model.state_dict().items() if n.startswith("scaler.")}
-    load_renamed(model, {**temperatures, **scaler, **weights}, rename)
+    kept = {
+        name: value
+        for name, value in model.state_dict().items()
+        if name.endswith(".temperature") or name.startswith("scaler.")
+    }
+    load_renamed(model, kept | _flattened(weights), rename)
+
+
+def _convolution_name(name: str) -> str:
+    for theirs, ours in ATTENTION_NAMES.items():
+        name = name.replace(theirs, ours)
+    return name
+
+
+def _flattened(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Join the axes of basis kernels and channels: channels-last layouts know four axes."""
+    return {name: value.flatten(0, 1) if value.ndim == 5 else value for name, value in weights.items()}

@@ -19,6 +19,7 @@ class Fdy(Trainer):
         assert isinstance(self.config.model, FdyConfig)
         temperature = self.config.model.temperature_at(epoch / max(self.config.epochs - 1, 1))
         for model in (self.model, self.scored_model):
+            assert isinstance(model, FdyCrnn)
             model.set_temperature(temperature)
         super().train_epoch(epoch)
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from core.data.demo.layout import write_data_set
 from core.data.demo.plan import DemoPlan
 
-DEMO_VERSION = 1
+DEMO_VERSION = 2
 DEFAULT_SEED = 2022
 STATEMENT = "demo.json"
 MAX_WORKERS = 8

@@ -53,8 +53,8 @@ class DemoPlan:
     recordings: Mapping[str, int] = field(default_factory=lambda: FULL_RECORDINGS)
     scored: tuple[str, ...] = FULL_SCORED
     recording_seconds: tuple[float, float] = (5.0, 20.0)
-    num_backgrounds: int = 8
-    background_seconds: tuple[float, float] = (20.0, 30.0)
+    num_backgrounds: int = 48
+    background_seconds: tuple[float, float] = (8.0, 16.0)
     num_soundscapes: int = 10
     soundscape_seconds: int = 60
 

@@ -125,7 +125,8 @@ def test_a_batch_that_does_not_divide_is_refused() -> None:
 @pytest.mark.parametrize("workers", [1, 4])
 def test_loader_workers_give_the_same_batches(tiny_demo: Path, tmp_path: Path, workers: int) -> None:
     def read(config: Config) -> list[tuple[torch.Tensor, ...]]:
-        loaders = build_loaders(open_data(config, read_recordings(config.data), quiet=True), config, rank=0, world=1, on_cpu=True)
+        data = open_data(config, read_recordings(config.data), quiet=True)
+        loaders = build_loaders(data, config, rank=0, world=1, on_cpu=True)
         loaders.batches.start_at(1)
         return [tuple(batch) for batch in loaders.train]
 

@@ -1,0 +1,98 @@
+"""Recordings with and without birds -> a table with one species, "bird".
+
+Read are, in this order: `binary.csv` in the layout of the second place's binary_ext1.csv (columns
+primary_label "bird" or "nocall", filename, optionally rating and source) with the audio in
+`<primary_label>/<filename>`; else the folders `bird/` and `nocall/`; else a BirdCLEF folder, whose
+`train_audio/` holds birds and whose `background/` holds none.
+"""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from core.config import DataConfig
+from core.data.competition import UNKNOWN_AUTHOR, Competition
+from core.data.loaders import read_recordings
+from core.data.noise import audio_files
+
+BIRD, NOCALL = "bird", "nocall"
+TABLE = "binary.csv"
+RATING = 5.0  # where none is given
+
+
+def read_binary(data: DataConfig) -> Competition:
+    """Return the recordings of `data.root`, and of `data.extra_roots`, which only train.
+
+    Raises
+    ------
+    ValueError
+        If a folder is in none of the layouts, or holds only one of the two kinds.
+    """
+    assert data.root is not None, "core.command_line settles data.root"
+    table = pd.concat(
+        [
+            read_folder(Path(root), data).assign(is_extra=position > 0)
+            for position, root in enumerate((data.root, *data.extra_roots))
+        ],
+        ignore_index=True,
+    )
+    table = table.drop_duplicates("recording", ignore_index=True)
+    missing = {BIRD, NOCALL} - set(table["species"])
+    if missing:
+        message = f"{data.root}: no recording of {', '.join(sorted(missing))}; needed are some of both"
+        raise ValueError(message)
+    return Competition(Path(data.root), (BIRD,), (BIRD,), table)
+
+
+def read_folder(root: Path, data: DataConfig) -> pd.DataFrame:
+    """Return the table of one folder, with the columns of `Competition.recordings`."""
+    if (root / TABLE).is_file():
+        return table_of(read_csv(root / TABLE))
+    if (root / BIRD).is_dir() and (root / NOCALL).is_dir():
+        found = [(label, file, RATING, "") for label in (BIRD, NOCALL) for file in audio_files(root / label)]
+        return table_of(found)
+    if (root / "background").is_dir():
+        birds = read_recordings(DataConfig(root=str(root), fold_seed=data.fold_seed)).recordings
+        heard = [(BIRD, path, RATING, str(author)) for path, author in birds[["path", "author"]].to_numpy()]
+        empty = [(NOCALL, file, RATING, "") for file in audio_files(root / "background")]
+        return table_of([*heard, *empty])
+    message = (
+        f"{root}: holds neither {TABLE} nor the folders {BIRD}/ and {NOCALL}/ nor, beside train_audio/, "
+        "background/ with call-free audio"
+    )
+    raise ValueError(message)
+
+
+def read_csv(file: Path) -> Iterator[tuple[str, Path, float, str]]:
+    """Yield label, path, rating and source of each row of a table.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, a label is neither "bird" nor "nocall", or a path leaves the folder.
+    """
+    table = pd.read_csv(file)
+    for column in ("primary_label", "filename"):
+        if column not in table:
+            message = f"{file}: no column {column}; found {', '.join(table.columns)}"
+            raise ValueError(message)
+    ratings = table["rating"] if "rating" in table else pd.Series(RATING, index=table.index)
+    sources = table["source"] if "source" in table else pd.Series("", index=table.index)
+    rows = zip(table["primary_label"], table["filename"], ratings, sources, strict=True)
+    for line, (label, name, rating, source) in enumerate(rows, start=2):
+        if label not in (BIRD, NOCALL):
+            message = f"{file}, line {line}: primary_label {label!r} is neither {BIRD!r} nor {NOCALL!r}"
+            raise ValueError(message)
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            message = f"{file}, line {line}: filename {name!r} leaves the data folder; refused"
+            raise ValueError(message)
+        yield label, file.parent / label / name, float(rating), str(source)
+
+
+def table_of(rows: Iterable[tuple[str, Path, float, str]]) -> pd.DataFrame:
+    """Return a table of recordings from label, path, rating and author (or source) of each."""
+    table = pd.DataFrame(rows, columns=["species", "path", "rating", "author"])
+    names = [f"{label}/{path.name}" for label, path in zip(table["species"], table["path"], strict=True)]
+    author = table["author"].replace("", UNKNOWN_AUTHOR)
+    return table.assign(recording=names, author=author, secondary=[()] * len(table))
