@@ -70,46 +70,58 @@ def parse_config(default: C, arguments: Sequence[str] | None = None) -> C:
     try:
         if given.resume:
             return _resumed(default, given, arguments)
-        root, is_demo = choose_data(given)
+        chosen, is_demo = choose_data(given)
         if given.schedule == "full" or (given.schedule == "auto" and not is_demo):
-            return replace(given, schedule="full", data=replace(given.data, root=root))
+            return replace(chosen, schedule="full")
         base: C = shorten(default)
         config = parse_arguments(base, arguments)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     announce("Schedule: demo. Changed: " + ("; ".join(changes(given, config)) or "nothing"))
-    return replace(config, schedule="demo", data=replace(config.data, root=root))
+    data = replace(config.data, root=chosen.data.root, extra_roots=chosen.data.extra_roots)
+    return replace(config, schedule="demo", data=data)
 
 
-def choose_data(config: Config) -> tuple[str, bool]:
-    """Return the data folder of a run and whether it is the generated demo.
+def choose_data(config: C) -> tuple[C, bool]:
+    """Return the configuration with the folders of its data, and whether they hold the generated demo.
+
+    On the demo a second generated set stands in for further folders that the experiment names.
 
     Raises
     ------
     ValueError
-        If `data.root` is given and does not exist, so that a typo never trains on other data.
+        If a folder is named that does not exist, so that a typo never trains on other data.
     """
-    for name, roots in (("data.root", [config.data.root]), ("data.extra_roots", config.data.extra_roots)):
-        for root in roots:
-            if root is not None and not Path(root).is_dir():
-                message = f"{name}={root}: no such folder (looked in {Path.cwd()})"
-                raise ValueError(message)
-    if config.data.root is not None:
-        return config.data.root, (Path(config.data.root) / DEMO_MARKER).is_file()
-    if COMPETITION_ROOT.is_dir():
-        announce(f"Data: {COMPETITION_ROOT}")
-        return str(COMPETITION_ROOT), False
-    from core.data.demo import demo_root
+    data = config.data
+    if data.root is None and not COMPETITION_ROOT.is_dir():
+        return _with_demo(config), True
+    root = str(COMPETITION_ROOT) if data.root is None else data.root
+    for name, folder in (("root", root), *(("extra_roots", extra) for extra in data.extra_roots)):
+        if not Path(folder).is_dir():
+            message = f"data.{name}={folder}: no such folder (looked in {Path.cwd()})"
+            raise ValueError(message)
+    if data.root is None:
+        announce(f"Data: {root}")
+    return replace(config, data=replace(data, root=root)), (Path(root) / DEMO_MARKER).is_file()
 
-    demo = demo_root()
+
+def _with_demo(config: C) -> C:
+    from core.data.demo import OLDER_SEED, demo_root
+
+    demo, extra = demo_root(), config.data.extra_roots
+    missing = [folder for folder in extra if not Path(folder).is_dir()]
     announce(
         f"{'=' * 78}\n"
         f"No --data.root given and no {COMPETITION_ROOT} here: training on GENERATED demo data\n"
         f"in {demo}. Its scores say that the program works, nothing about real birds.\n"
         f"{'=' * 78}"
     )
-    return str(demo), True
+    if missing:
+        older = str(demo_root(seed=OLDER_SEED))
+        announce(f"data.extra_roots: no {', '.join(missing)} here; {older}, generated too, stands in for it.")
+        extra = [older, *(folder for folder in extra if folder not in missing)]
+    return replace(config, data=replace(config.data, root=str(demo), extra_roots=extra))
 
 
 def announce(text: str) -> None:

@@ -360,6 +360,8 @@ class BackboneConfig(ModelConfig):
     """Dropout in the head."""
     drop_path: float = 0.0
     """Stochastic depth of the backbone."""
+    demo_backbone: str = DEMO_BACKBONE
+    """Backbone of the demo schedule: one that learns in minutes on two cores."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -367,8 +369,11 @@ class BackboneConfig(ModelConfig):
         require_probability("model.drop_path", self.drop_path)
 
     def shortened(self) -> Self:
-        """Return a backbone that learns in minutes on two cores and whose weights need no hub."""
-        return dataclasses.replace(self, backbone=DEMO_BACKBONE)
+        """Return the demo's backbone; random weights if no hub answers and it is not the default one."""
+        pretrained = self.pretrained
+        if pretrained and self.demo_backbone != DEMO_BACKBONE:
+            pretrained = "if_reachable"
+        return dataclasses.replace(self, backbone=self.demo_backbone, pretrained=pretrained)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from core.config import Config, DataConfig
 from core.data.clips import Batch, Labels, Pool, TrainBatches, TrainClips, ValidClips
 from core.data.competition import Competition, read_competition
-from core.data.demo import demo_root, ensure_demo
+from core.data.demo import DEFAULT_SEED, OLDER_SEED, demo_root, ensure_demo
 from core.data.folds import folds_of, split
 from core.data.noise import NoiseMixer, find_noise
 from core.data.pcm import PcmStore
@@ -74,8 +74,10 @@ def read_recordings(data: DataConfig) -> Competition:
         If a folder is not in that layout.
     """
     assert data.root is not None, "core.command_line settles data.root"
-    if Path(data.root) == demo_root():
-        ensure_demo(data.root)
+    for root in (data.root, *data.extra_roots):
+        for seed in (DEFAULT_SEED, OLDER_SEED):
+            if Path(root) == demo_root(seed=seed):
+                ensure_demo(root, seed)
     return read_competition(data.root, data.extra_roots)
 
 

@@ -1,1 +1,1 @@
-"""Experiment timm_007."""
+"""Experiment fdy."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.config import Config, TimmConfig
+from core.config import BackboneConfig, Config
 from core.run_folder import open_run_folder
 from core.schedule import shorten
 from core.trainer import Trainer, build_accelerator
@@ -35,9 +35,11 @@ def shrunk(name: str, root: Path, output_dir: Path) -> Config:
     """Return the experiment's demo schedule on tiny data, its own front end and model, random weights."""
     tiny, config = tiny_config(root, output_dir), shorten(config_of(name))
     model = config.model
-    if isinstance(model, TimmConfig):
+    if isinstance(model, BackboneConfig):
         model = replace(model, backbone=BACKBONE, pretrained=False)
-    data = replace(config.data, root=tiny.data.root, cache=tiny.data.cache, batch_size=4, num_folds=3)
+    data = replace(
+        config.data, root=tiny.data.root, cache=tiny.data.cache, batch_size=4, num_folds=2, extra_roots=[]
+    )
     return replace(
         config, output_dir=tiny.output_dir, data=data, model=model, tracking=tiny.tracking, valid=tiny.valid
     )
@@ -68,13 +70,36 @@ def test_steps_lower_the_loss(name: str, tiny_demo: Path, tmp_path: Path) -> Non
 def test_a_clip_gives_one_output(name: str, tiny_demo: Path, tmp_path: Path) -> None:
     config = shrunk(name, tiny_demo, tmp_path)
     trainer = trainer_of(name)(config, open_run_folder(config, "a", create=True), build_accelerator(config))
-    wave = torch.randn(2, 5 * config.features.sample_rate)
-    with torch.inference_mode():
-        output = trainer.predictor(wave)
-    number = len(trainer.species)
-    assert output.clip_logit.shape == (2, number)
-    assert output.frame_logit.shape == (2, output.num_frames, number)
-    assert torch.isfinite(output.clip_logit).all()
+    number, rate = len(trainer.species), config.features.sample_rate
+    for seconds, num_parts in ((5, 1), (10, 2), (10, 1), (30, 6)):
+        with torch.inference_mode():
+            output = trainer.predictor(0.1 * torch.randn(2, seconds * rate), num_parts)
+        segments = output.segment_logit.shape[1]
+        assert output.clip_logit.shape == (2, number)
+        assert output.segment_logit.shape == (2, segments, number)
+        assert output.frame_logit.shape == (2, output.num_frames, number)
+        assert len(output.segment_times(seconds)) == segments
+        assert segments % num_parts == 0
+        assert segments >= 2 * num_parts
+        assert torch.isfinite(output.clip_logit).all()
+        assert output.clip_logit.dtype == output.segment_logit.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_sounds_late_is_heard_late(name: str, tiny_demo: Path, tmp_path: Path) -> None:
+    """A sound in the last second of 10 s changes segments near it most, whatever the number of parts."""
+    config = shrunk(name, tiny_demo, tmp_path)
+    trainer = trainer_of(name)(config, open_run_folder(config, "a", create=True), build_accelerator(config))
+    rate = config.features.sample_rate
+    silent = 1e-4 * torch.randn(1, 10 * rate)
+    loud = silent.clone()
+    loud[0, 9 * rate :] += 0.3 * torch.randn(rate)
+    for num_parts in (1, 2):
+        with torch.inference_mode():
+            before, after = (trainer.predictor(wave, num_parts) for wave in (silent, loud))
+        change = (after.segment_logit - before.segment_logit).abs().sum(dim=2)[0]
+        times = after.segment_times(10.0)
+        assert change[times > 8.5].mean() > change[times < 4.5].mean()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -21,6 +21,7 @@ from core.data.demo.plan import DemoPlan
 
 DEMO_VERSION = 2
 DEFAULT_SEED = 2022
+OLDER_SEED = 2021  # of what stands in for an older year's data
 STATEMENT = "demo.json"
 MAX_WORKERS = 8
 

@@ -140,8 +140,9 @@ def plan_recordings(plan: DemoPlan, seed: int) -> list[RecordingSheet]:
     order = generator.permutation(len(species))
     with_secondary = set(order[: round(SECONDARY_SHARE * len(species))].tolist())
     with_unknown = set(order[-max(round(UNKNOWN_SHARE * len(species)), 1) :].tolist())
+    first = FIRST_NUMBER + 1000 * seed  # as xeno-canto's numbers, no two sets share one
     return [
-        _plan_recording(plan, seed, f"XD{FIRST_NUMBER + i}", code, i in with_secondary, i in with_unknown)
+        _plan_recording(plan, seed, f"XD{first + i}", code, i in with_secondary, i in with_unknown)
         for i, code in enumerate(species)
     ]
 

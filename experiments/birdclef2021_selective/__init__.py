@@ -1,0 +1,1 @@
+"""Experiment birdclef2021_selective."""
