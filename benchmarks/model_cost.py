@@ -53,7 +53,7 @@ def rows() -> list[Row]:
     front = FeatureConfig()
     slaney = replace(HTSAT.features, mel_scale="slaney", mel_norm="slaney")
     fdy, conformer, htsat = FdyConfig(), ConformerConfig(attention="relative_causal"), HtsatConfig()
-    whole = replace(htsat, image_frames=1024, num_folds=4, fit="stretch")
+    whole = replace(htsat, image_frames=1024, num_folds=4, fit="stretch", frequency_embedding=False)
 
     def of(network: Any, model: Any, features: FeatureConfig, species: int = SPECIES) -> Callable[[], Any]:
         return lambda: network(model, features, species)

@@ -26,7 +26,7 @@ from core.config_values import from_dict, to_dict
 from core.machine import code_version
 from core.models.base import SpeciesModel
 
-FORMAT = 1
+FORMAT = 2
 TRUSTED_PACKAGES = ("core.", "experiments.")
 
 
@@ -50,6 +50,8 @@ class Card:
         Label order of the logits.
     scored
         The judged species.
+    train_counts
+        Recordings that trained, by primary label.
     metrics
         Validation of these weights, for information.
     code_version
@@ -64,6 +66,7 @@ class Card:
     config: dict[str, Any]
     species: list[str]
     scored: list[str]
+    train_counts: dict[str, int]
     metrics: dict[str, Any]
     code_version: str = dataclasses.field(default_factory=code_version)
     format: int = FORMAT
@@ -71,7 +74,7 @@ class Card:
 
 def describe(
     model: nn.Module, config: Config, *, run_id: str, species: tuple[str, ...], scored: tuple[str, ...],
-    metrics: dict[str, Any],
+    train_counts: dict[str, int], metrics: dict[str, Any],
 ) -> Card:  # fmt: skip
     """Return the card of a model that is being trained."""
     fold = config.data.fold
@@ -85,6 +88,7 @@ def describe(
         config=to_dict(config),
         species=list(species),
         scored=list(scored),
+        train_counts=train_counts,
         metrics=metrics,
     )
 

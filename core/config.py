@@ -342,6 +342,8 @@ class ModelConfig:
 
     demo_epochs: ClassVar[int] = 12
     """Epochs of the demo schedule: networks that start from random weights need more."""
+    demo_batch_size: ClassVar[int] = 16
+    """Clips per step of the demo schedule."""
 
     def shortened(self) -> Self:
         """Return the variant that the demo schedule trains; itself unless a subclass must shrink."""

@@ -13,7 +13,6 @@ from core.config_values import flatten
 C = TypeVar("C", bound=Config)
 
 DEMO_CLIP_SECONDS = 5.0
-DEMO_BATCH_SIZE = 16
 DEMO_WARMUP_EPOCHS = 1.0
 
 
@@ -31,7 +30,7 @@ def shorten(config: C) -> C:
         data=replace(
             data,
             clip_seconds=min(data.clip_seconds, max(DEMO_CLIP_SECONDS, data.part_seconds)),
-            batch_size=min(data.batch_size, DEMO_BATCH_SIZE),
+            batch_size=min(data.batch_size, config.model.demo_batch_size),
         ),
         optim=replace(optim, warmup_epochs=max(optim.warmup_epochs, DEMO_WARMUP_EPOCHS)),
     )

@@ -354,6 +354,7 @@ class Trainer:
             run_id=folder.run_id,
             species=self.species,
             scored=self.scored,
+            train_counts=self.data.train_counts,
             metrics=metrics,
         )
         weights = self.scored_model.state_dict()

@@ -54,6 +54,12 @@ class RunData:
     noise: Sequence[PcmStore]
     bad: dict[str, str]
 
+    @property
+    def train_counts(self) -> dict[str, int]:
+        """Recordings that train, by primary label."""
+        counts = self.competition.recordings["species"].iloc[self.train].value_counts().sort_index()
+        return {str(species): int(count) for species, count in counts.items()}
+
 
 @dataclass(frozen=True)
 class Loaders:

@@ -15,7 +15,8 @@ from core.config import Config, DataConfig, LossConfig, ModelConfig, OptimConfig
 class ConformerConfig(ModelConfig):
     """Seven convolution blocks, conformer blocks over the segments of a part, a head."""
 
-    demo_epochs: ClassVar[int] = 30
+    demo_epochs: ClassVar[int] = 50
+    demo_batch_size: ClassVar[int] = 8
 
     filters: tuple[int, ...] = (16, 32, 64, 128, 128, 128, 128)
     """Channels of each convolution block."""
@@ -63,7 +64,7 @@ class ConformerConfig(ModelConfig):
 
 CONFIG = Config(
     name="conformer",
-    epochs=40,
+    epochs=50,
     model=ConformerConfig(),
     data=DataConfig(batch_size=32),
     loss=LossConfig(kind="bce", label_smoothing=0.0),

@@ -16,6 +16,7 @@ class FdyConfig(ModelConfig):
     """Seven convolution blocks, the first of them plain, two bidirectional GRU layers, a head."""
 
     demo_epochs: ClassVar[int] = 30
+    demo_batch_size: ClassVar[int] = 8
 
     filters: tuple[int, ...] = (32, 64, 128, 256, 256, 256, 256)
     """Channels of each block."""

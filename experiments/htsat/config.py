@@ -25,7 +25,8 @@ from core.config import (
 class HtsatConfig(ModelConfig):
     """timm's Swin transformer on folded log-mels, with the token-semantic head."""
 
-    demo_epochs: ClassVar[int] = 30
+    demo_epochs: ClassVar[int] = 50
+    demo_batch_size: ClassVar[int] = 8
 
     backbone: str | None = None
     """A Swin of timm that gives sizes and pretrained weights, such as swin_tiny_patch4_window7_224.ms_in1k;
@@ -46,6 +47,9 @@ class HtsatConfig(ModelConfig):
     """Frames in a picture; parts of another length are padded, and cut into several."""
     num_folds: int = 2
     """Rows that a picture's frames are folded into, one above the other."""
+    frequency_embedding: bool = True
+    """Add a learned vector per band to the first tokens: without, they know no frequency but by their
+    neighbours (the original)."""
     fit: Literal["pad", "stretch"] = "pad"
     """How short parts fill a picture: their last frame repeated, or the original's bicubic stretch."""
     head: Literal["token_semantic", "shared"] = "token_semantic"

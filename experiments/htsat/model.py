@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from timm.models.swin_transformer import SwinTransformer
 from torch import Tensor, nn
 from torch.nn import functional
@@ -43,6 +44,10 @@ class HtsAt(SpeciesModel):
         self.trunk = build_trunk(config, size)
         self.stride = PATCH_SIZE * 2 ** (len(self.trunk.layers) - 1)  # frames or mels of a last token
         check_size(config, features, self.stride)
+        self.bands: nn.Parameter | None = None
+        if config.frequency_embedding:
+            bands = torch.zeros(features.num_mels // PATCH_SIZE, 1, self.trunk.embed_dim)
+            self.bands = nn.Parameter(nn.init.trunc_normal_(bands, std=0.02))
         self.semantic: nn.Module | None = None
         self.head: nn.Module | None = None
         channels = self.trunk.num_features
@@ -58,7 +63,7 @@ class HtsAt(SpeciesModel):
         images = self.fit(parts.flatten(0, 1))
         num_images = images.shape[3] // self.config.image_frames
         images = images.unflatten(3, (num_images, -1)).permute(0, 3, 1, 2, 4).flatten(0, 1)
-        tokens = self.trunk.forward_features(fold(images, self.config.num_folds)).permute(0, 3, 1, 2)
+        tokens = self.tokens(fold(images, self.config.num_folds))
         rows = unfold(tokens, self.config.num_folds)  # (batch * part * image, channel, mel', time')
         segments = rows.mean(dim=2) if self.semantic is None else self.semantic(rows).squeeze(2).float()
         segments = segments.unflatten(0, (batch * num_parts, num_images)).transpose(1, 2).flatten(2)
@@ -69,6 +74,13 @@ class HtsAt(SpeciesModel):
         else:
             clip_logit, segment_logit = self.head(segments)
         return Output(clip_logit, segment_logit, num_parts * num_frames)
+
+    def tokens(self, images: Tensor) -> Tensor:
+        """Return the trunk's last tokens (batch, channel, mel', time') of folded pictures."""
+        tokens = self.trunk.patch_embed(images)
+        if self.bands is not None:
+            tokens = tokens + self.bands.repeat(self.config.num_folds, 1, 1)
+        return self.trunk.norm(self.trunk.layers(tokens)).permute(0, 3, 1, 2)
 
     def num_segments(self, num_frames: int) -> int:
         """Return the segments of a part that hold some of its frames."""
@@ -102,12 +114,13 @@ class HtsAt(SpeciesModel):
 
     def no_weight_decay(self) -> set[str]:
         """Return the names of the position tables."""
-        return {name for name, _ in self.named_parameters() if name.endswith("relative_position_bias_table")}
+        tables = ("bands", "relative_position_bias_table")
+        return {name for name, _ in self.named_parameters() if name.endswith(tables)}
 
     def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
         """Return timm's rule of which parameter belongs to which block, for `optim.layer_decay`."""
         rule = self.trunk.group_matcher(coarse)
-        stem = r"^scaler\.|^trunk\." + str(rule["stem"]).removeprefix("^")
+        stem = r"^scaler\.|^bands|^trunk\." + str(rule["stem"]).removeprefix("^")
         blocks = [(rf"^trunk\.{str(p).removeprefix('^')}", order) for p, order in rule["blocks"]]
         return {"stem": stem, "blocks": blocks}
 
@@ -163,8 +176,9 @@ def unfold(tokens: Tensor, number: int) -> Tensor:
 def load_original(model: HtsAt, weights: Mapping[str, Tensor]) -> None:
     """Load weights of `HTSAT_Swin_Transformer` under their original names into `model`.
 
-    Build `model` with `HtsatConfig(image_frames=1024, num_folds=4, fit="stretch", drop_path=0.1)` (or the
-    sizes of the recording: `image_frames` is the picture's side times the folds), and its front end with
+    Build `model` with `HtsatConfig(image_frames=1024, num_folds=4, fit="stretch", drop_path=0.1,
+    frequency_embedding=False)` (or the sizes of the recording: `image_frames` is the picture's side times the
+    folds), and its front end with
     `FeatureConfig(n_fft=1024, hop_length=320, num_mels=64, mel_scale="slaney", mel_norm="slaney")`.
     The original's framewise output is the sigmoid of the segment logits, each repeated.
 

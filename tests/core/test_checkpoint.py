@@ -32,7 +32,13 @@ def saved(tmp_path: Path) -> tuple[Path, TimmSED]:
 
 def write(folder: Path, model: TimmSED) -> None:
     card = checkpoint.describe(
-        model, CONFIG, run_id="r", species=SPECIES, scored=SPECIES[:2], metrics={"valid/score": 0.7}
+        model,
+        CONFIG,
+        run_id="r",
+        species=SPECIES,
+        scored=SPECIES[:2],
+        train_counts=dict.fromkeys(SPECIES, 3),
+        metrics={"valid/score": 0.7},
     )
     training = {"optimizer/0/step": torch.tensor(3.0)}
     checkpoint.save(folder, card, model.state_dict(), training, {"epoch": 1, "best": 0.5})

@@ -194,7 +194,7 @@ def test_parity_of_fold_head_and_names_of_htsat() -> None:
     """The trunk is timm's, held to the recording above; around it, index by index as described."""
     config = HtsatConfig(
         embed_dim=8, depths=(2, 2, 2), num_heads=(2, 4, 4), window_size=4, image_frames=256, num_folds=4,
-        fit="stretch", drop_path=0.0,
+        fit="stretch", drop_path=0.0, frequency_embedding=False,
     )  # fmt: skip
     features = FeatureConfig(num_mels=16)
     source = htsat.HtsAt(config, features, 5).eval()

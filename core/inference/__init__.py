@@ -1,0 +1,1 @@
+"""From soundscapes to decisions: windows, ensembles, post-processing, tables; `python -m core.inference`."""

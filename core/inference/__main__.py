@@ -1,0 +1,46 @@
+"""Predict soundscapes: python -m core.inference --checkpoints RUN ... --soundscapes FOLDER --out FILE.
+
+python -m core.inference --help
+python -m core.inference check submission.csv --test test.csv
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import tyro
+
+from core.inference.config import InferenceConfig
+
+
+def main() -> None:
+    """Run the main command, or the one that the first word names."""
+    commands = {"check": check}
+    if len(sys.argv) > 1 and sys.argv[1] in commands:
+        commands[sys.argv[1]](sys.argv[2:])
+        return
+    try:
+        config = tyro.cli(InferenceConfig, description=__doc__, use_underscores=True)
+        from core.inference.run import predict
+
+        predict(config)
+    except ValueError as error:  # of the settings, the checkpoints or the files
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def check(words: list[str]) -> None:
+    """Say whether a submission is right; exit with 1 when it is not."""
+    parser = argparse.ArgumentParser(prog="python -m core.inference check", description=check.__doc__)
+    parser.add_argument("submission", type=Path)
+    parser.add_argument("--test", type=Path, required=True, help="the competition's test.csv")
+    given = parser.parse_args(words)
+    from core.inference.submission import check_submission
+
+    problems = check_submission(given.submission, given.test)
+    print("\n".join(problems) if problems else f"{given.submission}: right")
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()

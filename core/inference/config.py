@@ -1,0 +1,116 @@
+"""The configuration of an inference run, importable without torch."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from core.config import require, require_probability
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowConfig:
+    """How windows are cut and predicted."""
+
+    shifts: tuple[float, ...] = (0.0,)
+    """Starts of the window grids in seconds; further ones are averaged in by their overlap, such as 0 2.5."""
+    context: int = 1
+    """Windows that a model sees at once, itself among them: 6 is a clip of 30 s, as part models train."""
+    smoothing: float = 0.0
+    """Share that each neighbouring window has in a window's probability."""
+    batch: int = 64
+    """Windows per batch."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(
+            len(self.shifts) > 0 and all(0 <= shift < 5 for shift in self.shifts),
+            f"windows.shifts={self.shifts}: one or more, each from 0 to below 5 seconds",
+        )
+        require(self.context >= 1, f"windows.context={self.context}: at least 1")
+        require(0 <= self.smoothing <= 1 / 3, f"windows.smoothing={self.smoothing}: between 0 and 1/3")
+        require(self.batch >= 1, f"windows.batch={self.batch}: at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PostConfig:
+    """From probabilities to decisions. Steps apply in the order of the fields."""
+
+    gate: Literal["off", "hard", "soft"] = "off"
+    """No-call gating: drop windows below `gate_threshold`, or multiply by p(bird) ** `gate_power`."""
+    gate_threshold: float = 0.5
+    """Of the hard gate."""
+    gate_power: float = 1.0
+    """Of the soft gate."""
+    penalty: float = 0.0
+    """Subtract this times a species' share of the training recordings; the published solution's is 0.4."""
+    rare_boost: float = 0.0
+    """Multiply by (recordings of a species / mean over scored species) ** -rare_boost."""
+    threshold: Literal["quantile", "fixed", "class_wise"] = "quantile"
+    """The rule of the decision."""
+    quantile: float = 0.85
+    """Of all probabilities of the whole test set, pooled over species."""
+    fixed: float = 0.1
+    """One probability for every species."""
+    class_wise: dict[str, float] = field(default_factory=dict)
+    """A probability per species."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name in ("gate_threshold", "quantile"):
+            require_probability(f"post.{name}", getattr(self, name))
+        require(self.penalty >= 0, f"post.penalty={self.penalty}: 0 or more")
+        require(self.gate_power >= 0, f"post.gate_power={self.gate_power}: 0 or more")
+        require(
+            self.threshold != "class_wise" or len(self.class_wise) > 0,
+            "post.threshold=class_wise needs post.class_wise, such as `core.inference tune` writes",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceConfig:
+    """Predict soundscapes with one or more checkpoints."""
+
+    checkpoints: tuple[str, ...]
+    """Runs, runs of all folds, or checkpoint folders; together they are one ensemble."""
+    soundscapes: tuple[str, ...]
+    """Audio files, or folders that are searched for them."""
+    out: str = "submission.csv"
+    """The submission: one row per window and species, in the order of `test`."""
+    test: str | None = None
+    """Table of the wanted rows; None: test.csv beside the folder of soundscapes, or else all rows."""
+    probabilities: str | None = None
+    """Also write every probability, .parquet or .csv, one row a window."""
+    detections: str | None = None
+    """Also write a folder of Raven selection tables and one BirdNET-style csv."""
+    nocall: str | None = None
+    """Checkpoint of a bird / no-call model, for `post.gate`."""
+    weights: tuple[float, ...] = ()
+    """Weight of each of `checkpoints`; empty: all alike."""
+    combine: Literal["mean", "logit", "rank", "min"] = "mean"
+    """How members make an ensemble: mean of probabilities, of logits, of ranks; or the minimum."""
+    which: Literal["last", "best"] = "last"
+    """The checkpoint of a run that is taken."""
+    windows: WindowConfig = field(default_factory=WindowConfig)
+    post: PostConfig = field(default_factory=PostConfig)
+    tuned: str | None = None
+    """Post-processing from `core.inference tune`; `post` is then ignored."""
+    precision: Literal["no", "bf16"] = "no"
+    """Of the networks; log-mels are always float32."""
+    device: str | None = None
+    """Such as cuda:0 or cpu; None: a GPU where there is one."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(len(self.checkpoints) > 0, "checkpoints: at least one")
+        require(len(self.soundscapes) > 0, "soundscapes: at least one file or folder")
+        require(
+            len(self.weights) in (0, len(self.checkpoints)),
+            f"weights has {len(self.weights)} numbers for {len(self.checkpoints)} checkpoints",
+        )
+        require(
+            all(weight >= 0 for weight in self.weights) and (not self.weights or sum(self.weights) > 0),
+            f"weights={self.weights}: none negative, not all 0",
+        )
+        require(
+            self.post.gate == "off" or self.nocall is not None,
+            f"post.gate={self.post.gate} needs --nocall=CHECKPOINT",
+        )

@@ -1,0 +1,144 @@
+"""What is done, on disk, so that a killed run goes on where it stopped.
+
+A journal is a folder of small files, each the windows of some soundscapes, written under another name and
+then renamed; what is there is whole. `plan.json` says for which checkpoints and settings it is: another run's
+journal is refused, never mixed in.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FLUSH_SECONDS = 10.0
+FLUSH_FILES = 50
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """What was found in one soundscape.
+
+    Attributes
+    ----------
+    probability
+        (1, window, species) float32 of the ensemble, or (member, window, species) where it ranks them; no
+        window where the file cannot be used.
+    bird
+        (window,) float32 p(bird), or of length 0 without a no-call model.
+    reason
+        Why the file cannot be used; "" for a good one.
+    seconds
+        Its length.
+    """
+
+    probability: np.ndarray
+    bird: np.ndarray
+    reason: str
+    seconds: float
+
+
+class Journal:
+    """Results of files, kept until the run is complete.
+
+    Parameters
+    ----------
+    folder
+        Where; made if missing.
+    plan
+        What determines the results: checkpoints, settings.
+    rank
+        This process; each writes files of its own.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds the journal of another plan.
+    """
+
+    def __init__(self, folder: Path, plan: Mapping[str, Any], rank: int = 0) -> None:
+        self.folder, self.rank = folder, rank
+        self.pending: dict[str, FileResult] = {}
+        self.flushed = time.monotonic()
+        text = json.dumps(plan, sort_keys=True, default=str)
+        self.identity = hashlib.sha256(text.encode()).hexdigest()
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / "plan.json"
+        try:
+            found = json.loads(file.read_text())["identity"] if file.is_file() else self.identity
+        except (json.JSONDecodeError, KeyError, TypeError):
+            found = None
+        if found != self.identity:
+            message = (
+                f"{folder}: the journal of another run (other checkpoints or settings); finish that run, "
+                "delete the folder, or write to another --out"
+            )
+            raise ValueError(message)
+        write_atomically(file, json.dumps({"identity": self.identity, "plan": plan}, indent=2, default=str))
+
+    def done(self) -> dict[str, Path]:
+        """Return the soundscapes that are done -> the file that holds them."""
+        return {
+            name: path
+            for path in sorted(self.folder.glob("part-*.npz"))
+            for name in json.loads(str(np.load(path)["names"]))
+        }
+
+    def add(self, name: str, result: FileResult) -> None:
+        """Record one soundscape; written with others after some seconds."""
+        self.pending[name] = result
+        if len(self.pending) >= FLUSH_FILES or time.monotonic() - self.flushed > FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is pending."""
+        if not self.pending:
+            return
+        arrays: dict[str, Any] = {"names": json.dumps(list(self.pending))}
+        for i, result in enumerate(self.pending.values()):
+            arrays |= {f"probability{i}": result.probability, f"bird{i}": result.bird}
+            arrays |= {f"reason{i}": result.reason, f"seconds{i}": result.seconds}
+        number = len(list(self.folder.glob(f"part-{self.rank}-*.npz")))
+        target = self.folder / f"part-{self.rank}-{number:06d}.npz"
+        new = target.with_suffix(".new")
+        with new.open("wb") as file:
+            np.savez(file, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, target)
+        self.pending, self.flushed = {}, time.monotonic()
+
+    def results(self) -> dict[str, FileResult]:
+        """Return every soundscape that is done."""
+        found = {}
+        for path in sorted(self.folder.glob("part-*.npz")):
+            with np.load(path) as arrays:
+                for i, name in enumerate(json.loads(str(arrays["names"]))):
+                    found[name] = FileResult(
+                        arrays[f"probability{i}"],
+                        arrays[f"bird{i}"],
+                        str(arrays[f"reason{i}"]),
+                        float(arrays[f"seconds{i}"]),
+                    )
+        return found
+
+    def remove(self) -> None:
+        """Delete the journal of a complete run."""
+        shutil.rmtree(self.folder)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file that is either the old one or the new one, never half of it."""
+    new = path.with_name(f"{path.name}.{os.getpid()}.new")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with new.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(new, path)

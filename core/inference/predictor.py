@@ -1,0 +1,146 @@
+"""Soundscapes -> logits of every window, file by file, in bounded memory."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from core.data.audio import AudioError, stream_mono
+from core.inference.config import WindowConfig
+from core.inference.ensemble import Ensemble, logit, sigmoid
+from core.inference.journal import FileResult
+from core.inference.windows import Piece, merge_shifts, pieces
+
+AUDIO_SUFFIXES = {".ogg", ".wav", ".flac", ".mp3", ".opus", ".aif", ".aiff"}
+
+
+def find_soundscapes(paths: tuple[str, ...]) -> dict[str, Path]:
+    """Return file id (name without suffix) -> path, sorted.
+
+    Raises
+    ------
+    ValueError
+        If a path does not exist, nothing is found, or two files share an id.
+    """
+    found: dict[str, Path] = {}
+    for text in paths:
+        path = Path(text)
+        if not path.exists():
+            message = f"soundscapes: {path} does not exist"
+            raise ValueError(message)
+        inside = path.rglob("*") if path.is_dir() else [path]
+        files = [f for f in inside if f.is_file() and (f == path or f.suffix.lower() in AUDIO_SUFFIXES)]
+        for file in files:
+            if found.setdefault(file.stem, file) != file:
+                message = f"soundscapes: {found[file.stem]} and {file} share the id {file.stem}"
+                raise ValueError(message)
+    if not found:
+        message = f"soundscapes: no audio file in {', '.join(paths)}"
+        raise ValueError(message)
+    return dict(sorted(found.items()))
+
+
+class Predictor:
+    """Predict one soundscape after the other.
+
+    Parameters
+    ----------
+    ensemble
+        The models.
+    config
+        Shifts, context, batch.
+    device
+        Where they run.
+    nocall
+        A bird / no-call ensemble of one species, or None.
+    bf16
+        Run the networks in bfloat16.
+    """
+
+    def __init__(
+        self,
+        ensemble: Ensemble,
+        config: WindowConfig,
+        device: torch.device,
+        nocall: Ensemble | None = None,
+        *,
+        bf16: bool = False,
+    ) -> None:
+        self.ensemble, self.config, self.device, self.bf16 = ensemble, config, device, bf16
+        self.nocall = nocall
+        self.size = max(config.batch // config.context, 1) * config.context
+
+    def predict_file(self, path: Path) -> FileResult:
+        """Return the logits of a file's windows; a file that cannot be used has none, and a reason."""
+        rate = self.ensemble.sample_rate
+        counted = _Counted(stream_mono(path, rate))
+        try:
+            predicted = [self.predict_piece(piece) for piece in pieces(counted, rate, self.size)]
+        except AudioError as error:
+            return self.unusable(str(error))
+        if not predicted:
+            return self.unusable("no samples")
+        by_shift = {
+            shift: np.concatenate([piece[shift][0] for piece in predicted], axis=1)
+            for shift in self.config.shifts
+        }
+        birds = {
+            shift: np.concatenate([piece[shift][1] for piece in predicted])[:, None]
+            for shift in self.config.shifts
+        }
+        return FileResult(
+            self._combined(by_shift),
+            merge_shifts(birds)[:, 0].astype(np.float32) if self.nocall else np.zeros(0, np.float32),
+            "",
+            counted.total / rate,
+        )
+
+    def _combined(self, by_shift: dict[float, np.ndarray]) -> np.ndarray:
+        """Return the ensemble's probabilities (1, window, species), or its members' for ranks."""
+        if len(by_shift) == 1:
+            (logits,) = by_shift.values()
+        else:
+            members = range(len(self.ensemble.members))
+            merged = [merge_shifts({s: sigmoid(v[m]) for s, v in by_shift.items()}) for m in members]
+            logits = logit(np.stack(merged))
+        if self.ensemble.combine == "rank":  # within the whole set, once that is known
+            return sigmoid(logits).astype(np.float32)
+        return self.ensemble.combined(logits)[None].astype(np.float32)
+
+    def unusable(self, reason: str) -> FileResult:
+        """Return the result of a file that cannot be used."""
+        members = len(self.ensemble.members) if self.ensemble.combine == "rank" else 1
+        shape = (members, 0, len(self.ensemble.species))
+        return FileResult(np.zeros(shape, np.float32), np.zeros(0, np.float32), reason, 0.0)
+
+    def predict_piece(self, piece: Piece) -> dict[float, tuple[np.ndarray, np.ndarray]]:
+        """Return shift -> logits (member, window, species) and p(bird) (window,) of a piece."""
+        rate = self.ensemble.sample_rate
+        return {shift: self._predict(piece.windows(shift, rate)) for shift in self.config.shifts}
+
+    def _predict(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        waves = torch.from_numpy(windows).to(self.device)
+        context = self.config.context
+        whole = len(waves) // context * context
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            chunks = [(waves[:whole], context)] if whole else []
+            if whole < len(waves):  # the last clip of a file has fewer windows
+                chunks.append((waves[whole:], len(waves) - whole))
+            logits = [self.ensemble.logits(chunk, number) for chunk, number in chunks]
+            bird = np.zeros(0, np.float32)
+            if self.nocall is not None:
+                bird = self.nocall.combined(self.nocall.logits(waves))[:, 0].astype(np.float32)
+        return np.concatenate(logits, axis=1), bird
+
+
+class _Counted:
+    """A stream of samples that knows how many went through."""
+
+    def __init__(self, blocks: Iterator[np.ndarray]) -> None:
+        self.blocks, self.total = blocks, 0
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for block in self.blocks:
+            self.total += len(block)
+            yield block

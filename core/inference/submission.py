@@ -1,0 +1,207 @@
+"""Tables that come out: the competition's submission, wide probabilities, Raven and BirdNET files.
+
+Every file is written under another name and renamed, so that it is whole or absent.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from core.inference.windows import WINDOW_SECONDS
+
+ROW_COLUMNS = ("row_id", "file_id", "bird", "end_time")
+LOW_HZ, HIGH_HZ = 50, 14000  # of a selection's box, which must have edges
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """What was decided about one soundscape.
+
+    Attributes
+    ----------
+    probability
+        (window, species), as the models give it.
+    adjusted
+        (window, species), after post-processing; what is compared with the threshold.
+    target
+        (window, species) bool.
+    path
+        The soundscape.
+    """
+
+    probability: np.ndarray
+    adjusted: np.ndarray
+    target: np.ndarray
+    path: Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; it takes the place of `path` when all went well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.stem}.{os.getpid()}.new{path.suffix}")
+    try:
+        yield new
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """Return the wanted rows of a `test.csv`.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, or a row_id is there twice.
+    """
+    names = {"row_id": str, "file_id": str, "bird": str}
+    table = pd.read_csv(path, dtype=names, keep_default_na=False)  # a file may be called "nan"
+    missing = [column for column in ROW_COLUMNS if column not in table]
+    if missing:
+        message = f"{path}: no column {', '.join(missing)}; found {', '.join(table.columns)}"
+        raise ValueError(message)
+    repeated = table["row_id"][table["row_id"].duplicated()]
+    if len(repeated):
+        message = f"{path}: row_id {repeated.iloc[0]} is there more than once"
+        raise ValueError(message)
+    return table
+
+
+def all_rows(decisions: Mapping[str, Decisions], species: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of every window of every soundscape, in the layout of `test.csv`."""
+    pieces = []
+    for name, decision in decisions.items():
+        ends = (np.arange(len(decision.target)) + 1) * WINDOW_SECONDS
+        pieces += [pd.DataFrame({"file_id": name, "bird": code, "end_time": ends}) for code in species]
+    rows = pd.concat(pieces, ignore_index=True)
+    return rows.assign(row_id=rows["file_id"] + "_" + rows["bird"] + "_" + rows["end_time"].astype(str))
+
+
+def write_submission(
+    path: Path, rows: pd.DataFrame, decisions: Mapping[str, Decisions], species: Sequence[str]
+) -> int:
+    """Write `row_id,target` in the order of `rows`; return how many rows had no prediction and are False."""
+    target = np.zeros(len(rows), dtype=bool)
+    found = np.zeros(len(rows), dtype=bool)
+    column_of = {code: i for i, code in enumerate(species)}
+    columns = rows["bird"].map(column_of).to_numpy(float)
+    windows = rows["end_time"].to_numpy(int) // WINDOW_SECONDS - 1
+    for name, positions in rows.groupby("file_id", sort=False).indices.items():
+        decision = decisions.get(str(name))
+        if decision is None:
+            continue
+        inside = positions[(windows[positions] < len(decision.target)) & ~np.isnan(columns[positions])]
+        target[inside] = decision.target[windows[inside], columns[inside].astype(int)]
+        found[inside] = True
+    with replacing(path) as new:
+        pd.DataFrame({"row_id": rows["row_id"], "target": target}).to_csv(new, index=False)
+    return int((~found).sum())
+
+
+def write_probabilities(path: Path, decisions: Mapping[str, Decisions], species: Sequence[str]) -> None:
+    """Write one row a window with a column per species, .parquet or .csv by the name's ending.
+
+    Raises
+    ------
+    ValueError
+        If the ending is neither.
+    """
+    if path.suffix not in (".parquet", ".csv"):
+        message = f"probabilities={path}: the name must end in .parquet or .csv"
+        raise ValueError(message)
+    tables = [
+        pd.DataFrame(decision.probability.astype(np.float32), columns=list(species)).assign(
+            file_id=name, end_time=(np.arange(len(decision.probability)) + 1) * WINDOW_SECONDS
+        )
+        for name, decision in decisions.items()
+    ]
+    table = pd.concat(tables, ignore_index=True)[["file_id", "end_time", *species]]
+    with replacing(path) as new:
+        if path.suffix == ".parquet":
+            table.to_parquet(new, index=False)
+        else:
+            table.to_csv(new, index=False)
+
+
+def write_detections(folder: Path, decisions: Mapping[str, Decisions], species: Sequence[str]) -> None:
+    """Write a Raven selection table per soundscape, and one csv in BirdNET's layout for all.
+
+    Windows of a species that follow one another are one selection; its confidence is the highest.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    everything = []
+    for name, decision in decisions.items():
+        found = list(selections(decision, species))
+        everything += [
+            {
+                "Start (s)": start, "End (s)": end, "Scientific name": "", "Common name": code,
+                "Confidence": round(confidence, 4), "File": str(decision.path),
+            }
+            for start, end, code, confidence in found
+        ]  # fmt: skip
+        raven = pd.DataFrame(
+            [
+                {
+                    "Selection": i, "View": "Spectrogram 1", "Channel": 1, "Begin Time (s)": start,
+                    "End Time (s)": end, "Low Freq (Hz)": LOW_HZ, "High Freq (Hz)": HIGH_HZ,
+                    "Species": code, "Confidence": round(confidence, 4), "Begin Path": str(decision.path),
+                }
+                for i, (start, end, code, confidence) in enumerate(found, start=1)
+            ],
+            columns=RAVEN_COLUMNS,
+        )  # fmt: skip
+        with replacing(folder / f"{name}.selections.txt") as new:
+            raven.to_csv(new, sep="\t", index=False)
+    with replacing(folder / "detections.csv") as new:
+        pd.DataFrame(everything, columns=BIRDNET_COLUMNS).to_csv(new, index=False)
+
+
+RAVEN_COLUMNS = [
+    "Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
+    "Species", "Confidence", "Begin Path",
+]  # fmt: skip
+BIRDNET_COLUMNS = ["Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File"]
+
+
+def selections(decision: Decisions, species: Sequence[str]) -> Iterator[tuple[int, int, str, float]]:
+    """Yield start and end in seconds, species and highest probability of each detection."""
+    for column, code in enumerate(species):
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], decision.target[:, column].astype(int), [0]])))
+        for first, last in edges.reshape(-1, 2):
+            confidence = float(decision.probability[first:last, column].max())
+            yield int(first) * WINDOW_SECONDS, int(last) * WINDOW_SECONDS, code, confidence
+
+
+def check_submission(submission: Path, test: Path) -> list[str]:
+    """Return what is wrong with a submission, in sentences; nothing when it is right."""
+    rows = read_rows(test)
+    try:
+        given = pd.read_csv(submission, dtype=str, keep_default_na=False)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        return [f"{submission}: not readable as a table ({error})"]
+    if list(given.columns) != ["row_id", "target"]:
+        return [f"{submission}: columns {', '.join(given.columns)}; expected row_id, target"]
+    problems = []
+    wanted, ids = set(rows["row_id"]), given["row_id"]
+    for what, found in (
+        ("missing", sorted(wanted - set(ids))),
+        ("unknown", sorted(set(ids) - wanted)),
+        ("repeated", sorted(set(ids[ids.duplicated()]))),
+    ):
+        if found:
+            problems.append(f"{submission}: {len(found)} rows {what}, the first is {found[0]}")
+    other = given.index[~given["target"].isin(["True", "False"])]
+    if len(other):
+        line, value = other[0] + 2, given["target"].iloc[other[0]]
+        problems.append(
+            f"{submission}: {len(other)} targets are not True or False; line {line} has {value!r}"
+        )
+    if not problems and ids.tolist() != rows["row_id"].tolist():
+        problems.append(f"{submission}: every row is there, but not in the order of {test}")
+    return problems

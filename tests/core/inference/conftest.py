@@ -1,0 +1,55 @@
+"""A trained ensemble of two folds, and soundscapes of odd lengths."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from core.run_folder import open_run_folder
+from core.trainer import build_accelerator
+from tests.runs import TinyTrainer, tiny_config, with_data
+
+RATE = 32000
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Two runs on the tiny data, which lies in `root`."""
+
+    root: Path
+    runs: tuple[str, str]
+
+
+@pytest.fixture(scope="session")
+def trained(tiny_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    runs = []
+    for fold in (0, 1):
+        config = replace(with_data(tiny_config(tiny_demo, folder), fold=fold), epochs=1)
+        run = open_run_folder(config, f"run{fold}", create=True)
+        TinyTrainer(config, run, build_accelerator(config)).fit()
+        runs.append(str(run.path))
+    return Trained(tiny_demo, (runs[0], runs[1]))
+
+
+def write_noise(path: Path, seconds: float, rate: int = RATE, channels: int = 1, seed: int = 0) -> Path:
+    """Write a file of noise whose loudness changes every second."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    generator = np.random.default_rng(seed)
+    number = round(seconds * rate)
+    envelope = np.repeat(generator.uniform(0.001, 0.3, int(seconds) + 2), rate)[:number]
+    wave = generator.standard_normal((number, channels)) * envelope[:, None] * 0.2
+    soundfile.write(path, wave.squeeze(), rate)
+    return path
+
+
+@pytest.fixture
+def soundscapes(tmp_path: Path) -> Path:
+    """Return a folder of soundscapes: 59.99, 60.01, 61 and 4.2 s, and a stereo one at 44.1 kHz."""
+    folder = tmp_path / "soundscapes"
+    for i, seconds in enumerate((59.99, 60.01, 61.0, 4.2)):
+        write_noise(folder / f"s{i}.wav", seconds, seed=i)
+    write_noise(folder / "stereo.flac", 12.0, rate=44100, channels=2, seed=9)
+    return folder
