@@ -124,11 +124,17 @@ class FrequencyDynamicConv(nn.Module):
 
 
 class ContextGating(nn.Module):
-    """Each value times the sigmoid of a linear map of the channels at its place."""
+    """Each value times the sigmoid of a linear map of the channels at its place.
+
+    The map starts as the identity, so that the gate starts as SiLU: from small random values it is nearly
+    constant, seven blocks of it are nearly linear, and their mean pooling cancels what they find.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.linear = nn.Linear(channels, channels)
+        nn.init.eye_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return (batch, channel, frame, mel) of the same shape."""

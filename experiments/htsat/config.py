@@ -25,7 +25,7 @@ from core.config import (
 class HtsatConfig(ModelConfig):
     """timm's Swin transformer on folded log-mels, with the token-semantic head."""
 
-    demo_epochs: ClassVar[int] = 50
+    demo_epochs: ClassVar[int] = 100
     demo_batch_size: ClassVar[int] = 8
 
     backbone: str | None = None
@@ -73,19 +73,19 @@ class HtsatConfig(ModelConfig):
     def shortened(self) -> Self:
         """Return a network that learns from random weights in minutes on two cores."""
         return dataclasses.replace(
-            self, backbone=None, embed_dim=32, depths=(2, 2, 2, 2), num_heads=(2, 4, 8, 16), drop_path=0.0
+            self, backbone=None, embed_dim=24, depths=(1, 1, 2, 1), num_heads=(2, 4, 8, 16), drop_path=0.0
         )
 
 
 CONFIG = Config(
     name="htsat",
-    epochs=60,
+    epochs=100,
     features=FeatureConfig(n_fft=1024, hop_length=320, num_mels=64),
     model=HtsatConfig(),
     data=DataConfig(batch_size=32),
     loss=LossConfig(kind="bce", label_smoothing=0.0),
     optim=OptimConfig(
-        lr=5e-4,
+        lr=1e-3,
         warmup_epochs=5.0,
         weight_decay=0.05,
         decay_norm_and_bias=False,

@@ -47,7 +47,7 @@ class HtsAt(SpeciesModel):
         self.bands: nn.Parameter | None = None
         if config.frequency_embedding:
             bands = torch.zeros(features.num_mels // PATCH_SIZE, 1, self.trunk.embed_dim)
-            self.bands = nn.Parameter(nn.init.trunc_normal_(bands, std=0.02))
+            self.bands = nn.Parameter(nn.init.trunc_normal_(bands, std=0.5))
         self.semantic: nn.Module | None = None
         self.head: nn.Module | None = None
         channels = self.trunk.num_features

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from core.command_line import parse_arguments
 from core.config import BackboneConfig, Config
 from core.run_folder import open_run_folder
 from core.schedule import shorten
@@ -115,3 +117,12 @@ def test_help_names_every_field_before_torch_is_loaded(name: str) -> None:
     assert shown.returncode == 0, shown.stderr
     assert "--mixup.selective-probability" in shown.stdout.replace("_", "-")
     assert "| torch\n" not in shown.stderr
+
+
+def test_the_overrides_of_the_log_parse() -> None:
+    log = (ROOT / "experiments" / "README.md").read_text()
+    table = log.split("| original | override |")[1].split("\n\n")[0]
+    overrides = re.findall(r"`(--[^`]*)`", table)
+    assert len(overrides) == 6
+    for words in overrides:
+        parse_arguments(config_of("timm_007"), words.split())

@@ -131,7 +131,8 @@ def test_missing_and_unusable_soundscapes_are_false_rows_and_in_the_ledger(
     given = pd.read_csv(out)
     assert not given[~given["row_id"].str.startswith("good")]["target"].any()
     assert given[given["row_id"].str.startswith("good")]["target"].any()
-    ledger = pd.read_csv(tmp_path / "submission_ledger.csv").set_index("file_id")["status"]
+    table = pd.read_csv(tmp_path / "submission_ledger.csv", keep_default_na=False)
+    ledger = table.set_index("file_id")["status"]
     assert ledger["good"] == "ok"
     assert ledger["gone"] == "missing file"
     assert ledger["empty"] == "empty file (0 bytes)"
