@@ -38,8 +38,9 @@ def train(name: str, words: list[str], outputs: Path) -> dict[str, object]:
         if done["words"] == words:
             return done
     started = time.perf_counter()
-    command = ["accelerate", "launch", f"experiments/{name}/run.py", f"--output_dir={outputs}", *words]
-    print("$", *command, flush=True)
+    program = [f"experiments/{name}/run.py", f"--output_dir={outputs}", *words]
+    command = [sys.executable, "-m", "accelerate.commands.launch", *program]
+    print("$ accelerate launch", *program, flush=True)
     with (outputs / f"{name}.log").open("w") as log:
         subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
     folder = max((outputs / name).glob("*"), key=lambda path: path.name)

@@ -212,7 +212,8 @@ def test_labels_are_aligned_by_name(trained: Trained, soundscapes: Path, tmp_pat
 def program(*words: str, processes: int = 1) -> list[str]:
     launcher = [sys.executable]
     if processes > 1:
-        launcher = ["accelerate", "launch", "--cpu", "--num_processes", str(processes)]
+        module = "accelerate.commands.launch"
+        launcher = [sys.executable, "-m", module, "--cpu", "--num_processes", str(processes)]
     return [*launcher, "-m", "core.inference", *words]
 
 
