@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.bootstrap import Resampler, summarise
+from core.bootstrap import Resampler
 from core.config import ValidConfig
 from core.evaluation import PROBABILITY, TRUTH, evaluate
 from core.machine import code_version
@@ -67,8 +67,7 @@ def paired_difference(table: pd.DataFrame, base: pd.DataFrame) -> str:
     def difference(weights: np.ndarray | None) -> np.ndarray:
         return macro(roc_auc(truth, one, weights)) - macro(roc_auc(truth, two, weights))
 
-    drawn = np.concatenate([difference(weights) for weights in resampler.chunks()])
-    return str(summarise(float(difference(None)[0]), drawn, 0.95))
+    return str(resampler.interval(difference))
 
 
 def parameters_of(folder: Path) -> float:

@@ -6,7 +6,6 @@
 
 import json
 import math
-import os
 import secrets
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.config import Config
 from core.config_values import to_dict
+from core.files import replacing, write_atomically
 
 if TYPE_CHECKING:
     import pandas
@@ -63,9 +63,8 @@ class RunFolder:
 
     def write_table(self, name: str, table: "pandas.DataFrame") -> None:
         """Write `<name>.parquet` in one step."""
-        temporary = self.path / f".{name}.parquet.part"
-        table.to_parquet(temporary, index=False)
-        os.replace(temporary, self.path / f"{name}.parquet")
+        with replacing(self.path / f"{name}.parquet") as new:
+            table.to_parquet(new, index=False)
 
     def write_csv(self, name: str, table: "pandas.DataFrame") -> None:
         """Write `<name>.csv` in one step."""
@@ -138,13 +137,6 @@ def open_run_folder(config: Config, stamp: str, *, create: bool) -> RunFolder:
         if not (folder.path / "config.json").is_file():
             folder.write_json("config", to_dict(config))
     return folder
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file that is never seen half-written."""
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def _finite(value: Any) -> Any:

@@ -14,7 +14,6 @@ from torch import Tensor
 from core import checkpoint
 from core.checkpoint import Card, CheckpointError
 from core.config import FeatureConfig
-from core.features import LogMel
 from core.models.base import Output, SpeciesModel
 
 
@@ -91,7 +90,7 @@ class Ensemble:
             # the normalisation is a step of each model's own, after the mels
             config = dataclasses.replace(member.model.log_mel.config, scale="affine")
             self.groups.setdefault(config, []).append(position)
-        self.log_mels = {config: LogMel(config) for config in self.groups}
+        self.weights = np.array([member.weight for member in self.members])
         rates = {config.sample_rate for config in self.groups}
         if len(rates) > 1:
             message = f"features.sample_rate differs among the checkpoints ({sorted(rates)}): run them apart"
@@ -102,8 +101,6 @@ class Ensemble:
         """Move every network to a device, convolutions channels-last; return self."""
         for member in self.members:
             member.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for log_mel in self.log_mels.values():
-            log_mel.to(device)
         return self
 
     def outputs(self, waves: Tensor, num_parts: int) -> list[Output]:
@@ -117,8 +114,8 @@ class Ensemble:
             Windows of a clip.
         """
         found: dict[int, Output] = {}
-        for config, positions in self.groups.items():
-            mels = self.log_mels[config](waves)
+        for positions in self.groups.values():
+            mels = self.members[positions[0]].model.log_mel(waves)
             for position in positions:
                 found[position] = self.members[position].model.from_mels(mels, num_parts)
         return [found[position] for position in range(len(self.members))]
@@ -144,7 +141,7 @@ class Ensemble:
 
         Ranks are within a species, over all windows given, from above 0 to 1.
         """
-        weights = np.array([member.weight for member in self.members])
+        weights = self.weights
         values = logits.astype(np.float64)
         if self.combine == "logit":
             return sigmoid(np.tensordot(weights, values, axes=1))
@@ -156,14 +153,12 @@ class Ensemble:
 
     def ranked(self, values: np.ndarray) -> np.ndarray:
         """Return the weighted mean of ranks (window, species) from members' values of all windows."""
-        weights = np.array([member.weight for member in self.members])
-        return np.asarray(np.tensordot(weights, rankdata(values, axis=1) / values.shape[1], axes=1))
+        return np.asarray(np.tensordot(self.weights, rankdata(values, axis=1) / values.shape[1], axes=1))
 
     def train_counts(self) -> np.ndarray:
         """Return the recordings that trained a member, by species, averaged over members."""
         counts = [[m.card.train_counts.get(code, 0) for code in self.species] for m in self.members]
-        weights = np.array([member.weight for member in self.members])
-        return np.asarray(weights @ np.array(counts, dtype=float))
+        return np.asarray(self.weights @ np.array(counts, dtype=float))
 
 
 def sigmoid(logit: np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ journal is refused, never mixed in.
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Mapping
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from core.files import replacing, write_atomically
 
 FLUSH_SECONDS = 10.0
 FLUSH_FILES = 50
@@ -82,13 +83,13 @@ class Journal:
             raise ValueError(message)
         write_atomically(file, json.dumps({"identity": self.identity, "plan": plan}, indent=2, default=str))
 
-    def done(self) -> dict[str, Path]:
-        """Return the soundscapes that are done -> the file that holds them."""
-        return {
-            name: path
-            for path in sorted(self.folder.glob("part-*.npz"))
-            for name in json.loads(str(np.load(path)["names"]))
-        }
+    def done(self) -> set[str]:
+        """Return the soundscapes that are done."""
+        names: set[str] = set()
+        for path in self.folder.glob("part-*.npz"):
+            with np.load(path) as arrays:
+                names.update(json.loads(str(arrays["names"])))
+        return names
 
     def add(self, name: str, result: FileResult) -> None:
         """Record one soundscape; written with others after some seconds."""
@@ -106,12 +107,8 @@ class Journal:
             arrays |= {f"reason{i}": result.reason, f"seconds{i}": result.seconds}
         number = len(list(self.folder.glob(f"part-{self.rank}-*.npz")))
         target = self.folder / f"part-{self.rank}-{number:06d}.npz"
-        new = target.with_suffix(".new")
-        with new.open("wb") as file:
-            np.savez(file, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(new, target)
+        with replacing(target) as new:
+            np.savez(new, **arrays)
         self.pending, self.flushed = {}, time.monotonic()
 
     def results(self) -> dict[str, FileResult]:
@@ -131,14 +128,3 @@ class Journal:
     def remove(self) -> None:
         """Delete the journal of a complete run."""
         shutil.rmtree(self.folder)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file that is either the old one or the new one, never half of it."""
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with new.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path)

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import soundfile
 import torch
 from tqdm import tqdm
 
 from core.config_values import from_dict
+from core.data.audio import duration_seconds
+from core.files import replacing
 from core.inference.config import InferenceConfig, PostConfig
 from core.inference.ensemble import Ensemble, load_ensemble
 from core.inference.journal import FileResult, Journal
@@ -24,7 +25,6 @@ from core.inference.submission import (
     Decisions,
     all_rows,
     read_rows,
-    replacing,
     write_detections,
     write_probabilities,
     write_submission,
@@ -34,7 +34,6 @@ from core.machine import tune_cpu
 
 POLL_SECONDS = 0.5
 KAGGLE_HOURS = 9.0
-TABLES = ("species", "counts")
 
 
 def predict(config: InferenceConfig) -> Path:
@@ -65,7 +64,7 @@ def predict(config: InferenceConfig) -> Path:
     done = journal.done()
     mine = {name: path for name, path in list(files.items())[rank::world] if name not in done}
     if rank == 0:
-        announce(ensemble, files, len(set(done) & set(files)), rows_file)
+        announce(ensemble, files, len(done & set(files)), rows_file)
     predict_files(predictor, mine, journal, quiet=rank != 0)
     if rank != 0:
         return Path(config.out)
@@ -135,7 +134,7 @@ def predict_files(
     """Predict files into the journal, with a bar that counts hours of audio."""
     if not files:
         return
-    hours = {name: header_seconds(path) / 3600 for name, path in files.items()}
+    hours = {name: duration_seconds(path) / 3600 for name, path in files.items()}
     total, heard, started = sum(hours.values()), 0.0, time.monotonic()
     bar = tqdm(total=round(total, 4), unit="h", disable=quiet, bar_format=BAR)
     for position, (name, path) in enumerate(files.items()):
@@ -162,19 +161,10 @@ def span(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def header_seconds(path: Path) -> float:
-    """Return the length that a file's header states; 0 where it has none."""
-    try:
-        return float(soundfile.info(path).duration)
-    except (soundfile.LibsndfileError, OSError):
-        return 0.0
-
-
 def wait_for_all(journal: Journal, files: Mapping[str, Path]) -> dict[str, FileResult]:
     """Return the results of every file, once the other processes have written theirs."""
-    while missing := set(files) - set(journal.done()):
+    while not journal.done() >= set(files):
         time.sleep(POLL_SECONDS)
-        del missing
     results = journal.results()
     return {name: results[name] for name in files}
 

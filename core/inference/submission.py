@@ -3,15 +3,14 @@
 Every file is written under another name and renamed, so that it is whole or absent.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from core.files import replacing
 from core.inference.windows import WINDOW_SECONDS
 
 ROW_COLUMNS = ("row_id", "file_id", "bird", "end_time")
@@ -38,18 +37,6 @@ class Decisions:
     adjusted: np.ndarray
     target: np.ndarray
     path: Path
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a path to write to; it takes the place of `path` when all went well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f"{path.stem}.{os.getpid()}.new{path.suffix}")
-    try:
-        yield new
-        os.replace(new, path)
-    finally:
-        new.unlink(missing_ok=True)
 
 
 def read_rows(path: Path) -> pd.DataFrame:

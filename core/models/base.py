@@ -79,6 +79,11 @@ class SpeciesModel(nn.Module):
         raise NotImplementedError
 
 
+def concatenate_parts(maps: Tensor, batch: int) -> Tensor:
+    """Return (batch, channel, part * segment, ...) from (batch * part, channel, segment, ...)."""
+    return maps.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2, 3)
+
+
 def stretch_segments(segment_logit: Tensor, num_frames: int) -> Tensor:
     """Return (batch, frame, species): segments repeated, then linearly interpolated, edges aligned."""
     repeats = max(num_frames // segment_logit.shape[1], 1)

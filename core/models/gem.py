@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from core.config import FeatureConfig, GemConfig
 from core.models.backbones import create_backbone, feature_map, num_features
-from core.models.base import Output, SpeciesModel
-from core.models.originals import load_renamed, rename_prefixes
+from core.models.base import Output, SpeciesModel, concatenate_parts
+from core.models.originals import FRONT_END, load_renamed, rename_prefixes
 from core.models.pooling import GeM
 
-ORIGINAL_NAMES = {"global_pool.p": "pool.exponent"}
+ORIGINAL_NAMES = {"global_pool.p": "pool.exponent", **FRONT_END}
 
 
 class GemNet(SpeciesModel):
@@ -45,8 +45,7 @@ class GemNet(SpeciesModel):
         """Return the logits from normalised log-mels (batch, part, 1, mel, frame)."""
         batch, num_parts, _, _, num_frames = parts.shape
         maps = feature_map(self.backbone, parts.flatten(0, 1).transpose(2, 3))
-        maps = maps.unflatten(0, (batch, num_parts)).transpose(1, 2).flatten(2, 3)
-        # (batch, channel, part * time', mel')
+        maps = concatenate_parts(maps, batch)  # (batch, channel, part * time', mel')
         with torch.autocast(maps.device.type, enabled=False):
             powers = self.pool.powers(maps).mean(dim=3)
             segments, clip = self.pool.root(powers), self.pool.root(powers.mean(dim=2))
@@ -67,6 +66,4 @@ def load_original(model: GemNet, weights: Mapping[str, Tensor]) -> None:
     RuntimeError
         If a tensor is missing, left over, or of another shape.
     """
-    front_end = ("mel_spec.", "amplitude_to_db.", "wav2img.")  # derived from the configuration
-    rename = rename_prefixes(ORIGINAL_NAMES)
-    load_renamed(model, weights, lambda name: None if name.startswith(front_end) else rename(name))
+    load_renamed(model, weights, rename_prefixes(ORIGINAL_NAMES))

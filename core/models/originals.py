@@ -1,12 +1,18 @@
 """Loading weights that carry the names of an original implementation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import Tensor, nn
 
+FRONT_END: dict[str, None] = dict.fromkeys(("mel_spec.", "amplitude_to_db.", "wav2img."))
+"""Prefixes of torchaudio's buffers, for `rename_prefixes`: ours follow from the configuration."""
+
 
 def load_renamed(
-    model: nn.Module, weights: Mapping[str, Tensor], rename: Callable[[str], str | None]
+    model: nn.Module,
+    weights: Mapping[str, Tensor],
+    rename: Callable[[str], str | None],
+    kept: Sequence[str] = (),
 ) -> None:
     """Load `weights` into `model` after renaming.
 
@@ -20,6 +26,8 @@ def load_renamed(
         Tensors under the original's names.
     rename
         Maps an original name to ours; None for a tensor that has no counterpart here.
+    kept
+        Starts of our names that keep their values where `weights` has none for them.
 
     Raises
     ------
@@ -27,17 +35,22 @@ def load_renamed(
         If a tensor is missing, left over, or of another shape.
     """
     renamed = {own: tensor for name, tensor in weights.items() if (own := rename(name)) is not None}
-    derived = {name: value for name, value in model.state_dict().items() if name.endswith("_tracked")}
-    model.load_state_dict(derived | renamed)
+    starts = tuple(kept)
+    present = model.state_dict().items()
+    kept_values = {n: v for n, v in present if n.endswith("_tracked") or n.startswith(starts)}
+    model.load_state_dict(kept_values | renamed)
 
 
-def rename_prefixes(prefixes: Mapping[str, str]) -> Callable[[str], str | None]:
-    """Return a function that replaces the first matching prefix; any other name stays as it is."""
+def rename_prefixes(prefixes: Mapping[str, str | None]) -> Callable[[str], str | None]:
+    """Return a function that replaces the first matching prefix; any other name stays as it is.
+
+    A prefix that maps to None marks tensors without a counterpart.
+    """
 
     def rename(name: str) -> str | None:
         for theirs, own in prefixes.items():
             if name.startswith(theirs):
-                return own + name.removeprefix(theirs)
+                return None if own is None else own + name.removeprefix(theirs)
         return name
 
     return rename

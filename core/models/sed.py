@@ -11,7 +11,7 @@ from torch import Tensor
 
 from core.config import FeatureConfig, TimmConfig
 from core.models.backbones import create_backbone, feature_map, num_features
-from core.models.base import Output, SpeciesModel
+from core.models.base import Output, SpeciesModel, concatenate_parts
 from core.models.originals import load_renamed, rename_prefixes
 from core.models.pooling import AttentionHead
 
@@ -51,11 +51,6 @@ class TimmSED(SpeciesModel):
         segments = concatenate_parts(maps.mean(dim=averaged), batch)
         clip_logit, segment_logit = self.head(segments)
         return Output(clip_logit, segment_logit, num_parts * num_frames)
-
-
-def concatenate_parts(segments: Tensor, batch: int) -> Tensor:
-    """Return (batch, channel, part * segment), part after part, from (batch * part, channel, segment)."""
-    return segments.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2)
 
 
 def load_original(model: TimmSED, weights: Mapping[str, Tensor]) -> None:

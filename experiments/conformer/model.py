@@ -120,6 +120,7 @@ BLOCK_NAMES = {
     "mhsa.qkv_net.": "self_attn.query_key_value.",
     "mhsa.o_net.": "self_attn.output.",
     "mhsa.r_net.": "self_attn.position.",
+    "mhsa.pos_emb.inv_freq": None,
     "conv.conv.0.": "conv_module.layer_norm.",
     "conv.conv.1.conv.": "conv_module.sequential.0.",
     "conv.conv.3.conv.": "conv_module.sequential.2.",
@@ -140,7 +141,7 @@ def load_original_block(block: ConformerLayer, weights: Mapping[str, Tensor]) ->
     RuntimeError
         If a tensor is missing, left over, or of another shape.
     """
-    load_renamed(block, weights, _block_name)
+    load_renamed(block, weights, rename_prefixes(BLOCK_NAMES))
 
 
 def load_original_encoder(encoder: ConformerEncoder, weights: Mapping[str, Tensor]) -> None:
@@ -162,8 +163,7 @@ def load_original(model: ConformerSED, weights: Mapping[str, Tensor]) -> None:
     """
     with_attention = isinstance(model.head, ClassAttentionPool)
     ends = {"classifier.": "head.classifier." if with_attention else "head.", "dense.": "head.attention."}
-    scaler = {name: value for name, value in model.state_dict().items() if name.startswith("scaler.")}
-    weights = {**scaler, **weights}
+    weights = dict(weights)
     if "linear_emb.weight" in weights:  # a linear map of the constant 1
         weights["token"] = weights.pop("linear_emb.weight").flatten() + weights.pop("linear_emb.bias")
 
@@ -174,16 +174,12 @@ def load_original(model: ConformerSED, weights: Mapping[str, Tensor]) -> None:
         layers = {"conv": "conv", "batchnorm": "norm"}
         return original_blocks(name, layers) or rename_prefixes(ends)(name)
 
-    load_renamed(model, weights, rename)
+    load_renamed(model, weights, rename, kept=["scaler."])
 
 
 def _encoder_name(name: str) -> str | None:
     if not name.startswith("conformer_blocks."):
         return None if name.endswith(".pe") else name
     number, _, rest = name.removeprefix("conformer_blocks.").partition(".")
-    own = _block_name(rest)
+    own = rename_prefixes(BLOCK_NAMES)(rest)
     return None if own is None else f"blocks.{number}.{own}"
-
-
-def _block_name(name: str) -> str | None:
-    return None if name == "mhsa.pos_emb.inv_freq" else rename_prefixes(BLOCK_NAMES)(name)

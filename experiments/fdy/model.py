@@ -150,7 +150,7 @@ def load_original_convolution(layer: FrequencyDynamicConv, weights: Mapping[str,
     RuntimeError
         If a tensor is missing, left over, or of another shape.
     """
-    load_renamed(layer, {"temperature": layer.temperature, **_flattened(weights)}, _convolution_name)
+    load_renamed(layer, _flattened(weights), _convolution_name, kept=["temperature"])
 
 
 def load_original(model: FdyCrnn, weights: Mapping[str, Tensor]) -> None:
@@ -171,12 +171,8 @@ def load_original(model: FdyCrnn, weights: Mapping[str, Tensor]) -> None:
         own = original_blocks(name, ORIGINAL_LAYERS)
         return rename_ends(name) if own is None else _convolution_name(own)
 
-    kept = {
-        name: value
-        for name, value in model.state_dict().items()
-        if name.endswith(".temperature") or name.startswith("scaler.")
-    }
-    load_renamed(model, kept | _flattened(weights), rename)
+    temperatures = [name for name, _ in model.named_buffers() if name.endswith(".temperature")]
+    load_renamed(model, _flattened(weights), rename, kept=["scaler.", *temperatures])
 
 
 def _convolution_name(name: str) -> str:

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from core.config import FeatureConfig
 from core.models.backbones import create_backbone
-from core.models.base import Output, SpeciesModel
+from core.models.base import Output, SpeciesModel, concatenate_parts
 from core.models.originals import load_renamed
 from core.models.pooling import AttentionHead
 from experiments.htsat.config import HtsatConfig
@@ -66,9 +66,8 @@ class HtsAt(SpeciesModel):
         tokens = self.tokens(fold(images, self.config.num_folds))
         rows = unfold(tokens, self.config.num_folds)  # (batch * part * image, channel, mel', time')
         segments = rows.mean(dim=2) if self.semantic is None else self.semantic(rows).squeeze(2).float()
-        segments = segments.unflatten(0, (batch * num_parts, num_images)).transpose(1, 2).flatten(2)
-        segments = segments[:, :, : self.num_segments(num_frames)]
-        segments = segments.unflatten(0, (batch, num_parts)).transpose(1, 2).flatten(2)
+        of_parts = concatenate_parts(segments, batch * num_parts)[:, :, : self.num_segments(num_frames)]
+        segments = concatenate_parts(of_parts, batch)
         if self.head is None:
             clip_logit, segment_logit = segments.mean(dim=2), segments.transpose(1, 2)
         else:

@@ -9,11 +9,10 @@ from core.config import FeatureConfig
 from core.models.backbones import create_backbone, feature_map, num_features
 from core.models.base import Output, SpeciesModel
 from core.models.convolutions import join_sequences, sequences_of
-from core.models.originals import load_renamed, rename_prefixes
+from core.models.originals import FRONT_END, load_renamed, rename_prefixes
 from experiments.nocall.config import NocallConfig
 
-ORIGINAL_NAMES = {"att.0.": "attention.0.", "att.2.": "attention.2."}
-NOT_LOADED = ("mel_spec.", "amplitude_to_db.", "wav2img.", "global_pool.")  # derived, or never used there
+ORIGINAL_NAMES = {"att.": "attention.", "global_pool.": None, **FRONT_END}  # its pooling is never used
 
 
 class NocallNet(SpeciesModel):
@@ -61,5 +60,4 @@ def load_original(model: NocallNet, weights: Mapping[str, Tensor]) -> None:
     RuntimeError
         If a tensor is missing, left over, or of another shape.
     """
-    rename = rename_prefixes(ORIGINAL_NAMES)
-    load_renamed(model, weights, lambda name: None if name.startswith(NOT_LOADED) else rename(name))
+    load_renamed(model, weights, rename_prefixes(ORIGINAL_NAMES))
