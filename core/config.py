@@ -344,6 +344,8 @@ class ModelConfig:
     """Epochs of the demo schedule: networks that start from random weights need more."""
     demo_batch_size: ClassVar[int] = 16
     """Clips per step of the demo schedule."""
+    demo_augmentation: ClassVar[bool] = True
+    """Whether the demo schedule keeps ordinary mixup, noise and SpecAugment; selective mixup always stays."""
 
     def shortened(self) -> Self:
         """Return the variant that the demo schedule trains; itself unless a subclass must shrink."""

@@ -21,7 +21,10 @@ def shorten(config: C) -> C:
 
     Clips become one part long, epochs and batch shrink, the learning rate warms up (random weights), and
     the model is replaced by what its own `shortened` names, if it is too large to learn in that time.
+    Ordinary augmentation goes where the model's `demo_augmentation` says that it learns too little with it.
     """
+    if not config.model.demo_augmentation:
+        config = without_augmentation(config)
     data, optim = config.data, config.optim
     return replace(
         config,
@@ -33,6 +36,17 @@ def shorten(config: C) -> C:
             batch_size=min(data.batch_size, config.model.demo_batch_size),
         ),
         optim=replace(optim, warmup_epochs=max(optim.warmup_epochs, DEMO_WARMUP_EPOCHS)),
+    )
+
+
+def without_augmentation(config: C) -> C:
+    """Return `config` without ordinary mixup, noise and SpecAugment; selective mixup stays."""
+    noise = replace(config.data.noise, probabilities=[0.0] * len(config.data.noise.probabilities))
+    return replace(
+        config,
+        data=replace(config.data, noise=noise),
+        mixup=replace(config.mixup, probability=0.0, second_probability=0.0),
+        spec_augment=replace(config.spec_augment, probability=0.0),
     )
 
 

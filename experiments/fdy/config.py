@@ -15,8 +15,9 @@ from core.config import Config, DataConfig, LossConfig, ModelConfig, OptimConfig
 class FdyConfig(ModelConfig):
     """Seven convolution blocks, the first of them plain, two bidirectional GRU layers, a head."""
 
-    demo_epochs: ClassVar[int] = 30
+    demo_epochs: ClassVar[int] = 40
     demo_batch_size: ClassVar[int] = 8
+    demo_augmentation: ClassVar[bool] = False
 
     filters: tuple[int, ...] = (32, 64, 128, 256, 256, 256, 256)
     """Channels of each block."""

@@ -27,6 +27,7 @@ class HtsatConfig(ModelConfig):
 
     demo_epochs: ClassVar[int] = 100
     demo_batch_size: ClassVar[int] = 8
+    demo_augmentation: ClassVar[bool] = False
 
     backbone: str | None = None
     """A Swin of timm that gives sizes and pretrained weights, such as swin_tiny_patch4_window7_224.ms_in1k;

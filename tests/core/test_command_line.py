@@ -1,8 +1,9 @@
 """What a command line becomes: overrides, which data, which schedule, resume."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -106,6 +107,20 @@ def test_the_demo_schedule_says_what_it_changed_and_spares_what_was_given(
 def test_schedule_full_on_demo_data_changes_nothing() -> None:
     config = parse_config(DEFAULT, ["--schedule=full"])
     assert replace(config, data=replace(config.data, root=None), schedule="auto") == DEFAULT
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlowLearner(TimmConfig):
+    demo_augmentation: ClassVar[bool] = False
+
+
+def test_schedule_drops_ordinary_augmentation_where_a_model_asks_for_it() -> None:
+    short = shorten(replace(DEFAULT, model=SlowLearner()))
+    assert short.mixup == replace(DEFAULT.mixup, probability=0.0)
+    assert short.mixup.selective_probability > 0
+    assert set(short.data.noise.probabilities) == {0.0}
+    assert short.spec_augment.probability == 0
+    assert shorten(DEFAULT).mixup == DEFAULT.mixup
 
 
 def test_schedule_demo_shortens_any_data(tmp_path: Path) -> None:
