@@ -1,32 +1,57 @@
 """Predict soundscapes: python -m core.inference --checkpoints RUN ... --soundscapes FOLDER --out FILE.
 
 python -m core.inference --help
+python -m core.inference export --checkpoints RUN ... --soundscapes FOLDER --out FOLDER
 python -m core.inference check submission.csv --test test.csv
 """
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import tyro
 
-from core.inference.config import InferenceConfig
+from core.inference.config import ExportConfig, InferenceConfig
 
 
 def main() -> None:
     """Run the main command, or the one that the first word names."""
-    commands = {"check": check}
+    commands = {"check": check, "export": export}
     if len(sys.argv) > 1 and sys.argv[1] in commands:
         commands[sys.argv[1]](sys.argv[2:])
         return
-    try:
+    with told():
         config = tyro.cli(InferenceConfig, description=__doc__, use_underscores=True)
         from core.inference.run import predict
 
         predict(config)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """End the program with one line for what a person can put right."""
+    try:
+        yield
     except ValueError as error:  # of the settings, the checkpoints or the files
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def export(words: list[str]) -> None:
+    """Write an ensemble for several engines, with a parity report."""
+    with told():
+        config = tyro.cli(
+            ExportConfig,
+            args=words,
+            prog="python -m core.inference export",
+            description=export.__doc__,
+            use_underscores=True,
+        )
+        from core.inference.export import export as write
+
+        write(config)
 
 
 def check(words: list[str]) -> None:

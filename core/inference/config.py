@@ -1,9 +1,20 @@
 """The configuration of an inference run, importable without torch."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from core.config import require, require_probability
+
+Backend = Literal[
+    "torch",
+    "torch_bf16",
+    "torch_compile",
+    "onnxruntime",
+    "openvino",
+    "openvino_bf16",
+    "openvino_int8",
+]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +80,14 @@ class PostConfig:
 class InferenceConfig:
     """Predict soundscapes with one or more checkpoints."""
 
-    checkpoints: tuple[str, ...]
-    """Runs, runs of all folds, or checkpoint folders; together they are one ensemble."""
     soundscapes: tuple[str, ...]
     """Audio files, or folders that are searched for them."""
+    checkpoints: tuple[str, ...] = ()
+    """Runs, runs of all folds, or checkpoint folders; together they are one ensemble."""
+    exported: str | None = None
+    """Folder of `core.inference export`, instead of `checkpoints`: the same models, ready for each engine."""
+    backend: Backend | Literal["auto"] = "auto"
+    """What runs the networks; auto: torch, or with `exported` the fastest engine that passed parity."""
     out: str = "submission.csv"
     """The submission: one row per window and species, in the order of `test`."""
     test: str | None = None
@@ -93,14 +108,15 @@ class InferenceConfig:
     post: PostConfig = field(default_factory=PostConfig)
     tuned: str | None = None
     """Post-processing from `core.inference tune`; `post` is then ignored."""
-    precision: Literal["no", "bf16"] = "no"
-    """Of the networks; log-mels are always float32."""
     device: str | None = None
     """Such as cuda:0 or cpu; None: a GPU where there is one."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        require(len(self.checkpoints) > 0, "checkpoints: at least one")
+        require(
+            (len(self.checkpoints) > 0) != (self.exported is not None),
+            "checkpoints or exported: name runs, or the folder of an export, and not both",
+        )
         require(len(self.soundscapes) > 0, "soundscapes: at least one file or folder")
         require(
             len(self.weights) in (0, len(self.checkpoints)),
@@ -114,3 +130,37 @@ class InferenceConfig:
             self.post.gate == "off" or self.nocall is not None,
             f"post.gate={self.post.gate} needs --nocall=CHECKPOINT",
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig:
+    """Write an ensemble for several engines, and measure which of them may be used."""
+
+    checkpoints: tuple[str, ...]
+    """Runs, runs of all folds, or checkpoint folders; together they are one ensemble."""
+    soundscapes: tuple[str, ...]
+    """Real audio to compare the engines on, and to calibrate int8 with: files or folders."""
+    out: str = "exported"
+    """Folder to write."""
+    truth: str | None = None
+    """Table of `row_id,target` for the soundscapes: with it, engines that are not exact are judged by what
+    they do to the metric; without, they never pass."""
+    backends: tuple[Backend, ...] = ("torch", "torch_bf16", "onnxruntime", "openvino", "openvino_bf16")
+    """Engines to prepare and compare."""
+    context: int = 1
+    """Windows that a model sees at once; as `windows.context` later."""
+    whole: bool = False
+    """Also write whole.onnx per model, from waves to logits, for programs of your own."""
+    weights: tuple[float, ...] = ()
+    """Weight of each of `checkpoints`; empty: all alike."""
+    which: Literal["last", "best"] = "last"
+    """The checkpoint of a run that is taken."""
+    max_windows: int = 600
+    """Windows to compare on."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(len(self.checkpoints) > 0, "checkpoints: at least one")
+        require(len(self.backends) > 0, "backends: at least one")
+        require(self.context >= 1, f"context={self.context}: at least 1")
+        require(self.max_windows >= self.context, f"max_windows={self.max_windows}: at least context")

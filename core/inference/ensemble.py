@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,9 @@ from core import checkpoint
 from core.checkpoint import Card, CheckpointError
 from core.config import FeatureConfig
 from core.models.base import Output, SpeciesModel
+
+Network = Callable[[Tensor, int], Output]
+"""Maps log-mels (clip * part, 1, mel, frame) in dB and the parts of a clip to logits."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Member:
         (species,) positions of the ensemble's species among its own.
     weight
         Its share; all sum to 1.
+    network
+        What runs: the model itself, or an engine with it (`core.inference.backends`).
     """
 
     folder: Path
@@ -38,6 +43,7 @@ class Member:
     card: Card
     columns: np.ndarray
     weight: float
+    network: Network
 
 
 def find_checkpoints(path: Path | str, which: str = "last") -> list[Path]:
@@ -98,7 +104,7 @@ class Ensemble:
         self.sample_rate = rates.pop()
 
     def to(self, device: torch.device) -> "Ensemble":
-        """Move every network to a device, convolutions channels-last; return self."""
+        """Move every model to a device, convolutions channels-last; return self."""
         for member in self.members:
             member.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return self
@@ -117,7 +123,7 @@ class Ensemble:
         for positions in self.groups.values():
             mels = self.members[positions[0]].model.log_mel(waves)
             for position in positions:
-                found[position] = self.members[position].model.from_mels(mels, num_parts)
+                found[position] = self.members[position].network(mels, num_parts)
         return [found[position] for position in range(len(self.members))]
 
     @torch.inference_mode()
@@ -212,5 +218,6 @@ def load_ensemble(
             message = f"{folder}: knows no {', '.join(missing[:5])}; its species are {known} ..."
             raise CheckpointError(message)
         columns = np.array([position[code] for code in wanted])
-        members.append(Member(folder, model, card, columns, float(shares[i] / sizes[i] / shares.sum())))
+        weight = float(shares[i] / sizes[i] / shares.sum())
+        members.append(Member(folder, model, card, columns, weight, model.from_mels))
     return Ensemble(members, wanted, combine)

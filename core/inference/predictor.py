@@ -54,8 +54,6 @@ class Predictor:
         Where they run.
     nocall
         A bird / no-call ensemble of one species, or None.
-    bf16
-        Run the networks in bfloat16.
     """
 
     def __init__(
@@ -64,10 +62,8 @@ class Predictor:
         config: WindowConfig,
         device: torch.device,
         nocall: Ensemble | None = None,
-        *,
-        bf16: bool = False,
     ) -> None:
-        self.ensemble, self.config, self.device, self.bf16 = ensemble, config, device, bf16
+        self.ensemble, self.config, self.device = ensemble, config, device
         self.nocall = nocall
         self.size = max(config.batch // config.context, 1) * config.context
 
@@ -123,14 +119,13 @@ class Predictor:
         waves = torch.from_numpy(windows).to(self.device)
         context = self.config.context
         whole = len(waves) // context * context
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            chunks = [(waves[:whole], context)] if whole else []
-            if whole < len(waves):  # the last clip of a file has fewer windows
-                chunks.append((waves[whole:], len(waves) - whole))
-            logits = [self.ensemble.logits(chunk, number) for chunk, number in chunks]
-            bird = np.zeros(0, np.float32)
-            if self.nocall is not None:
-                bird = self.nocall.combined(self.nocall.logits(waves))[:, 0].astype(np.float32)
+        chunks = [(waves[:whole], context)] if whole else []
+        if whole < len(waves):  # the last clip of a file has fewer windows
+            chunks.append((waves[whole:], len(waves) - whole))
+        logits = [self.ensemble.logits(chunk, number) for chunk, number in chunks]
+        bird = np.zeros(0, np.float32)
+        if self.nocall is not None:
+            bird = self.nocall.combined(self.nocall.logits(waves))[:, 0].astype(np.float32)
         return np.concatenate(logits, axis=1), bird
 
 

@@ -16,8 +16,10 @@ from tqdm import tqdm
 from core.config_values import from_dict
 from core.data.audio import duration_seconds
 from core.files import replacing
-from core.inference.config import InferenceConfig, PostConfig
+from core.inference.backends import with_backend
+from core.inference.config import Backend, InferenceConfig, PostConfig
 from core.inference.ensemble import Ensemble, load_ensemble
+from core.inference.export import open_export
 from core.inference.journal import FileResult, Journal
 from core.inference.postprocess import adjust, thresholds
 from core.inference.predictor import Predictor, find_soundscapes
@@ -52,19 +54,18 @@ def predict(config: InferenceConfig) -> Path:
     rows_file = find_rows(config)
     rows = read_rows(rows_file) if rows_file is not None else None
     post = read_tuned(Path(config.tuned)) if config.tuned is not None else config.post
-    ensemble = load_ensemble(
-        config.checkpoints, weights=config.weights, which=config.which, combine=config.combine
-    ).to(device)
+    ensemble, backend = open_ensemble(config, device)
     refuse_unknown_birds(rows, ensemble, rows_file)
     nocall = None
     if config.nocall is not None:
-        nocall = load_ensemble([config.nocall], which=config.which, species=["bird"]).to(device)
-    predictor = Predictor(ensemble, config.windows, device, nocall, bf16=config.precision == "bf16")
-    journal = Journal(Path(f"{config.out}.journal"), plan_of(config, ensemble, nocall), rank)
+        nocall = load_ensemble([config.nocall], which=config.which, species=["bird"])
+        nocall = with_backend(nocall, "torch", device, 1)
+    predictor = Predictor(ensemble, config.windows, device, nocall)
+    journal = Journal(Path(f"{config.out}.journal"), plan_of(config, ensemble, nocall, backend), rank)
     done = journal.done()
     mine = {name: path for name, path in list(files.items())[rank::world] if name not in done}
     if rank == 0:
-        announce(ensemble, files, len(done & set(files)), rows_file)
+        announce(ensemble, backend, files, len(done & set(files)), rows_file)
     predict_files(predictor, mine, journal, quiet=rank != 0)
     if rank != 0:
         return Path(config.out)
@@ -82,6 +83,28 @@ def choose_device(name: str | None) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
     return torch.device("cpu")
+
+
+def open_ensemble(config: InferenceConfig, device: torch.device) -> tuple[Ensemble, Backend]:
+    """Return the ensemble with its networks in an engine, and that engine's name."""
+    if config.exported is None:
+        ensemble = load_ensemble(
+            config.checkpoints, weights=config.weights, which=config.which, combine=config.combine
+        )
+        backend: Backend = "torch" if config.backend == "auto" else config.backend
+        return with_backend(ensemble, backend, device, config.windows.context), backend
+    folder = Path(config.exported)
+    ensemble, manifest = open_export(folder)
+    ensemble = Ensemble(ensemble.members, ensemble.species, config.combine)
+    if config.windows.context != manifest["context"]:
+        message = (
+            f"windows.context={config.windows.context}, but {folder} was made for {manifest['context']}: "
+            f"use --windows.context={manifest['context']}, or export again with --context"
+        )
+        raise ValueError(message)
+    chosen: Backend = manifest["backend"] if device.type == "cpu" else "torch"
+    backend = chosen if config.backend == "auto" else config.backend
+    return with_backend(ensemble, backend, device, config.windows.context, folder), backend
 
 
 def find_rows(config: InferenceConfig) -> Path | None:
@@ -102,8 +125,10 @@ def refuse_unknown_birds(rows: pd.DataFrame | None, ensemble: Ensemble, file: Pa
         raise ValueError(message)
 
 
-def plan_of(config: InferenceConfig, ensemble: Ensemble, nocall: Ensemble | None) -> dict[str, Any]:
-    """Return what the probabilities depend on: weights, windows, precision; not what is decided after."""
+def plan_of(
+    config: InferenceConfig, ensemble: Ensemble, nocall: Ensemble | None, backend: Backend
+) -> dict[str, Any]:
+    """Return what the probabilities depend on: weights, windows, engine; not what is decided after."""
     members = [*ensemble.members, *(nocall.members if nocall else [])]
     cards = [(m.folder / "checkpoint.json").read_text() for m in members]
     return {
@@ -112,15 +137,17 @@ def plan_of(config: InferenceConfig, ensemble: Ensemble, nocall: Ensemble | None
         "combine": ensemble.combine,
         "species": ensemble.species,
         "windows": dataclasses.asdict(config.windows) | {"smoothing": None, "batch": None},
-        "precision": config.precision,
+        "backend": backend,
     }
 
 
-def announce(ensemble: Ensemble, files: Mapping[str, Path], num_done: int, rows: Path | None) -> None:
+def announce(
+    ensemble: Ensemble, backend: Backend, files: Mapping[str, Path], num_done: int, rows: Path | None
+) -> None:
     """Print what is about to be done."""
     fronts = len(ensemble.groups)
     print(
-        f"{len(ensemble.members)} models, {fronts} front end{'s' if fronts > 1 else ''}, "
+        f"{len(ensemble.members)} models in {backend}, {fronts} front end{'s' if fronts > 1 else ''}, "
         f"{len(ensemble.species)} species; {len(files)} soundscapes"
         + (f", {num_done} of them done before" if num_done else "")
         + (f"; rows of {rows}" if rows else "; rows of every window"),
