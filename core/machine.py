@@ -14,7 +14,7 @@ import torch
 
 PACKAGES = (
     "torch", "torchvision", "torchaudio", "timm", "accelerate", "wandb", "numpy", "pandas", "scikit-learn",
-    "soundfile", "soxr", "safetensors", "tyro",
+    "soundfile", "soxr", "safetensors", "tyro", "onnxruntime", "openvino",
 )  # fmt: skip
 LAUNCHERS = ("accelerate", "torchrun", "torch/distributed")
 PR_SET_PDEATHSIG = 1

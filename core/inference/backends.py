@@ -234,7 +234,9 @@ def with_backend(
         )
         for i, member in enumerate(ensemble.members)
     ]
-    return Ensemble(members, ensemble.species, ensemble.combine).to(device)
+    for member in members:
+        member.model.log_mel.to(device)
+    return Ensemble(members, ensemble.species, ensemble.combine)
 
 
 def import_package(name: str) -> Any:

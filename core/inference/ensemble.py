@@ -103,12 +103,6 @@ class Ensemble:
             raise CheckpointError(message)
         self.sample_rate = rates.pop()
 
-    def to(self, device: torch.device) -> "Ensemble":
-        """Move every model to a device, convolutions channels-last; return self."""
-        for member in self.members:
-            member.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return self
-
     def outputs(self, waves: Tensor, num_parts: int) -> list[Output]:
         """Return every member's output for clips that all have `num_parts` windows.
 

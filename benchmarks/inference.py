@@ -1,0 +1,247 @@
+"""How fast are five folds on soundscapes, and what does an engine change?
+
+    python -m benchmarks.inference [--quick] [--backbone NAME] [--backends NAME ...] [--device cuda]
+
+Model-windows per second of five TimmSED models (random weights) on generated one-minute soundscapes of 12
+windows, decoding included, every way in turns in one run:
+
+- the original's way: each window loaded alone by librosa, torchaudio's log-mel per model, eager, batch 1;
+- plain: the file decoded once, windows in a batch, a log-mel per model, eager;
+- ours: one log-mel per front end, each engine of `core.inference.backends`.
+
+The difference is the largest one of an ensemble's probability to the original's way. Published, on other
+machines: 30.6/s (the original, GPU), 49/s and 110/s (2024's first and third place, CPU, OpenVINO and ONNX).
+"""
+
+import argparse
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import librosa
+import numpy as np
+import soundfile
+import torch
+import torchaudio
+
+from core.checkpoint import Card
+from core.config import FeatureConfig, TimmConfig
+from core.inference.backends import BACKENDS, ONNX_FILE, Backend, BackendError, with_backend
+from core.inference.config import WindowConfig
+from core.inference.ensemble import Ensemble, Member, sigmoid
+from core.inference.export import MelNetwork, write_onnx
+from core.inference.predictor import Predictor
+from core.machine import describe_environment, tune_cpu
+from core.models.folding import folded
+from core.models.sed import TimmSED
+
+NUM_MODELS, NUM_SPECIES, WINDOWS, SECONDS = 5, 21, 12, 5
+PUBLISHED = {"the original, GPU": 30.6, "2024 first place, CPU": 49.0, "2024 third place, CPU": 110.0}
+DEFAULT: tuple[Backend, ...] = ("torch", "torch_bf16", "onnxruntime", "openvino", "openvino_bf16")
+
+
+def build_ensemble(backbone: str, num_models: int) -> Ensemble:
+    """Return models with random weights whose probabilities spread, as trained ones do."""
+    members = []
+    for seed in range(num_models):
+        torch.manual_seed(seed)
+        config = TimmConfig(backbone=backbone, pretrained=False)
+        model = TimmSED(config, FeatureConfig(), NUM_SPECIES).eval()
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                torch.nn.init.uniform_(module.weight, 0.8, 1.2)
+        torch.nn.init.constant_(model.scaler.norm.running_mean, -40.0)  # type: ignore[union-attr,arg-type]
+        torch.nn.init.constant_(model.scaler.norm.running_var, 400.0)  # type: ignore[union-attr,arg-type]
+        species = [f"species{i}" for i in range(NUM_SPECIES)]
+        card = Card("benchmark", "benchmark", seed, "", "", {}, species, species, {}, {})
+        columns = np.arange(NUM_SPECIES)
+        members.append(Member(Path(), model, card, columns, 1 / num_models, model.from_mels))
+    return Ensemble(members, species)
+
+
+def spread(ensemble: Ensemble, waves: torch.Tensor) -> None:
+    """Scale each classifier so that logits of these waves have a standard deviation of 2."""
+    for member in ensemble.members:
+        assert isinstance(member.model, TimmSED)
+        with torch.inference_mode():
+            deviation = member.model(waves).segment_logit.std()
+        classifier = member.model.head.pool.classifier
+        classifier.weight.data *= 2 / deviation
+        classifier.bias.data.fill_(-2.0)  # type: ignore[union-attr]
+
+
+def write_soundscapes(folder: Path, number: int) -> list[Path]:
+    """Write one-minute files of noise and gliding tones, in OGG as the competition's are."""
+    rate, paths = 32000, []
+    for i in range(number):
+        generator = np.random.default_rng(i)
+        time_axis = np.arange(60 * rate) / rate
+        wave = 0.02 * generator.standard_normal(len(time_axis))
+        for _ in range(20):
+            start, pitch, glide = (
+                generator.uniform(0, 58),
+                generator.uniform(800, 9000),
+                generator.normal() * 500,
+            )
+            inside = (time_axis >= start) & (time_axis < start + 1.5)
+            local = time_axis[inside] - start
+            wave[inside] += (
+                0.2 * np.sin(2 * np.pi * (pitch + glide * local) * local) * np.hanning(inside.sum())
+            )
+        path = folder / f"soundscape{i}.ogg"
+        with soundfile.SoundFile(path, "w", rate, 1, format="OGG", subtype="VORBIS") as file:
+            for block in np.array_split(wave.astype(np.float32), 60):  # its encoder overruns on long blocks
+                file.write(block)
+        paths.append(path)
+    return paths
+
+
+class OriginalWay:
+    """Each window by itself: load, one log-mel per model, batch 1, default layout, no engine.
+
+    Parameters
+    ----------
+    ensemble
+        Its models, in whatever state they are.
+    """
+
+    def __init__(self, ensemble: Ensemble) -> None:
+        config = FeatureConfig()
+        self.models = [member.model for member in ensemble.members]
+        self.mel = torchaudio.transforms.MelSpectrogram(
+            config.sample_rate, config.n_fft, f_min=config.f_min_hz, f_max=config.f_max_hz,
+            hop_length=config.hop_length, n_mels=config.num_mels,
+        )  # fmt: skip
+        self.decibel = torchaudio.transforms.AmplitudeToDB()
+
+    @torch.inference_mode()
+    def __call__(self, path: Path) -> np.ndarray:
+        """Return the mean probabilities (window, species)."""
+        rows = []
+        for window in range(WINDOWS):
+            wave, _ = librosa.load(path, sr=32000, offset=window * SECONDS, duration=SECONDS)
+            waves = torch.from_numpy(np.pad(wave, (0, SECONDS * 32000 - len(wave))))[None]
+            logits = [
+                model.from_mels(self.decibel(self.mel(waves))[:, None]).clip_logit for model in self.models
+            ]
+            rows.append(sigmoid(torch.stack(logits).numpy()).mean(axis=0))
+        return np.concatenate(rows)
+
+
+class PlainWay:
+    """The file decoded once, its windows in one batch, a log-mel per model, eager.
+
+    Parameters
+    ----------
+    ensemble
+        Its models.
+    """
+
+    def __init__(self, ensemble: Ensemble) -> None:
+        self.models = [member.model for member in ensemble.members]
+
+    @torch.inference_mode()
+    def __call__(self, path: Path) -> np.ndarray:
+        """Return the mean probabilities (window, species)."""
+        wave, _ = soundfile.read(path, dtype="float32")
+        waves = torch.from_numpy(wave[: WINDOWS * SECONDS * 32000]).reshape(WINDOWS, -1)
+        logits = torch.stack([model(waves).clip_logit for model in self.models])
+        return np.asarray(sigmoid(logits.numpy()).mean(axis=0))
+
+
+def engine(
+    backend: Backend, ensemble: Ensemble, device: torch.device, folder: Path
+) -> Callable[[Path], np.ndarray]:
+    """Return the main command's way with an engine."""
+    built = with_backend(ensemble, backend, device, 1, folder)
+    predictor = Predictor(built, WindowConfig(), device)
+    return lambda path: predictor.predict_file(path).probability[0]
+
+
+def ways_of(
+    backends: list[Backend], ensemble: Ensemble, device: torch.device, folder: Path
+) -> dict[str, Callable[[Path], np.ndarray]]:
+    """Return what is timed: names -> a function of a soundscape's path."""
+    ways: dict[str, Callable[[Path], np.ndarray]] = {}
+    if device.type == "cpu":
+        ways |= {"the original's way": OriginalWay(ensemble), "plain, batched": PlainWay(ensemble)}
+    for backend in backends:
+        try:
+            ways[backend] = engine(backend, ensemble, device, folder)
+        except BackendError as error:
+            print(f"{backend}: {error}")
+    return ways
+
+
+def time_ways(
+    ways: dict[str, Callable[[Path], np.ndarray]], files: list[Path], rounds: int
+) -> dict[str, list[float]]:
+    """Return seconds per soundscape of each way, taken in turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(rounds):
+        path = files[turn % len(files)]
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way(path)
+            seconds[name].append(time.perf_counter() - started)
+    return seconds
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="under a minute: fewer rounds and engines")
+    parser.add_argument("--backbone", default="tf_efficientnet_b0")
+    parser.add_argument("--backends", nargs="*", default=list(DEFAULT), choices=BACKENDS)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=9)
+    given = parser.parse_args()
+    device, rounds = torch.device(given.device), 2 if given.quick else given.rounds
+    tune_cpu()
+    environment = describe_environment(device)
+    print(
+        f"{environment['device']}, {torch.get_num_threads()} threads, Python {platform.python_version()}, ",
+        end="",
+    )
+    print(", ".join(f"{name} {environment['packages'][name]}" for name in ("torch", "torchaudio", "timm")))
+    ensemble = build_ensemble(given.backbone, NUM_MODELS)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        files = write_soundscapes(folder, 2)
+        wave = torch.from_numpy(soundfile.read(files[0], dtype="float32")[0]).reshape(WINDOWS, -1)
+        spread(ensemble, wave)
+        if any(not backend.startswith("torch") for backend in given.backends):
+            write_files(ensemble, wave, folder)
+        ways = ways_of(given.backends, ensemble, device, folder)
+        found = {name: way(files[0]) for name, way in ways.items()}
+        seconds = time_ways(ways, files, rounds)
+    print_table(found, seconds, len(ensemble.members))
+
+
+def write_files(ensemble: Ensemble, wave: torch.Tensor, folder: Path) -> None:
+    """Write each model for the engines that read files."""
+    for i, member in enumerate(ensemble.members):
+        (folder / f"member{i}").mkdir()
+        model = folded(member.model)
+        with torch.no_grad():
+            mels = model.log_mel(wave[:2])
+        write_onnx(MelNetwork(model, 1), mels, "mels", folder / f"member{i}" / ONNX_FILE)
+
+
+def print_table(found: dict[str, np.ndarray], seconds: dict[str, list[float]], num_models: int) -> None:
+    """Print rates, ratios to the first way and differences to it."""
+    first = next(iter(seconds))
+    print(f"\n{'':20}{'model-windows/s':>16}{'ratio':>8}{'largest difference':>20}")
+    for name, values in seconds.items():
+        ratio = statistics.median(a / b for a, b in zip(seconds[first], values, strict=True))
+        rate = WINDOWS * num_models / statistics.median(values)
+        difference = float(np.abs(found[name] - found[first]).max())
+        print(f"{name:20}{rate:16.1f}{ratio:8.2f}{difference:20.1e}")
+    print("\nPublished: " + ", ".join(f"{name} {rate:g}/s" for name, rate in PUBLISHED.items()))
+
+
+if __name__ == "__main__":
+    main()
