@@ -1,4 +1,4 @@
-"""How fast are five folds on soundscapes, and what does an engine change?
+"""How fast are five folds on soundscapes? Times every engine beside the original's way.
 
     python -m benchmarks.inference [--quick] [--backbone NAME] [--backends NAME ...] [--device cuda]
 

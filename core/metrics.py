@@ -41,6 +41,30 @@ def balanced_accuracy(
     return (sensitivity + specificity) / 2
 
 
+def balanced_accuracy_at(truth: np.ndarray, score: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Return the 2022 score of each species at many thresholds, (threshold, species); rows count once.
+
+    Parameters
+    ----------
+    truth
+        (row, species) bool.
+    score
+        (row, species); a row is positive where it reaches the threshold.
+    thresholds
+        (threshold,) for all species, or (threshold, species).
+    """
+    thresholds = np.broadcast_to(np.atleast_2d(thresholds.T).T, (len(thresholds), truth.shape[1]))
+    values = np.full(thresholds.shape, np.nan)
+    for species in range(truth.shape[1]):
+        is_positive = truth[:, species].astype(bool)
+        positive, negative = np.sort(score[is_positive, species]), np.sort(score[~is_positive, species])
+        if len(positive) and len(negative):
+            below = np.searchsorted(positive, thresholds[:, species]) / len(positive)
+            rejected = np.searchsorted(negative, thresholds[:, species]) / len(negative)
+            values[:, species] = (1 - below + rejected) / 2
+    return values
+
+
 def roc_auc(truth: np.ndarray, probability: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Return the area under the ROC curve of each species, ties counted half, (resample, species).
 

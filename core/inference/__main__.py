@@ -2,6 +2,7 @@
 
 python -m core.inference --help
 python -m core.inference export --checkpoints RUN ... --soundscapes FOLDER --out FOLDER
+python -m core.inference tune --runs RUN ... --out tuned.json
 python -m core.inference check submission.csv --test test.csv
 """
 
@@ -10,15 +11,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import tyro
 
-from core.inference.config import ExportConfig, InferenceConfig
+from core.inference.config import ExportConfig, InferenceConfig, TuneConfig
+
+C = TypeVar("C")
 
 
 def main() -> None:
     """Run the main command, or the one that the first word names."""
-    commands = {"check": check, "export": export}
+    commands = {"check": check, "export": export, "tune": tune}
     if len(sys.argv) > 1 and sys.argv[1] in commands:
         commands[sys.argv[1]](sys.argv[2:])
         return
@@ -42,16 +46,30 @@ def told() -> Iterator[None]:
 def export(words: list[str]) -> None:
     """Write an ensemble for several engines, with a parity report."""
     with told():
-        config = tyro.cli(
-            ExportConfig,
-            args=words,
-            prog="python -m core.inference export",
-            description=export.__doc__,
-            use_underscores=True,
-        )
+        config = parse(ExportConfig, "export", words)
         from core.inference.export import export as write
 
         write(config)
+
+
+def tune(words: list[str]) -> None:
+    """Fit post-processing to predictions whose truth is known, cross-fitted."""
+    with told():
+        config = parse(TuneConfig, "tune", words)
+        from core.inference.tune import tune as fit
+
+        fit(config)
+
+
+def parse(kind: type[C], command: str, words: list[str]) -> C:
+    """Return a command's settings from its words."""
+    return tyro.cli(
+        kind,
+        args=words,
+        prog=f"python -m core.inference {command}",
+        description=kind.__doc__,
+        use_underscores=True,
+    )
 
 
 def check(words: list[str]) -> None:

@@ -164,3 +164,46 @@ class ExportConfig:
         require(len(self.backends) > 0, "backends: at least one")
         require(self.context >= 1, f"context={self.context}: at least 1")
         require(self.max_windows >= self.context, f"max_windows={self.max_windows}: at least context")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneConfig:
+    """Fit post-processing to predictions whose truth is known; judge it on rows that did not fit it."""
+
+    runs: tuple[str, ...] = ()
+    """Runs, or runs of all folds: their out-of-fold predictions."""
+    probabilities: str | None = None
+    """Or: table of `core.inference --probabilities` of labelled soundscapes, with `truth`."""
+    truth: str | None = None
+    """Table of `row_id,target` for `probabilities`."""
+    checkpoints: tuple[str, ...] = ()
+    """Runs whose training counts go into the penalty of `probabilities`."""
+    out: str = "tuned.json"
+    """The settings, for `core.inference --tuned`."""
+    rules: tuple[Literal["quantile", "fixed", "class_wise"], ...] = ("quantile", "fixed", "class_wise")
+    """Threshold rules to choose from."""
+    penalties: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 0.8)
+    """Strengths of the count penalty to choose from."""
+    rare_boosts: tuple[float, ...] = (0.0, 0.25, 0.5)
+    """Powers of the rare-species boost to choose from."""
+    shrinkage: float = 10.0
+    """Class-wise thresholds move towards the global one as if it had this many positives."""
+    splits: int = 5
+    """Parts that the recordings are cut into; each is judged by settings fitted on the others."""
+    seed: int = 0
+    """Seed of the parts."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(
+            (len(self.runs) > 0) != (self.probabilities is not None),
+            "runs or probabilities: name runs, or a table of probabilities, and not both",
+        )
+        require(
+            (self.probabilities is None) == (self.truth is None),
+            "probabilities and truth belong together: name both or neither",
+        )
+        for name in ("rules", "penalties", "rare_boosts"):
+            require(len(getattr(self, name)) > 0, f"{name}: at least one")
+        require(self.shrinkage >= 0, f"shrinkage={self.shrinkage}: 0 or more")
+        require(self.splits >= 2, f"splits={self.splits}: at least 2")

@@ -1,0 +1,231 @@
+"""Post-processing fitted to predictions whose truth is known, and judged on rows that did not fit it.
+
+Anything fitted looks better on the rows that fitted it. So recordings are cut into parts, each part is
+decided with settings fitted on the others, and the score of these decisions is the honest one; how much the
+settings score above it on their own rows is printed as the optimism.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold
+
+from core.bootstrap import Interval, Resampler
+from core.inference.config import PostConfig, TuneConfig
+from core.inference.postprocess import adjust, thresholds
+from core.metrics import balanced_accuracy, balanced_accuracy_at, macro
+
+QUANTILES = np.round(np.arange(0.50, 0.995, 0.01), 2)
+NUM_THRESHOLDS = 200
+RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Predictions with their truth.
+
+    Attributes
+    ----------
+    probability, truth
+        (row, species), float and bool.
+    group
+        (row,) the recording or soundscape that a row belongs to; never divided.
+    stratum
+        (row,) within what parts and resamples are drawn: the primary species, or one for all.
+    counts
+        (species,) recordings that trained.
+    species
+        Codes.
+    """
+
+    probability: np.ndarray
+    truth: np.ndarray
+    group: np.ndarray
+    stratum: np.ndarray
+    counts: np.ndarray
+    species: tuple[str, ...]
+
+    def rows(self, chosen: np.ndarray) -> "Observations":
+        """Return some of the rows."""
+        parts = {name: getattr(self, name)[chosen] for name in ("probability", "truth", "group", "stratum")}
+        return replace(self, **parts)
+
+    def decide(self, post: PostConfig) -> np.ndarray:
+        """Return the decisions (row, species) of some settings about these rows."""
+        adjusted = adjust(self.probability, post, self.counts)
+        return adjusted >= thresholds(adjusted, post, self.species)
+
+    def score(self, post: PostConfig) -> float:
+        """Return the 2022 score of some settings on these rows."""
+        return float(macro(balanced_accuracy(self.truth, self.decide(post)))[0])
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """Settings, and what they are worth.
+
+    Attributes
+    ----------
+    name
+        Of the family that was fitted.
+    post
+        Fitted to all rows.
+    score
+        2022 score of decisions by settings fitted on other recordings, with its interval.
+    in_sample
+        Score of `post` on the rows that fitted it.
+    difference
+        `score` minus that of the settings nobody tuned (0.85 quantile, no penalty), paired.
+    """
+
+    name: str
+    post: PostConfig
+    score: Interval
+    in_sample: float
+    difference: Interval
+
+    @property
+    def optimism(self) -> float:
+        """How much the rows that fitted flatter."""
+        return self.in_sample - self.score.value
+
+
+def adjustments(config: TuneConfig) -> Iterator[PostConfig]:
+    """Yield every combination of penalty and boost."""
+    for penalty in config.penalties:
+        for boost in config.rare_boosts:
+            yield PostConfig(penalty=penalty, rare_boost=boost)
+
+
+def fit_threshold(rule: str, observed: Observations, base: PostConfig, shrinkage: float) -> PostConfig:
+    """Return `base` with the threshold of a rule that scores best on these rows.
+
+    Parameters
+    ----------
+    rule
+        "quantile", "fixed" or "class_wise".
+    observed
+        The rows.
+    base
+        What happens before the decision.
+    shrinkage
+        Of class-wise thresholds; see `TuneConfig`.
+    """
+    adjusted = adjust(observed.probability, base, observed.counts)
+    if rule == "quantile":
+        candidates = np.quantile(adjusted, QUANTILES)
+        best = middle_of_best(macro(balanced_accuracy_at(observed.truth, adjusted, candidates)))
+        return replace(base, threshold="quantile", quantile=float(QUANTILES[best]))
+    common = np.unique(np.quantile(adjusted, np.linspace(0, 1, NUM_THRESHOLDS)))
+    scores = macro(balanced_accuracy_at(observed.truth, adjusted, common))
+    fixed = float(common[middle_of_best(scores)])
+    if rule == "fixed":
+        return replace(base, threshold="fixed", fixed=fixed)
+    own = class_wise(observed.truth, adjusted, fixed, shrinkage)
+    return replace(base, threshold="class_wise", class_wise=dict(zip(observed.species, own, strict=True)))
+
+
+def class_wise(truth: np.ndarray, adjusted: np.ndarray, common: float, shrinkage: float) -> list[float]:
+    """Return each species' best threshold, drawn to the common one where positives are few.
+
+    Parameters
+    ----------
+    truth, adjusted
+        (row, species).
+    common
+        The threshold that suits all.
+    shrinkage
+        Positives that `common` counts for.
+    """
+    grid = np.quantile(adjusted, np.linspace(0, 1, NUM_THRESHOLDS), axis=0)  # (threshold, species)
+    scores = balanced_accuracy_at(truth, adjusted, grid)
+    found = []
+    for species, positives in enumerate(truth.sum(axis=0)):
+        if np.isnan(scores[:, species]).all():
+            found.append(common)
+            continue
+        best = grid[middle_of_best(scores[:, species]), species]
+        found.append(float((positives * best + shrinkage * common) / (positives + shrinkage)))
+    return found
+
+
+def middle_of_best(scores: np.ndarray) -> int:
+    """Return the middle of the candidates that share the highest score: the edges of a plateau are luck."""
+    best = np.flatnonzero(scores >= np.nanmax(scores) - 1e-12)
+    return int(best[len(best) // 2])
+
+
+def fit(rules: Sequence[str], observed: Observations, config: TuneConfig) -> PostConfig:
+    """Return the settings of the given rules that score best on these rows."""
+    found = [
+        fit_threshold(rule, observed, base, config.shrinkage)
+        for rule in rules
+        for base in adjustments(config)
+    ]
+    return max(found, key=observed.score)
+
+
+def cross_fit(rules: Sequence[str], observed: Observations, config: TuneConfig) -> np.ndarray:
+    """Return decisions (row, species), each by settings fitted on other groups.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer groups than parts.
+    """
+    decisions = np.zeros(observed.truth.shape, dtype=bool)
+    for others, held in parts_of(observed, config):
+        decisions[held] = observed.rows(held).decide(fit(rules, observed.rows(others), config))
+    return decisions
+
+
+def parts_of(observed: Observations, config: TuneConfig) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return (rows that fit, rows that are decided) of each part; groups stay whole."""
+    number = len(set(observed.group))
+    if number < config.splits:
+        message = f"splits={config.splits}: there are only {number} recordings"
+        raise ValueError(message)
+    splitter = StratifiedGroupKFold(config.splits, shuffle=True, random_state=config.seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of species with fewer recordings than parts
+        return list(splitter.split(observed.probability, observed.stratum, observed.group))
+
+
+def tune_rules(observed: Observations, config: TuneConfig) -> list[Tuned]:
+    """Return each rule by itself, then the choice among all of them, made anew in every part."""
+    families: dict[str, tuple[str, ...]] = {rule: (rule,) for rule in config.rules}
+    if len(config.rules) > 1:
+        families["best of these"] = tuple(config.rules)
+    resampler = Resampler(observed.group, observed.stratum, RESAMPLES, config.seed)
+    untuned = decide_in_parts(PostConfig(), observed, config)
+    results = []
+    for name, rules in families.items():
+        decisions = cross_fit(rules, observed, config)
+        post = fit(rules, observed, config)
+        score, difference = judge(observed.truth, decisions, untuned, resampler)
+        results.append(Tuned(name, post, score, observed.score(post), difference))
+    return results
+
+
+def decide_in_parts(post: PostConfig, observed: Observations, config: TuneConfig) -> np.ndarray:
+    """Return the decisions of settled settings, part by part as `cross_fit` does, so that both compare."""
+    decisions = np.zeros(observed.truth.shape, dtype=bool)
+    for _, held in parts_of(observed, config):
+        decisions[held] = observed.rows(held).decide(post)
+    return decisions
+
+
+def judge(
+    truth: np.ndarray, decisions: np.ndarray, others: np.ndarray, resampler: Resampler
+) -> tuple[Interval, Interval]:
+    """Return the 2022 score of decisions, and its paired difference to that of others."""
+
+    def score(of: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+        return macro(balanced_accuracy(truth, of, weights))
+
+    return (
+        resampler.interval(lambda w: score(decisions, w)),
+        resampler.interval(lambda w: score(decisions, w) - score(others, w)),
+    )
