@@ -96,6 +96,8 @@ class InferenceConfig:
     """Also write every probability, .parquet or .csv, one row a window."""
     detections: str | None = None
     """Also write a folder of Raven selection tables and one BirdNET-style csv."""
+    detections_by: Literal["window", "segment"] = "window"
+    """Edges of detections: whole windows of 5 s, or half seconds in which the network heard the species."""
     nocall: str | None = None
     """Checkpoint of a bird / no-call model, for `post.gate`."""
     weights: tuple[float, ...] = ()
@@ -125,6 +127,10 @@ class InferenceConfig:
         require(
             all(weight >= 0 for weight in self.weights) and (not self.weights or sum(self.weights) > 0),
             f"weights={self.weights}: none negative, not all 0",
+        )
+        require(
+            self.detections_by == "window" or (self.detections is not None and self.windows.shifts[0] == 0),
+            "detections_by=segment needs --detections=FOLDER, and 0 as the first of windows.shifts",
         )
         require(
             self.post.gate == "off" or self.nocall is not None,

@@ -16,6 +16,9 @@ from core.checkpoint import Card, CheckpointError
 from core.config import FeatureConfig
 from core.models.base import Output, SpeciesModel
 
+SEGMENTS = 10
+"""Stretches of a window that are told apart in segment-wise detections: half a second each."""
+
 Network = Callable[[Tensor, int], Output]
 """Maps log-mels (clip * part, 1, mel, frame) in dB and the parts of a clip to logits."""
 
@@ -103,6 +106,7 @@ class Ensemble:
             raise CheckpointError(message)
         self.sample_rate = rates.pop()
 
+    @torch.inference_mode()
     def outputs(self, waves: Tensor, num_parts: int) -> list[Output]:
         """Return every member's output for clips that all have `num_parts` windows.
 
@@ -122,19 +126,41 @@ class Ensemble:
 
     @torch.inference_mode()
     def logits(self, waves: Tensor, num_parts: int = 1) -> np.ndarray:
-        """Return (member, window, species) float32 logits of windows.
+        """Return (member, window, species) float32 logits of windows; see `logits_of`."""
+        return self.logits_of(self.outputs(waves, num_parts), num_parts)
+
+    @torch.inference_mode()
+    def logits_of(self, outputs: Sequence[Output], num_parts: int) -> np.ndarray:
+        """Return (member, window, species) float32 logits of windows from the members' outputs.
 
         With several windows a clip the logit of a window is the mean of its loudest segment's and the
         clip's: what is heard there, and what the neighbourhood makes likely.
         """
         rows = []
-        for member, output in zip(self.members, self.outputs(waves, num_parts), strict=True):
+        for member, output in zip(self.members, outputs, strict=True):
             logit = output.clip_logit.float()
             if num_parts > 1:
                 parts = output.segment_logit.float().unflatten(1, (num_parts, -1)).amax(dim=2)
                 logit = ((parts + logit[:, None]) / 2).flatten(0, 1)
             rows.append(logit[:, torch.as_tensor(member.columns, device=logit.device)].cpu().numpy())
         return np.stack(rows)
+
+    @torch.inference_mode()
+    def segments_of(self, outputs: Sequence[Output], num_parts: int) -> np.ndarray:
+        """Return probabilities (window, segment, species) of `SEGMENTS` equal stretches of each window.
+
+        Members differ in how finely they divide time: each stretch takes the segment at its middle. Ranks
+        have no meaning within a window; an ensemble that ranks takes the mean here.
+        """
+        found = []
+        for member, output in zip(self.members, outputs, strict=True):
+            logit = output.segment_logit.float().unflatten(1, (num_parts, -1)).flatten(0, 1)
+            middle = ((torch.arange(SEGMENTS) + 0.5) / SEGMENTS * logit.shape[1]).long()
+            columns = torch.as_tensor(member.columns, device=logit.device)
+            found.append(logit[:, middle.to(logit.device)][:, :, columns].flatten(0, 1).cpu().numpy())
+        combine = "mean" if self.combine == "rank" else self.combine
+        combined = Ensemble(self.members, self.species, combine).combined(np.stack(found))
+        return combined.reshape(-1, SEGMENTS, len(self.species)).astype(np.float32)
 
     def combined(self, logits: np.ndarray) -> np.ndarray:
         """Return (window, species) float64 from members' logits (member, window, species).

@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,15 @@ class FileResult:
         Why the file cannot be used; "" for a good one.
     seconds
         Its length.
+    segments
+        (window, segment, species) float32 within windows; no window unless asked for.
     """
 
     probability: np.ndarray
     bird: np.ndarray
     reason: str
     seconds: float
+    segments: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
 
 
 class Journal:
@@ -105,6 +108,7 @@ class Journal:
         for i, result in enumerate(self.pending.values()):
             arrays |= {f"probability{i}": result.probability, f"bird{i}": result.bird}
             arrays |= {f"reason{i}": result.reason, f"seconds{i}": result.seconds}
+            arrays |= {f"segments{i}": result.segments}
         number = len(list(self.folder.glob(f"part-{self.rank}-*.npz")))
         target = self.folder / f"part-{self.rank}-{number:06d}.npz"
         with replacing(target) as new:
@@ -122,6 +126,7 @@ class Journal:
                         arrays[f"bird{i}"],
                         str(arrays[f"reason{i}"]),
                         float(arrays[f"seconds{i}"]),
+                        arrays[f"segments{i}"],
                     )
         return found
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from core.data.audio import AudioError, stream_mono
 from core.inference.config import WindowConfig
-from core.inference.ensemble import Ensemble, logit, sigmoid
+from core.inference.ensemble import SEGMENTS, Ensemble, logit, sigmoid
 from core.inference.journal import FileResult
 from core.inference.windows import Piece, merge_shifts, pieces
 
@@ -54,6 +55,8 @@ class Predictor:
         Where they run.
     nocall
         A bird / no-call ensemble of one species, or None.
+    segments
+        Also tell what is heard when within each window.
     """
 
     def __init__(
@@ -62,9 +65,11 @@ class Predictor:
         config: WindowConfig,
         device: torch.device,
         nocall: Ensemble | None = None,
+        *,
+        segments: bool = False,
     ) -> None:
         self.ensemble, self.config, self.device = ensemble, config, device
-        self.nocall = nocall
+        self.nocall, self.segments = nocall, segments
         self.size = max(config.batch // config.context, 1) * config.context
 
     def predict_file(self, path: Path) -> FileResult:
@@ -77,19 +82,15 @@ class Predictor:
             return self.unusable(str(error))
         if not predicted:
             return self.unusable("no samples")
-        by_shift = {
-            shift: np.concatenate([piece[shift][0] for piece in predicted], axis=1)
-            for shift in self.config.shifts
-        }
-        birds = {
-            shift: np.concatenate([piece[shift][1] for piece in predicted])[:, None]
-            for shift in self.config.shifts
-        }
+        shifts = self.config.shifts
+        by_shift = {s: np.concatenate([piece[s].logits for piece in predicted], axis=1) for s in shifts}
+        birds = {s: np.concatenate([piece[s].bird for piece in predicted])[:, None] for s in shifts}
         return FileResult(
             self._combined(by_shift),
             merge_shifts(birds)[:, 0].astype(np.float32) if self.nocall else np.zeros(0, np.float32),
             "",
             counted.total / rate,
+            np.concatenate([piece[shifts[0]].segments for piece in predicted]),
         )
 
     def _combined(self, by_shift: dict[float, np.ndarray]) -> np.ndarray:
@@ -110,23 +111,39 @@ class Predictor:
         shape = (members, 0, len(self.ensemble.species))
         return FileResult(np.zeros(shape, np.float32), np.zeros(0, np.float32), reason, 0.0)
 
-    def predict_piece(self, piece: Piece) -> dict[float, tuple[np.ndarray, np.ndarray]]:
-        """Return shift -> logits (member, window, species) and p(bird) (window,) of a piece."""
+    def predict_piece(self, piece: Piece) -> dict[float, "Predicted"]:
+        """Return shift -> what the models say of a piece."""
         rate = self.ensemble.sample_rate
         return {shift: self._predict(piece.windows(shift, rate)) for shift in self.config.shifts}
 
-    def _predict(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _predict(self, windows: np.ndarray) -> "Predicted":
         waves = torch.from_numpy(windows).to(self.device)
         context = self.config.context
         whole = len(waves) // context * context
         chunks = [(waves[:whole], context)] if whole else []
         if whole < len(waves):  # the last clip of a file has fewer windows
             chunks.append((waves[whole:], len(waves) - whole))
-        logits = [self.ensemble.logits(chunk, number) for chunk, number in chunks]
+        logits, segments = [], [np.zeros((0, SEGMENTS, len(self.ensemble.species)), np.float32)]
+        for chunk, number in chunks:
+            outputs = self.ensemble.outputs(chunk, number)
+            logits.append(self.ensemble.logits_of(outputs, number))
+            if self.segments:
+                segments.append(self.ensemble.segments_of(outputs, number))
         bird = np.zeros(0, np.float32)
         if self.nocall is not None:
             bird = self.nocall.combined(self.nocall.logits(waves))[:, 0].astype(np.float32)
-        return np.concatenate(logits, axis=1), bird
+        return Predicted(np.concatenate(logits, axis=1), bird, np.concatenate(segments))
+
+
+class Predicted(NamedTuple):
+    """What the models say of some windows."""
+
+    logits: np.ndarray
+    """(member, window, species)."""
+    bird: np.ndarray
+    """(window,) p(bird), or empty."""
+    segments: np.ndarray
+    """(window, segment, species) probabilities, or empty."""
 
 
 class _Counted:

@@ -60,7 +60,8 @@ def predict(config: InferenceConfig) -> Path:
     if config.nocall is not None:
         nocall = load_ensemble([config.nocall], which=config.which, species=["bird"])
         nocall = with_backend(nocall, "torch", device, 1)
-    predictor = Predictor(ensemble, config.windows, device, nocall)
+    by_segment = config.detections_by == "segment"
+    predictor = Predictor(ensemble, config.windows, device, nocall, segments=by_segment)
     journal = Journal(Path(f"{config.out}.journal"), plan_of(config, ensemble, nocall, backend), rank)
     done = journal.done()
     mine = {name: path for name, path in list(files.items())[rank::world] if name not in done}
@@ -138,6 +139,7 @@ def plan_of(
         "species": ensemble.species,
         "windows": dataclasses.asdict(config.windows) | {"smoothing": None, "batch": None},
         "backend": backend,
+        "detections_by": config.detections_by,
     }
 
 
@@ -213,12 +215,35 @@ def decide(
     smoothed = [smooth(piece, config.windows.smoothing) for piece in np.split(pooled, ends[:-1])]
     probability = np.concatenate(smoothed)
     bird = np.concatenate([result.bird for result in usable.values()]).astype(np.float64)
-    adjusted = adjust(probability, post, ensemble.train_counts(), bird if len(bird) else None)
-    target = adjusted >= thresholds(adjusted, post, ensemble.species)
-    parts = zip(
-        usable, *(np.split(array, ends[:-1]) for array in (probability, adjusted, target)), strict=True
-    )
-    return {name: Decisions(p, a, t, files[name]) for name, p, a, t in parts}
+    heard = bird if len(bird) else None
+    counts = ensemble.train_counts()
+    adjusted = adjust(probability, post, counts, heard)
+    limits = thresholds(adjusted, post, ensemble.species)
+    target = adjusted >= limits
+    segments = np.concatenate([result.segments for result in usable.values()])
+    if config.detections_by == "segment":
+        segments = decide_segments(segments, target, post, counts, heard, limits)
+    split = (np.split(array, ends[:-1]) for array in (probability, adjusted, target))
+    by_file = np.split(segments, ends[:-1]) if len(segments) else [segments] * len(usable)
+    parts = zip(usable, *split, by_file, strict=True)
+    return {name: Decisions(p, a, t, files[name], s) for name, p, a, t, s in parts}
+
+
+def decide_segments(
+    segments: np.ndarray, target: np.ndarray, post: PostConfig, counts: np.ndarray,
+    bird: np.ndarray | None, limits: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Return (window, segment, species) bool: what is heard when, in the windows that are True.
+
+    Segments go through the same steps and thresholds as windows. In a window that is True the loudest
+    segment always counts, so that no decision is lost.
+    """
+    number = segments.shape[1]
+    flat = segments.astype(np.float64).reshape(-1, segments.shape[2])
+    repeated = None if bird is None else np.repeat(bird, number)
+    above = (adjust(flat, post, counts, repeated) >= limits).reshape(segments.shape)
+    loudest = segments == segments.max(axis=1, keepdims=True)
+    return np.asarray((above | loudest) & target[:, None])
 
 
 def write_everything(

@@ -31,12 +31,15 @@ class Decisions:
         (window, species) bool.
     path
         The soundscape.
+    segments
+        (window, segment, species) bool, what is heard when; no window where nobody asked.
     """
 
     probability: np.ndarray
     adjusted: np.ndarray
     target: np.ndarray
     path: Path
+    segments: np.ndarray
 
 
 def read_rows(path: Path) -> pd.DataFrame:
@@ -119,7 +122,8 @@ def write_probabilities(path: Path, decisions: Mapping[str, Decisions], species:
 def write_detections(folder: Path, decisions: Mapping[str, Decisions], species: Sequence[str]) -> None:
     """Write a Raven selection table per soundscape, and one csv in BirdNET's layout for all.
 
-    Windows of a species that follow one another are one selection; its confidence is the highest.
+    Windows (or segments of them) of a species that follow one another are one selection; its confidence is
+    the highest of its windows.
     """
     folder.mkdir(parents=True, exist_ok=True)
     everything = []
@@ -156,13 +160,19 @@ RAVEN_COLUMNS = [
 BIRDNET_COLUMNS = ["Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File"]
 
 
-def selections(decision: Decisions, species: Sequence[str]) -> Iterator[tuple[int, int, str, float]]:
+def selections(decision: Decisions, species: Sequence[str]) -> Iterator[tuple[float, float, str, float]]:
     """Yield start and end in seconds, species and highest probability of each detection."""
+    target = decision.target
+    if len(decision.segments):
+        target = decision.segments.reshape(-1, len(species))
+    per_window = len(target) // len(decision.target)
+    seconds = WINDOW_SECONDS / per_window
     for column, code in enumerate(species):
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], decision.target[:, column].astype(int), [0]])))
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], target[:, column].astype(int), [0]])))
         for first, last in edges.reshape(-1, 2):
-            confidence = float(decision.probability[first:last, column].max())
-            yield int(first) * WINDOW_SECONDS, int(last) * WINDOW_SECONDS, code, confidence
+            windows = slice(first // per_window, -(-last // per_window))
+            confidence = float(decision.probability[windows, column].max())
+            yield float(first * seconds), float(last * seconds), code, confidence
 
 
 def check_submission(submission: Path, test: Path) -> list[str]:

@@ -1,0 +1,83 @@
+"""Detections with edges inside windows."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from core.data.audio import read_mono
+from core.inference.config import InferenceConfig, PostConfig, WindowConfig
+from core.inference.ensemble import SEGMENTS, load_ensemble, sigmoid
+from core.inference.predictor import Predictor
+from core.inference.run import decide_segments, predict
+from core.inference.submission import Decisions, selections
+from tests.core.inference.conftest import RATE, Trained
+
+CPU = torch.device("cpu")
+
+
+def test_a_segment_is_what_the_network_hears_at_its_middle(trained: Trained, soundscapes: Path) -> None:
+    ensemble = load_ensemble(trained.runs[:1])
+    (member,) = ensemble.members
+    file = soundscapes / "s0.wav"
+    found = Predictor(ensemble, WindowConfig(batch=5), CPU, segments=True).predict_file(file).segments
+    assert found.shape == (12, SEGMENTS, len(ensemble.species))
+    window = torch.from_numpy(read_mono(file, RATE)[3 * 5 * RATE : 4 * 5 * RATE])
+    with torch.inference_mode():
+        output = member.model(window[None])
+    ends = np.linspace(0, 5, output.segment_logit.shape[1] + 1)[1:]
+    for segment in range(SEGMENTS):
+        covering = int((ends <= (segment + 0.5) * 5 / SEGMENTS).sum())
+        expected = sigmoid(output.segment_logit[0, covering].numpy()[member.columns])
+        np.testing.assert_allclose(found[3, segment], expected, atol=1e-5)
+
+
+def test_segments_of_true_windows_only_and_at_least_the_loudest() -> None:
+    segments = np.array([[[0.9], [0.2], [0.1]], [[0.3], [0.2], [0.1]], [[0.8], [0.9], [0.7]]])
+    target = np.array([[True], [True], [False]])
+    heard = decide_segments(segments, target, PostConfig(), np.zeros(1), None, np.array([0.15]))
+    assert heard[:, :, 0].tolist() == [[True, True, False], [True, True, False], [False] * 3]
+    strict = decide_segments(segments, target, PostConfig(), np.zeros(1), None, np.array([0.5]))
+    assert strict[:, :, 0].tolist() == [[True, False, False], [True, False, False], [False] * 3]
+    gate = PostConfig(gate="hard")
+    gated = decide_segments(segments, target, gate, np.zeros(1), np.array([1.0, 0.1, 1.0]), np.array([0.15]))
+    assert gated[:, :, 0].tolist() == [[True, True, False], [True, False, False], [False] * 3]
+
+
+def test_selections_join_across_windows() -> None:
+    segments = np.zeros((3, 10, 1), bool)
+    segments[0, 8:, 0] = segments[1, :3, 0] = segments[2, 5, 0] = True
+    probability = np.array([[0.6], [0.8], [0.4]])
+    decision = Decisions(probability, probability, probability > 0.3, Path("x.ogg"), segments)
+    assert list(selections(decision, ["bird"])) == [(4.0, 6.5, "bird", 0.8), (12.5, 13.0, "bird", 0.4)]
+    whole = replace(decision, segments=np.zeros((0, 10, 1), bool))
+    assert list(selections(whole, ["bird"])) == [(0.0, 15.0, "bird", 0.8)]
+
+
+@pytest.mark.parametrize("context", [1, 3])
+def test_the_tables(trained: Trained, soundscapes: Path, tmp_path: Path, context: int) -> None:
+    config = InferenceConfig(
+        checkpoints=trained.runs, soundscapes=(str(soundscapes),), windows=WindowConfig(context=context),
+        out=str(tmp_path / "s.csv"), detections=str(tmp_path / "found"), detections_by="segment",
+    )  # fmt: skip
+    predict(config)
+    table = pd.read_csv(tmp_path / "found" / "detections.csv")
+    assert ((table["Start (s)"] * 2) % 1 == 0).all()
+    assert (table["End (s)"] > table["Start (s)"]).all()
+    assert ((table["End (s)"] - table["Start (s)"]) < 5).any()
+    submission = pd.read_csv(tmp_path / "s.csv")
+    positive = submission[submission["target"]]["row_id"].str.rsplit("_", n=2)
+    for name, code, end in positive:
+        own = table[
+            table["File"].str.endswith((f"/{name}.wav", f"/{name}.flac")) & (table["Common name"] == code)
+        ]
+        overlaps = (own["Start (s)"] < int(end)) & (own["End (s)"] > int(end) - 5)
+        assert overlaps.any(), "a True window without a detection in it"
+
+
+def test_segments_need_a_folder_to_go_to(trained: Trained) -> None:
+    with pytest.raises(ValueError, match="detections_by=segment needs --detections"):
+        InferenceConfig(checkpoints=trained.runs, soundscapes=("x",), detections_by="segment")
