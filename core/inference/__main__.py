@@ -3,6 +3,7 @@
 python -m core.inference --help
 python -m core.inference export --checkpoints RUN ... --soundscapes FOLDER --out FOLDER
 python -m core.inference tune --runs RUN ... --out tuned.json
+python -m core.inference bundle --exported FOLDER --out bundle.zip
 python -m core.inference check submission.csv --test test.csv
 """
 
@@ -15,14 +16,14 @@ from typing import TypeVar
 
 import tyro
 
-from core.inference.config import ExportConfig, InferenceConfig, TuneConfig
+from core.inference.config import BundleConfig, ExportConfig, InferenceConfig, TuneConfig
 
 C = TypeVar("C")
 
 
 def main() -> None:
     """Run the main command, or the one that the first word names."""
-    commands = {"check": check, "export": export, "tune": tune}
+    commands = {"check": check, "export": export, "tune": tune, "bundle": bundle}
     if len(sys.argv) > 1 and sys.argv[1] in commands:
         commands[sys.argv[1]](sys.argv[2:])
         return
@@ -59,6 +60,15 @@ def tune(words: list[str]) -> None:
         from core.inference.tune import tune as fit
 
         fit(config)
+
+
+def bundle(words: list[str]) -> None:
+    """Write models, code and a list of wheels into one folder or zip."""
+    with told():
+        config = parse(BundleConfig, "bundle", words)
+        from core.inference.bundle import bundle as write
+
+        write(config)
 
 
 def parse(kind: type[C], command: str, words: list[str]) -> C:

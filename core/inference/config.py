@@ -213,3 +213,15 @@ class TuneConfig:
             require(len(getattr(self, name)) > 0, f"{name}: at least one")
         require(self.shrinkage >= 0, f"shrinkage={self.shrinkage}: 0 or more")
         require(self.splits >= 2, f"splits={self.splits}: at least 2")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleConfig:
+    """One folder or zip with models, code and a list of wheels, for a machine without internet."""
+
+    exported: str
+    """Folder of `core.inference export`."""
+    out: str = "bundle.zip"
+    """Folder, or zip by its ending."""
+    download: bool = False
+    """Fetch the wheels too, for this Python and this kind of machine."""

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from core.inference.config import ExportConfig
+from core.inference.export import export
 from core.run_folder import open_run_folder
 from core.trainer import build_accelerator
 from tests.runs import TinyTrainer, tiny_config, with_data
@@ -53,3 +55,21 @@ def soundscapes(tmp_path: Path) -> Path:
         write_noise(folder / f"s{i}.wav", seconds, seed=i)
     write_noise(folder / "stereo.flac", 12.0, rate=44100, channels=2, seed=9)
     return folder
+
+
+@pytest.fixture(scope="session")
+def exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an export of the trained ensemble, made on the demo's soundscapes and their truth."""
+    folder = tmp_path_factory.mktemp("export") / "exported"
+    return export(
+        ExportConfig(
+            checkpoints=trained.runs,
+            soundscapes=(str(trained.root / "test_soundscapes"),),
+            truth=str(trained.root / "solution.csv"),
+            out=str(folder),
+            backends=("torch", "onnxruntime", "openvino", "torch_bf16", "openvino_bf16"),
+            weights=(3.0, 1.0),
+            whole=True,
+            max_windows=48,
+        )
+    )

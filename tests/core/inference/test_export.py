@@ -26,24 +26,6 @@ CPU = torch.device("cpu")
 EXACT_BACKENDS: tuple[Backend, ...] = ("torch", "onnxruntime", "openvino")
 
 
-@pytest.fixture(scope="module")
-def exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an export of the trained ensemble, made on the demo's soundscapes and their truth."""
-    folder = tmp_path_factory.mktemp("export") / "exported"
-    return export(
-        ExportConfig(
-            checkpoints=trained.runs,
-            soundscapes=(str(trained.root / "test_soundscapes"),),
-            truth=str(trained.root / "solution.csv"),
-            out=str(folder),
-            backends=(*EXACT_BACKENDS, "torch_bf16", "openvino_bf16"),
-            weights=(3.0, 1.0),
-            whole=True,
-            max_windows=48,
-        )
-    )
-
-
 @pytest.mark.parametrize("backend", EXACT_BACKENDS)
 def test_engines_equal_the_trained_networks(
     trained: Trained, exported: Path, soundscapes: Path, backend: Backend
