@@ -19,16 +19,16 @@ DEMO_WARMUP_EPOCHS = 1.0
 def shorten(config: C) -> C:
     """Return the variant of `config` that a laptop trains in a few minutes.
 
-    Clips become one part long, epochs and batch shrink, the learning rate warms up (random weights), and
-    the model is replaced by what its own `shortened` names, if it is too large to learn in that time.
-    Ordinary augmentation goes where the model's `demo_augmentation` says that it learns too little with it.
+    Clips become one part long, batches shrink, epochs are the model's `demo_epochs` (from random weights more
+    than those of a full run, each of them short), the learning rate warms up, and the model is replaced by
+    what its own `shortened` names, if it is too large to learn in that time. Ordinary augmentation goes where the model's `demo_augmentation` says that it learns too little with it.
     """
     if not config.model.demo_augmentation:
         config = without_augmentation(config)
     data, optim = config.data, config.optim
     return replace(
         config,
-        epochs=min(config.epochs, config.model.demo_epochs),
+        epochs=config.model.demo_epochs,
         model=config.model.shortened(),
         data=replace(
             data,
