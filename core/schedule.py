@@ -21,7 +21,8 @@ def shorten(config: C) -> C:
 
     Clips become one part long, batches shrink, epochs are the model's `demo_epochs` (from random weights more
     than those of a full run, each of them short), the learning rate warms up, and the model is replaced by
-    what its own `shortened` names, if it is too large to learn in that time. Ordinary augmentation goes where the model's `demo_augmentation` says that it learns too little with it.
+    what its own `shortened` names, if it is too large to learn in that time. Ordinary augmentation goes where
+    the model's `demo_augmentation` says that it learns too little with it.
     """
     if not config.model.demo_augmentation:
         config = without_augmentation(config)
