@@ -67,13 +67,12 @@ def find_checkpoints(path: Path | str, which: str = "last") -> list[Path]:
     path = Path(path)
     if (path / "checkpoint.json").is_file():
         return [checkpoint.find(path)]
+    summary = path / "summary.json"
+    runs = json.loads(summary.read_text()).get("runs", []) if summary.is_file() else []
+    if runs:
+        return [found for run in runs for found in find_checkpoints(path.parent / run, which)]
     if (path / "checkpoints").is_dir():
         return [checkpoint.find(path / "checkpoints" / which)]
-    summary = path / "summary.json"
-    if summary.is_file():
-        runs = json.loads(summary.read_text()).get("runs", [])
-        if runs:
-            return [found for run in runs for found in find_checkpoints(path.parent / run, which)]
     what = "no such folder" if not path.is_dir() else "neither a checkpoint nor a run of this project"
     message = f"{path}: {what}"
     raise CheckpointError(message)

@@ -15,6 +15,7 @@ import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from torch import Tensor, nn
 
+from core import checkpoint
 from core.augment import Labelled
 from core.checkpoint import load_model
 from core.config import (
@@ -27,6 +28,7 @@ from core.config import (
     SpecAugmentConfig,
 )
 from core.evaluation import PROBABILITY
+from core.inference.ensemble import find_checkpoints
 from core.models.base import Output, SpeciesModel
 from core.run_folder import open_run_folder
 from core.trainer import Trainer, build_accelerator
@@ -234,6 +236,8 @@ def test_all_folds_are_trained_and_pooled(config: Config, capsys: pytest.Capture
     assert json.loads((runs["all"] / "summary.json").read_text())["runs"] == [
         runs[f"fold{i}"].name for i in range(3)
     ]
+    stands_for = [checkpoint.find(runs[f"fold{i}"] / "checkpoints" / "last") for i in range(3)]
+    assert find_checkpoints(runs["all"]) == stands_for
 
 
 def test_without_a_validating_fold_everything_trains(config: Config) -> None:
