@@ -21,9 +21,9 @@ from core.config import Config
 from core.inference.backends import with_backend
 from core.inference.config import PostConfig, TuneConfig, WindowConfig
 from core.inference.ensemble import Ensemble, load_ensemble
-from core.inference.parity import read_truth
 from core.inference.postprocess import adjust, thresholds
 from core.inference.predictor import Predictor, find_soundscapes
+from core.inference.submission import read_truth
 from core.inference.tuning import Observations, cross_fit, judge
 from core.inference.windows import smooth
 from core.machine import code_version, tune_cpu

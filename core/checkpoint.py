@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from core.config import Config, FeatureConfig, ModelConfig
 from core.config_values import from_dict, to_dict
+from core.files import write_atomically
 from core.machine import code_version
 from core.models.base import SpeciesModel
 
@@ -132,6 +133,16 @@ def save(
         os.replace(folder, old)
     os.replace(new, folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def copy_weights(folder: Path, target: Path) -> None:
+    """Copy a checkpoint that `find` has checked into a new folder, without what only training needs."""
+    target.mkdir(parents=True)
+    content = json.loads((folder / "checkpoint.json").read_text())
+    content["files"] = {name: mark for name, mark in content["files"].items() if name == "model.safetensors"}
+    for name in content["files"]:
+        shutil.copyfile(folder / name, target / name)
+    write_atomically(target / "checkpoint.json", json.dumps(content, indent=2))
 
 
 def exists(folder: Path) -> bool:

@@ -6,6 +6,7 @@ slow or inexact spectrograms (OpenVINO computes them in bfloat16 unasked where t
 
 import importlib
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,12 @@ class _ExportedNetwork:
     """Base of the engines that read a file: made for one number of parts, torch for any other."""
 
     def __init__(self, model: SpeciesModel, num_parts: int) -> None:
-        self.num_parts = num_parts
-        self.plain = TorchNetwork(model, torch.device("cpu"))
+        self.model, self.num_parts = model, num_parts
+
+    @cached_property
+    def plain(self) -> TorchNetwork:
+        """The same in torch, made when a clip of another number of parts comes."""
+        return TorchNetwork(self.model, torch.device("cpu"))
 
     def run(self, mels: Any) -> tuple[Any, Any]:
         """Return clip and segment logits of a numpy array of log-mels; a subclass's own."""

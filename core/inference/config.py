@@ -167,6 +167,10 @@ class ExportConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         require(len(self.checkpoints) > 0, "checkpoints: at least one")
+        require(
+            len(self.soundscapes) > 0,
+            "soundscapes: name a folder or files of real audio, to compare engines and calibrate int8 on",
+        )
         require(len(self.backends) > 0, "backends: at least one")
         require(self.context >= 1, f"context={self.context}: at least 1")
         require(self.max_windows >= self.context, f"max_windows={self.max_windows}: at least context")

@@ -157,22 +157,21 @@ class Ensemble:
             middle = ((torch.arange(SEGMENTS) + 0.5) / SEGMENTS * logit.shape[1]).long()
             columns = torch.as_tensor(member.columns, device=logit.device)
             found.append(logit[:, middle.to(logit.device)][:, :, columns].flatten(0, 1).cpu().numpy())
-        combine = "mean" if self.combine == "rank" else self.combine
-        combined = Ensemble(self.members, self.species, combine).combined(np.stack(found))
+        combined = self.combined(np.stack(found), "mean" if self.combine == "rank" else self.combine)
         return combined.reshape(-1, SEGMENTS, len(self.species)).astype(np.float32)
 
-    def combined(self, logits: np.ndarray) -> np.ndarray:
-        """Return (window, species) float64 from members' logits (member, window, species).
+    def combined(self, logits: np.ndarray, combine: str | None = None) -> np.ndarray:
+        """Return (window, species) float64 from members' logits (member, window, species), by `combine` or as set.
 
         Ranks are within a species, over all windows given, from above 0 to 1.
         """
-        weights = self.weights
+        weights, combine = self.weights, combine or self.combine
         values = logits.astype(np.float64)
-        if self.combine == "logit":
+        if combine == "logit":
             return sigmoid(np.tensordot(weights, values, axes=1))
-        if self.combine == "rank":
+        if combine == "rank":
             return self.ranked(values)
-        if self.combine == "min":
+        if combine == "min":
             return sigmoid(values[weights > 0].min(axis=0))
         return np.asarray(np.tensordot(weights, sigmoid(values), axes=1))
 

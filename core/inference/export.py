@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from core import checkpoint
 from core.checkpoint import CheckpointError
 from core.files import replacing, write_atomically
 from core.inference.backends import INT8_FILE, ONNX_FILE, import_package
@@ -94,10 +95,7 @@ def export(config: ExportConfig) -> Path:
 def write_member(member: Member, folder: Path, config: ExportConfig, windows: Windows) -> None:
     """Write one member's checkpoint and its network for every engine."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name in ("checkpoint.json", "model.safetensors"):
-        shutil.copyfile(member.folder / name, folder / name)
-    drop_training_files(folder / "checkpoint.json")
+    checkpoint.copy_weights(member.folder, folder)
     model = folded(member.model)
     waves = torch.from_numpy(windows.waves[: 2 * config.context])
     needs_file = any(not backend.startswith("torch") for backend in config.backends)
@@ -109,13 +107,6 @@ def write_member(member: Member, folder: Path, config: ExportConfig, windows: Wi
         write_onnx(WholeNetwork(model, config.context), waves, "waves", folder / WHOLE_FILE)
     if "openvino_int8" in config.backends:
         write_int8(model, windows, folder, config.context)
-
-
-def drop_training_files(card: Path) -> None:
-    """Take the files that only training needs out of a copied card."""
-    content = json.loads(card.read_text())
-    content["files"] = {name: mark for name, mark in content["files"].items() if "training" not in name}
-    write_atomically(card, json.dumps(content, indent=2))
 
 
 def write_onnx(network: MelNetwork, example: Tensor, name: str, file: Path) -> None:
@@ -154,8 +145,15 @@ def write_int8(model: SpeciesModel, windows: Windows, folder: Path, context: int
     openvino.save_model(quantised, str(folder / INT8_FILE), compress_to_fp16=False)
 
 
-def open_export(folder: Path) -> tuple[Ensemble, dict[str, Any]]:
+def open_export(folder: Path, combine: str = "mean") -> tuple[Ensemble, dict[str, Any]]:
     """Return the ensemble of an export, networks as they were trained, and its manifest.
+
+    Parameters
+    ----------
+    folder
+        The export.
+    combine
+        See `Ensemble`.
 
     Raises
     ------
@@ -172,5 +170,5 @@ def open_export(folder: Path) -> tuple[Ensemble, dict[str, Any]]:
         message = f"{folder}: export format {number}, this code reads {FORMAT}"
         raise CheckpointError(message)
     members = [find_checkpoints(folder / f"member{i}")[0] for i in range(len(weights))]
-    ensemble = load_ensemble(members, weights=weights, species=manifest["species"])
+    ensemble = load_ensemble(members, weights=weights, combine=combine, species=manifest["species"])
     return ensemble, manifest

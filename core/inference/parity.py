@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -23,9 +22,11 @@ from core.inference.config import ExportConfig
 from core.inference.ensemble import Ensemble
 from core.inference.postprocess import quantile_threshold
 from core.inference.predictor import find_soundscapes
-from core.inference.windows import WINDOW_SECONDS, pieces
+from core.inference.submission import read_truth
+from core.inference.tuning import judge
+from core.inference.windows import pieces
 from core.machine import describe_environment
-from core.metrics import balanced_accuracy, macro, roc_auc
+from core.metrics import macro, roc_auc
 
 EXACT = 1e-4  # largest difference of a probability that counts as none
 MARGIN = 0.01  # both ends of a metric's change must stay within it, where the engine is not exact
@@ -88,22 +89,17 @@ class Windows:
 
 
 def read_windows(config: ExportConfig, ensemble: Ensemble) -> Windows:
-    """Return windows of the wanted soundscapes, spread over the files, with their truth where it is known.
+    """Return the first windows of the wanted soundscapes, with their truth where it is known.
 
     Raises
     ------
     ValueError
-        If no soundscape is named or found.
+        If no soundscape is found, or none is long enough.
     """
-    sources = config.soundscapes
-    require(
-        len(sources) > 0,
-        "soundscapes: name a folder or files of real audio, to compare engines and calibrate int8 on",
-    )
     rate, context = ensemble.sample_rate, config.context
     waves: list[np.ndarray] = []
     names: list[tuple[str, int]] = []
-    for name, path in find_soundscapes(sources).items():
+    for name, path in find_soundscapes(config.soundscapes).items():
         for piece in pieces(stream_mono(path, rate), rate, context):
             if piece.number == context and len(names) < config.max_windows:
                 waves.append(piece.windows(0.0, rate))
@@ -111,23 +107,6 @@ def read_windows(config: ExportConfig, ensemble: Ensemble) -> Windows:
     require(len(waves) > 0, f"soundscapes: no file holds {context} whole windows")
     truth = read_truth(Path(config.truth), names, ensemble.species) if config.truth is not None else None
     return Windows(np.concatenate(waves), np.array([name for name, _ in names]), truth)
-
-
-def read_truth(path: Path, names: Sequence[tuple[str, int]], species: Sequence[str]) -> np.ndarray:
-    """Return (window, species) bool from a table of `row_id,target`.
-
-    Raises
-    ------
-    ValueError
-        If a column or a row is missing.
-    """
-    table = pd.read_csv(path, dtype={"row_id": str}, keep_default_na=False)
-    require({"row_id", "target"} <= set(table.columns), f"truth={path}: needs columns row_id and target")
-    target = dict(zip(table["row_id"], table["target"].astype(str).str.lower() == "true", strict=True))
-    rows = [[f"{name}_{code}_{(i + 1) * WINDOW_SECONDS}" for code in species] for name, i in names]
-    missing = next((row for ids in rows for row in ids if row not in target), None)
-    require(missing is None, f"truth={path}: no row {missing}")
-    return np.array([[target[row] for row in ids] for ids in rows])
 
 
 def measure(
@@ -185,12 +164,7 @@ def compare(
     if windows.truth is not None:
         truth = windows.truth
         resampler = Resampler(windows.file, np.zeros(len(windows.file)), RESAMPLES)
-        score = resampler.interval(
-            lambda w: (
-                macro(balanced_accuracy(truth, decisions[1], w))
-                - macro(balanced_accuracy(truth, decisions[0], w))
-            )
-        )
+        _, score = judge(truth, decisions[1], decisions[0], resampler)
         auc = resampler.interval(
             lambda w: macro(roc_auc(truth, found, w)) - macro(roc_auc(truth, reference, w))
         )

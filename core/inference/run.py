@@ -88,24 +88,25 @@ def choose_device(name: str | None) -> torch.device:
 
 def open_ensemble(config: InferenceConfig, device: torch.device) -> tuple[Ensemble, Backend]:
     """Return the ensemble with its networks in an engine, and that engine's name."""
+    folder, backend = None, config.backend
+    default: Backend = "torch"
     if config.exported is None:
         ensemble = load_ensemble(
             config.checkpoints, weights=config.weights, which=config.which, combine=config.combine
         )
-        backend: Backend = "torch" if config.backend == "auto" else config.backend
-        return with_backend(ensemble, backend, device, config.windows.context), backend
-    folder = Path(config.exported)
-    ensemble, manifest = open_export(folder)
-    ensemble = Ensemble(ensemble.members, ensemble.species, config.combine)
-    if config.windows.context != manifest["context"]:
-        message = (
-            f"windows.context={config.windows.context}, but {folder} was made for {manifest['context']}: "
-            f"use --windows.context={manifest['context']}, or export again with --context"
-        )
-        raise ValueError(message)
-    chosen: Backend = manifest["backend"] if device.type == "cpu" else "torch"
-    backend = chosen if config.backend == "auto" else config.backend
-    return with_backend(ensemble, backend, device, config.windows.context, folder), backend
+    else:
+        folder = Path(config.exported)
+        ensemble, manifest = open_export(folder, config.combine)
+        if config.windows.context != manifest["context"]:
+            message = (
+                f"windows.context={config.windows.context}, but {folder} was made for {manifest['context']}: "
+                f"use --windows.context={manifest['context']}, or export again with --context"
+            )
+            raise ValueError(message)
+        if device.type == "cpu":
+            default = manifest["backend"]
+    chosen = default if backend == "auto" else backend
+    return with_backend(ensemble, chosen, device, config.windows.context, folder), chosen
 
 
 def find_rows(config: InferenceConfig) -> Path | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.config import require
 from core.files import replacing
 from core.inference.windows import WINDOW_SECONDS
 
@@ -61,6 +62,23 @@ def read_rows(path: Path) -> pd.DataFrame:
         message = f"{path}: row_id {repeated.iloc[0]} is there more than once"
         raise ValueError(message)
     return table
+
+
+def read_truth(path: Path, names: Sequence[tuple[str, int]], species: Sequence[str]) -> np.ndarray:
+    """Return (window, species) bool from a table of `row_id,target`.
+
+    Raises
+    ------
+    ValueError
+        If a column or a row is missing.
+    """
+    table = pd.read_csv(path, dtype={"row_id": str}, keep_default_na=False)
+    require({"row_id", "target"} <= set(table.columns), f"truth={path}: needs columns row_id and target")
+    target = dict(zip(table["row_id"], table["target"].astype(str).str.lower() == "true", strict=True))
+    rows = [[f"{name}_{code}_{(i + 1) * WINDOW_SECONDS}" for code in species] for name, i in names]
+    missing = next((row for ids in rows for row in ids if row not in target), None)
+    require(missing is None, f"truth={path}: no row {missing}")
+    return np.array([[target[row] for row in ids] for ids in rows])
 
 
 def all_rows(decisions: Mapping[str, Decisions], species: Sequence[str]) -> pd.DataFrame:

@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 
 from core import checkpoint
-from core.bootstrap import Resampler
 from core.config import require
 from core.evaluation import PROBABILITY, TRUTH
 from core.files import write_atomically
 from core.inference.config import PostConfig, TuneConfig
 from core.inference.ensemble import find_checkpoints
-from core.inference.parity import read_truth
-from core.inference.tuning import RESAMPLES, Observations, Tuned, decide_in_parts, judge, tune_rules
+from core.inference.submission import read_truth
+from core.inference.tuning import Observations, Tuned, tune_rules
 from core.inference.windows import WINDOW_SECONDS
 
 PREDICTIONS = "predictions.parquet"
@@ -31,7 +30,7 @@ def tune(config: TuneConfig) -> Path:
     """
     observed = read_runs(config.runs) if config.runs else read_probabilities(config)
     results = tune_rules(observed, config)
-    show(observed, results, config)
+    show(observed, results)
     chosen = results[-1]
     content = {
         "post": dataclasses.asdict(chosen.post),
@@ -115,15 +114,12 @@ def train_counts(paths: tuple[str, ...], species: tuple[str, ...]) -> np.ndarray
     return np.mean([[card.train_counts.get(code, 0) for code in species] for card in cards], axis=0)
 
 
-def show(observed: Observations, results: list[Tuned], config: TuneConfig) -> None:
+def show(observed: Observations, results: list[Tuned]) -> None:
     """Print the table of rules."""
-    resampler = Resampler(observed.group, observed.stratum, RESAMPLES, config.seed)
-    untuned = decide_in_parts(PostConfig(), observed, config)
-    base, _ = judge(observed.truth, untuned, untuned, resampler)
     recordings, species = len(set(observed.group)), len(observed.species)
     print(f"{len(observed.truth)} rows, {recordings} recordings, {species} species\n")
     print(f"{'2022 score':16}{'cross-fitted':24}{'minus untuned':26}{'optimism':>9}  fitted to all")
-    print(f"{'untuned':16}{base!s:24}{'':26}{'':>9}  {describe(PostConfig())}")
+    print(f"{'untuned':16}{results[0].untuned!s:24}{'':26}{'':>9}  {describe(PostConfig())}")
     for result in results:
         print(
             f"{result.name:16}{result.score!s:24}{result.difference!s:26}{result.optimism:9.3f}  "

@@ -76,14 +76,17 @@ class Tuned:
         2022 score of decisions by settings fitted on other recordings, with its interval.
     in_sample
         Score of `post` on the rows that fitted it.
+    untuned
+        Score of the settings nobody tuned (0.85 quantile, no penalty).
     difference
-        `score` minus that of the settings nobody tuned (0.85 quantile, no penalty), paired.
+        `score` minus `untuned`, paired.
     """
 
     name: str
     post: PostConfig
     score: Interval
     in_sample: float
+    untuned: Interval
     difference: Interval
 
     @property
@@ -200,12 +203,13 @@ def tune_rules(observed: Observations, config: TuneConfig) -> list[Tuned]:
         families["best of these"] = tuple(config.rules)
     resampler = Resampler(observed.group, observed.stratum, RESAMPLES, config.seed)
     untuned = decide_in_parts(PostConfig(), observed, config)
+    base, _ = judge(observed.truth, untuned, untuned, resampler)
     results = []
     for name, rules in families.items():
         decisions = cross_fit(rules, observed, config)
         post = fit(rules, observed, config)
         score, difference = judge(observed.truth, decisions, untuned, resampler)
-        results.append(Tuned(name, post, score, observed.score(post), difference))
+        results.append(Tuned(name, post, score, observed.score(post), base, difference))
     return results
 
 
