@@ -161,9 +161,9 @@ class Ensemble:
         return combined.reshape(-1, SEGMENTS, len(self.species)).astype(np.float32)
 
     def combined(self, logits: np.ndarray, combine: str | None = None) -> np.ndarray:
-        """Return (window, species) float64 from members' logits (member, window, species), by `combine` or as set.
+        """Return (window, species) float64 from members' logits (member, window, species).
 
-        Ranks are within a species, over all windows given, from above 0 to 1.
+        `combine` is that of the ensemble unless named. Ranks are within a species, over all windows given, from above 0 to 1.
         """
         weights, combine = self.weights, combine or self.combine
         values = logits.astype(np.float64)
