@@ -163,7 +163,8 @@ class Ensemble:
     def combined(self, logits: np.ndarray, combine: str | None = None) -> np.ndarray:
         """Return (window, species) float64 from members' logits (member, window, species).
 
-        `combine` is that of the ensemble unless named. Ranks are within a species, over all windows given, from above 0 to 1.
+        `combine` is that of the ensemble unless named. Ranks are within a species, over all windows given,
+        from above 0 to 1.
         """
         weights, combine = self.weights, combine or self.combine
         values = logits.astype(np.float64)
