@@ -1,0 +1,1 @@
+"""Finished runs -> intervals, comparisons, thresholds, pictures and a report; trains nothing."""

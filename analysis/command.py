@@ -1,0 +1,29 @@
+"""The command lines of this package: a dataclass of settings, one line for a person's mistake."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import tyro
+
+C = TypeVar("C")
+
+
+def run_command(kind: type[C], action: Callable[[C], Any], words: Sequence[str] | None = None) -> None:
+    """Parse settings and run a program; a `ValueError` of it is printed as one line, with status 2.
+
+    Parameters
+    ----------
+    kind
+        Dataclass of the settings; its docstring describes the program, its fields the options.
+    action
+        What is run with them.
+    words
+        The command line; None: that of this process.
+    """
+    try:
+        config = tyro.cli(kind, args=words, description=kind.__doc__, use_underscores=True)
+        action(config)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,361 @@
+"""Finished runs -> one tidy table of runs and one of predictions: python -m analysis.runs outputs.
+
+A run of all folds stands for its folds. Runs are put side by side only where they judged the same clips with
+the same labels in the same folds; what differs otherwise is told, never averaged over.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tyro
+
+from analysis.command import run_command
+from core.config import require
+from core.evaluation import PROBABILITY, TRUTH
+from core.files import replacing
+from core.run_folder import RunFolder, run_name, stamp_of
+
+SHOWN = 3
+CLIP = ["recording", "start_seconds"]
+PATHS_AND_TRACKING = ("data.root", "data.cache", "data.num_workers", "output_dir", "resume", "tracking.")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run, or run of all folds.
+
+    Attributes
+    ----------
+    folder
+        Where it lies.
+    config, summary
+        Content of its `config.json` and `summary.json`.
+    name
+        A label, unique among those that were found together.
+    """
+
+    folder: Path
+    config: dict[str, Any]
+    summary: dict[str, Any]
+    name: str = ""
+
+    @property
+    def fold(self) -> int | str | None:
+        """Fold that validated, "all" or None."""
+        fold: int | str | None = self.config["data"]["fold"]
+        return fold
+
+    @property
+    def members(self) -> list[Path]:
+        """Folders of the single trainings: its folds, or itself."""
+        return [self.folder.parent / name for name in self.summary.get("runs", [self.folder.name])]
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """Truth and probability of every validated clip, see `core.evaluation`; sorted by clip."""
+        table = pd.read_parquet(self.folder / "predictions.parquet")
+        return table.sort_values(CLIP, ignore_index=True) if len(table) else table
+
+    @property
+    def species(self) -> tuple[str, ...]:
+        """Scored species, in the order of the columns."""
+        return tuple(c.removeprefix(TRUTH) for c in self.predictions if c.startswith(TRUTH))
+
+    def total(self, fact: str) -> float:
+        """Return the sum of a number in the summaries of its trainings, such as "minutes"; nan if unknown."""
+        numbers = [RunFolder(folder).read_json("summary").get(fact) for folder in self.members]
+        return float(np.sum([np.nan if number is None else number for number in numbers]))
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Predictions of several runs about the same clips.
+
+    Attributes
+    ----------
+    names
+        (run,) labels.
+    species
+        (species,) codes.
+    truth, probability
+        (row, species) bool and (run, row, species) float64.
+    recording, author, primary, fold, start_seconds
+        (row,) the clip's recording, its author and primary species, the fold that judged it, where it starts.
+    """
+
+    names: tuple[str, ...]
+    species: tuple[str, ...]
+    truth: np.ndarray
+    probability: np.ndarray = field(repr=False)
+    recording: np.ndarray
+    author: np.ndarray
+    primary: np.ndarray
+    fold: np.ndarray
+    start_seconds: np.ndarray
+
+
+def find_runs(paths: Iterable[str | Path]) -> list[Run]:
+    """Return the finished runs that some paths name, each once, in the order of the paths.
+
+    Parameters
+    ----------
+    paths
+        Folders of runs or of runs of all folds; or folders that hold such at any depth (an experiment's,
+        `outputs`), of which every finished run is taken, the folds of a finished group not by themselves.
+
+    Raises
+    ------
+    ValueError
+        If a path does not exist, holds no finished run, or names a run that is not finished.
+    """
+    folders: dict[Path, None] = {}
+    for path in map(Path, paths):
+        require(path.is_dir(), f"{path}: no such folder of runs (looked in {Path.cwd()})")
+        if (path / "config.json").is_file():
+            message = f"{path}: not finished, it has no summary.json; continue it with --resume"
+            require((path / "summary.json").is_file(), message)
+            found = [path]
+        else:
+            found = [file.parent for file in sorted(path.rglob("summary.json")) if not in_group(file.parent)]
+            require(len(found) > 0, f"{path}: holds no finished run (a folder with summary.json)")
+        folders |= dict.fromkeys(folder.resolve() for folder in found)
+    runs = [read_run(folder) for folder in folders]
+    return [
+        Run(run.folder, run.config, run.summary, name) for run, name in zip(runs, label(runs), strict=True)
+    ]
+
+
+def in_group(folder: Path) -> bool:
+    """Return whether a run belongs to a finished run of all folds beside it."""
+    group = folder.with_name(run_name(stamp_of(folder), "all"))
+    if folder == group or not (group / "summary.json").is_file():
+        return False
+    return folder.name in json.loads((group / "summary.json").read_text()).get("runs", [])
+
+
+def read_run(folder: Path) -> Run:
+    """Return a finished run, without a label.
+
+    Raises
+    ------
+    ValueError
+        If one of its files is missing or not readable.
+    """
+    try:
+        content = [RunFolder(folder).read_json(name) for name in ("config", "summary")]
+    except (OSError, json.JSONDecodeError) as error:
+        message = f"{folder}: not a folder of a run: {error}"
+        raise ValueError(message) from error
+    require((folder / "predictions.parquet").is_file(), f"{folder}: its predictions.parquet is missing")
+    return Run(folder, content[0], content[1])
+
+
+def label(runs: Sequence[Run]) -> list[str]:
+    """Return a short unique name for each run: its experiment, and as much more as tells it apart."""
+    parts: list[Callable[[Run], str]] = [
+        lambda run: str(run.config["name"]),
+        lambda run: "" if run.fold == "all" else "no fold" if run.fold is None else f"fold {run.fold}",
+        lambda run: f"seed {run.config['seed']}",
+        lambda run: stamp_of(run.folder),
+        lambda run: str(run.folder.parent.parent),
+    ]
+    # A part that is the same for all of an experiment tells nothing; the first two always stay.
+    names = [", ".join(filter(None, (parts[0](run), parts[1](run)))) for run in runs]
+    for part in parts[2:]:
+        for name in {name for name in names if names.count(name) > 1}:
+            same = [i for i, other in enumerate(names) if other == name]
+            words = [part(runs[i]) for i in same]
+            if len(set(words)) > 1:
+                for i, word in zip(same, words, strict=True):
+                    names[i] = f"{name}, {word}"
+    return names
+
+
+def align(runs: Sequence[Run]) -> Aligned:
+    """Return the predictions of runs about the same clips.
+
+    Raises
+    ------
+    ValueError
+        If there is no run, one validated nothing, or they differ in label order, clips, folds or truth; the
+        message says how.
+    """
+    require(len(runs) > 0, "no run to compare")
+    for run in runs:
+        require(len(run.predictions) > 0, f"{run.name}: validated nothing (data.fold=None)")
+    first = runs[0]
+    for other in runs[1:]:
+        difference = difference_of(first, other)
+        require(difference is None, f"{first.name} and {other.name} cannot be compared: {difference}")
+    table, species = first.predictions, first.species
+    probability = [run.predictions[[PROBABILITY + code for code in species]].to_numpy(float) for run in runs]
+    return Aligned(
+        names=tuple(run.name for run in runs),
+        species=species,
+        truth=table[[TRUTH + code for code in species]].to_numpy(bool),
+        probability=np.stack(probability),
+        recording=table["recording"].to_numpy(str),
+        author=table["author"].to_numpy(str),
+        primary=table["species"].to_numpy(str),
+        fold=table["fold"].to_numpy(),
+        start_seconds=table["start_seconds"].to_numpy(float),
+    )
+
+
+def difference_of(one: Run, other: Run) -> str | None:
+    """Return why two runs cannot be put side by side; None if they can."""
+    if one.species != other.species:
+        return labels_differ(one.species, other.species)
+    clips = [list(run.predictions[CLIP].itertuples(index=False, name=None)) for run in (one, other)]
+    if clips[0] != clips[1]:
+        return clips_differ(*map(set, clips))
+    folds = [run.predictions["fold"].to_numpy() for run in (one, other)]
+    if (folds[0] != folds[1]).any():
+        row = int(np.flatnonzero(folds[0] != folds[1])[0])
+        number = int((folds[0] != folds[1]).sum())
+        return (
+            f"other folds: {number} of {len(folds[0])} clips, such as {clips[0][row][0]}, in fold "
+            f"{folds[0][row]} of the one and {folds[1][row]} of the other; train both with the same "
+            "data.num_folds, data.fold_seed and data.group_by_author"
+        )
+    truths = [run.predictions[[TRUTH + code for code in one.species]].to_numpy(bool) for run in (one, other)]
+    if (truths[0] != truths[1]).any():
+        row, column = np.argwhere(truths[0] != truths[1])[0]
+        number = int((truths[0] != truths[1]).any(axis=1).sum())
+        return (
+            f"other labels: {number} clips, such as {clips[0][row][0]}, which holds {one.species[column]} "
+            f"in one of them only"
+        )
+    return None
+
+
+def labels_differ(one: Sequence[str], other: Sequence[str]) -> str:
+    """Return how two lists of scored species differ."""
+    if set(one) == set(other):
+        place = next(i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+        return f"other label order: species {place} is {one[place]} in one and {other[place]} in the other"
+    only = [sorted(set(a) - set(b)) for a, b in ((one, other), (other, one))]
+    return f"other scored species: {some(only[0])} only in the first, {some(only[1])} only in the second"
+
+
+def clips_differ(one: set[Any], other: set[Any]) -> str:
+    """Return how two sets of clips differ."""
+    names = [sorted({name for name, _ in a - b}) for a, b in ((one, other), (other, one))]
+    return (
+        f"other validated clips ({len(one)} and {len(other)}, {len(one & other)} in common): "
+        f"{some(names[0])} only in the first, {some(names[1])} only in the second; compare the same folds "
+        "of the same data"
+    )
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first of some names, and how many more there are."""
+    if not names:
+        return "none"
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return one row a run: what it is, what it cost, each metric with both bounds of its interval."""
+    rows = []
+    for run in runs:
+        summary, config = run.summary, run.config
+        row: dict[str, Any] = {
+            "name": run.name,
+            "experiment": config["name"],
+            "fold": "all" if run.fold == "all" else run.fold,
+            "seed": config["seed"],
+            "schedule": config["schedule"],
+            "commit": str(summary.get("code_version", "unknown")),
+            "minutes": run.total("minutes"),
+            "parameters": run.total("parameters") / len(run.members),
+            "clips": summary.get("validated_clips", 0),
+        }
+        for name, bounds in summary.get("metrics", {}).items():
+            row |= {name: bounds["value"], f"{name}_low": bounds["low"], f"{name}_high": bounds["high"]}
+        rows.append(row | {"folder": str(run.folder)})
+    return pd.DataFrame(rows)
+
+
+def predictions_table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return one row a clip and run: `run`, then the columns of `core.evaluation`.
+
+    Raises
+    ------
+    ValueError
+        See `align`.
+    """
+    align(runs)
+    return pd.concat([run.predictions.assign(run=run.name) for run in runs], ignore_index=True)
+
+
+def config_differences(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return (dotted field) x (run): the settings in which runs differ, but for paths and tracking."""
+    flat = {run.name: flatten_dict(run.config) for run in runs}
+    keys = list(dict.fromkeys(key for values in flat.values() for key in values))
+    table = pd.DataFrame(
+        {name: [show(values.get(key, "-")) for key in keys] for name, values in flat.items()}
+    )
+    table.index = pd.Index(keys, name="field")
+    differs = table.ne(table.iloc[:, 0], axis=0).any(axis=1)
+    kept = np.array([not key.startswith(PATHS_AND_TRACKING) for key in keys], dtype=bool)
+    return table[differs & kept]
+
+
+def flatten_dict(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a nested dict with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flatten_dict(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def show(value: Any) -> str:
+    """Return a setting as text."""
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsConfig:
+    """List finished runs with their scores."""
+
+    runs: tyro.conf.Positional[tuple[str, ...]] = ("outputs",)
+    """Runs, runs of all folds, or folders that hold such."""
+    out: str | None = None
+    """Also write the table, .csv or .parquet."""
+
+
+def main() -> None:
+    """Print the table of runs, best macro ROC-AUC first."""
+    run_command(RunsConfig, list_runs)
+
+
+def list_runs(config: RunsConfig) -> None:
+    """Print the table; write it where wanted."""
+    table = runs_table(find_runs(config.runs))
+    if "macro_auc" in table:
+        table = table.sort_values("macro_auc", ascending=False, na_position="last", ignore_index=True)
+    for row in table.to_dict("records"):
+        scores = [
+            f"{name} {row[key]:.3f} [{row[f'{key}_low']:.3f}, {row[f'{key}_high']:.3f}]"
+            for key, name in (("score", "2022 score"), ("macro_auc", "macro ROC-AUC"))
+            if key in row and not pd.isna(row[key])
+        ]
+        print(
+            f"{row['name']}: {'; '.join(scores) or 'validated nothing'}; {row['clips']} clips\n"
+            f"  {row['folder']}"
+        )
+    if config.out is not None:
+        with replacing(Path(config.out)) as new:
+            table.to_parquet(new) if new.suffix == ".parquet" else table.to_csv(new, index=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Folders of runs as the trainer leaves them, with made-up predictions."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.config import Config, DataConfig
+from core.evaluation import evaluate, predictions_table
+from core.run_folder import open_run_folder
+
+SPECIES = ("akiapo", "aniani", "apapan")
+MakeRun = Callable[..., Path]
+
+
+def invent_predictions(
+    folds: tuple[int, ...],
+    *,
+    species: tuple[str, ...] = SPECIES,
+    skill: float = 1.5,
+    seed: int = 0,
+    clips: int = 2,
+) -> pd.DataFrame:
+    """Return predictions of four recordings a species and fold; `skill` is a positive's gain in the logit."""
+    rows = [
+        (f"{code}/XC{fold}{i}.ogg", f"author{i}", code, fold, 5.0 * clip)
+        for fold in folds
+        for code in species
+        for i in range(4)
+        for clip in range(clips)
+    ]
+    information = pd.DataFrame(rows, columns=["recording", "author", "species", "fold", "start_seconds"])
+    truth = np.array([[row[2] == code for code in species] for row in rows])
+    noise = np.random.default_rng(seed).standard_normal(truth.shape)
+    probability = 1 / (1 + np.exp(-(skill * truth - 1 + noise)))
+    return predictions_table(information, truth, probability, species)
+
+
+@pytest.fixture
+def make_run(tmp_path: Path) -> MakeRun:
+    """Return a function that writes a finished run; `fold="all"` writes its folds too."""
+
+    def make(
+        name: str = "timm_007",
+        *,
+        fold: int | Literal["all"] | None = 0,
+        stamp: str = "20260101-000000-aaaa",
+        predictions: pd.DataFrame | None = None,
+        finished: bool = True,
+        **fields: Any,
+    ) -> Path:
+        data = fields.pop("data", DataConfig(num_folds=3))
+        config = Config(name=name, output_dir=str(tmp_path / "outputs"), data=data, **fields)
+        folds = tuple(range(3)) if fold == "all" else (fold or 0,)
+        table = invent_predictions(folds) if predictions is None else predictions
+        config = replace(config, data=replace(config.data, fold=fold))
+        folder = open_run_folder(config, stamp, create=True)
+        if not finished:
+            return folder.path
+        folder.write_table("predictions", table)
+        facts: dict[str, Any] = {"minutes": 1.5, "parameters": 1000}
+        if fold == "all":
+            for single in folds:
+                one = table[table["fold"] == single]
+                make(name, fold=single, stamp=stamp, predictions=one, data=data, **fields)
+            facts = {"runs": [f"{stamp}-fold{single}" for single in folds]}
+        summary = {"experiment": name, "code_version": "abc", **facts}
+        if len(table):
+            summary |= evaluate(table, config.valid).as_dict()
+        folder.write_json("summary", summary)
+        folder.log({"epoch": 1, "global_step": 10, "train/epoch_loss": 0.5, "valid/macro_auc": 0.7})
+        return folder.path
+
+    return make

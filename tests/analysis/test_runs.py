@@ -1,0 +1,121 @@
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.runs import align, config_differences, find_runs, main, predictions_table, runs_table
+from core.config import DataConfig, MixupConfig
+from core.evaluation import TRUTH
+from tests.analysis.conftest import MakeRun, invent_predictions
+
+
+def test_a_run_of_all_folds_stands_for_its_folds(make_run: MakeRun) -> None:
+    group = make_run(fold="all")
+    single = make_run("conformer", stamp="20260102-000000-bbbb")
+    runs = find_runs([group.parents[1]])
+    assert {run.folder for run in runs} == {group, single}
+    assert [run.name for run in runs] == ["conformer, fold 0", "timm_007"]
+    assert len(next(run for run in runs if run.folder == group).members) == 3
+
+
+def test_a_fold_that_is_named_is_taken_by_itself_and_once(make_run: MakeRun) -> None:
+    group = make_run(fold="all")
+    fold = group.with_name(group.name.replace("-all", "-fold1"))
+    assert [run.folder for run in find_runs([fold, group, fold])] == [fold, group]
+
+
+def test_names_tell_seeds_and_times_apart(make_run: MakeRun) -> None:
+    make_run(seed=1, stamp="20260101-000000-aaaa")
+    make_run(seed=2, stamp="20260101-000000-bbbb")
+    path = make_run(seed=2, stamp="20260101-000000-cccc")
+    names = [run.name for run in find_runs([path.parent])]
+    assert names[0] == "timm_007, fold 0, seed 1"
+    assert names[1] == "timm_007, fold 0, seed 2, 20260101-000000-bbbb"
+    assert len(set(names)) == 3
+
+
+def test_what_is_no_finished_run_is_named(make_run: MakeRun, tmp_path: Path) -> None:
+    unfinished = make_run(finished=False)
+    with pytest.raises(ValueError, match=r"not finished.*--resume"):
+        find_runs([unfinished])
+    with pytest.raises(ValueError, match="holds no finished run"):
+        find_runs([unfinished.parents[1]])
+    with pytest.raises(ValueError, match="no such folder of runs"):
+        find_runs([tmp_path / "nowhere"])
+
+
+def test_clips_are_aligned_whatever_their_order_on_disk(make_run: MakeRun) -> None:
+    table = invent_predictions((0,))
+    shuffled = table.sample(frac=1, random_state=1)
+    runs = find_runs(
+        [make_run(predictions=table), make_run("other", predictions=shuffled, stamp="20260102-000000-bbbb")]
+    )
+    aligned = align(runs)
+    assert np.array_equal(aligned.probability[0], aligned.probability[1])
+    assert aligned.truth.shape == (len(table), 3)
+    assert aligned.names == ("timm_007, fold 0", "other, fold 0")
+    assert set(predictions_table(runs)["run"]) == set(aligned.names)
+
+
+def refuse(make_run: MakeRun, other: pd.DataFrame, message: str) -> None:
+    runs = find_runs(
+        [make_run(predictions=invent_predictions((0,))), make_run("other", predictions=other)],
+    )
+    with pytest.raises(ValueError, match=message):
+        align(runs)
+
+
+def test_another_label_order_is_refused(make_run: MakeRun) -> None:
+    other = invent_predictions((0,), species=("aniani", "akiapo", "apapan"))
+    refuse(make_run, other, "other label order: species 0 is akiapo in one and aniani in the other")
+
+
+def test_other_species_are_refused(make_run: MakeRun) -> None:
+    other = invent_predictions((0,), species=("akiapo", "aniani", "barpet"))
+    refuse(make_run, other, "other scored species: apapan only in the first, barpet only in the second")
+
+
+def test_other_clips_are_refused(make_run: MakeRun) -> None:
+    refuse(make_run, invent_predictions((1,)), r"other validated clips \(24 and 24, 0 in common\).*XC00")
+
+
+def test_other_folds_are_refused(make_run: MakeRun) -> None:
+    other = invent_predictions((0,))
+    other.loc[3, "fold"] = 2
+    refuse(make_run, other, "other folds: 1 of 24 clips.*data.fold_seed")
+
+
+def test_other_labels_are_refused(make_run: MakeRun) -> None:
+    other = invent_predictions((0,))
+    other.loc[0, TRUTH + "aniani"] = True
+    refuse(make_run, other, "other labels: 1 clips, such as akiapo/XC00.ogg, which holds aniani")
+
+
+def test_tables_hold_scores_costs_and_differing_settings(make_run: MakeRun) -> None:
+    make_run(fold="all", mixup=MixupConfig(alpha=0.4))
+    path = make_run("other", fold="all", data=DataConfig(num_folds=3, root="elsewhere"))
+    runs = find_runs([path.parents[1]])
+    table = runs_table(runs)
+    assert table["minutes"].tolist() == [4.5, 4.5]
+    assert table["parameters"].tolist() == [1000, 1000]
+    assert (table["macro_auc_low"] <= table["macro_auc"]).all()
+    differences = config_differences(runs)
+    assert list(differences.index) == ["name", "mixup.alpha"]
+    assert differences.loc["mixup.alpha"].tolist() == ["1", "0.4"]
+
+
+def test_the_program_lists_runs_and_names_a_mistake(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = make_run()
+    monkeypatch.setattr(sys, "argv", ["runs", str(path.parent), "--out", str(tmp_path / "runs.csv")])
+    main()
+    assert "timm_007, fold 0: 2022 score 0." in capsys.readouterr().out
+    assert len(pd.read_csv(tmp_path / "runs.csv")) == 1
+    monkeypatch.setattr(sys, "argv", ["runs", str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert "no such folder of runs" in capsys.readouterr().err
