@@ -27,8 +27,8 @@ class WindowConfig:
     """Windows that a model sees at once, itself among them: 6 is a clip of 30 s, as part models train."""
     smoothing: float = 0.0
     """Share that each neighbouring window has in a window's probability."""
-    batch: int = 64
-    """Windows per batch."""
+    batch: int | None = None
+    """Windows per batch; None: 12 on a CPU, where larger ones leave its caches, and 256 on a GPU."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -38,7 +38,7 @@ class WindowConfig:
         )
         require(self.context >= 1, f"windows.context={self.context}: at least 1")
         require(0 <= self.smoothing <= 1 / 3, f"windows.smoothing={self.smoothing}: between 0 and 1/3")
-        require(self.batch >= 1, f"windows.batch={self.batch}: at least 1")
+        require(self.batch is None or self.batch >= 1, f"windows.batch={self.batch}: None, or at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Soundscapes -> logits of every window, file by file, in bounded memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +11,10 @@ from core.data.audio import AudioError, stream_mono
 from core.inference.config import WindowConfig
 from core.inference.ensemble import SEGMENTS, Ensemble, logit, sigmoid
 from core.inference.journal import FileResult
+from core.inference.reading import read_ahead
 from core.inference.windows import Piece, merge_shifts, pieces
 
+CPU_BATCH, GPU_BATCH = 12, 256
 AUDIO_SUFFIXES = {".ogg", ".wav", ".flac", ".mp3", ".opus", ".aif", ".aiff"}
 
 
@@ -70,12 +72,28 @@ class Predictor:
     ) -> None:
         self.ensemble, self.config, self.device = ensemble, config, device
         self.nocall, self.segments = nocall, segments
-        self.size = max(config.batch // config.context, 1) * config.context
+        batch = config.batch or (CPU_BATCH if device.type == "cpu" else GPU_BATCH)
+        self.size = max(batch // config.context, 1) * config.context
+
+    def predict_files(self, paths: Iterable[Path]) -> Iterator[FileResult]:
+        """Yield the result of each file in turn; the next ones are decoded meanwhile."""
+        for blocks in read_ahead(paths, self.ensemble.sample_rate):
+            yield self.predict_stream(blocks)
 
     def predict_file(self, path: Path) -> FileResult:
-        """Return the logits of a file's windows; a file that cannot be used has none, and a reason."""
+        """Return what the models say of a file."""
+        return self.predict_stream(stream_mono(path, self.ensemble.sample_rate))
+
+    def predict_stream(self, blocks: Iterable[np.ndarray]) -> FileResult:
+        """Return the logits of a file's windows; a file that cannot be used has none, and a reason.
+
+        Parameters
+        ----------
+        blocks
+            (sample,) float32 each, at the ensemble's rate; may raise `AudioError`.
+        """
         rate = self.ensemble.sample_rate
-        counted = _Counted(stream_mono(path, rate))
+        counted = _Counted(blocks)
         try:
             predicted = [self.predict_piece(piece) for piece in pieces(counted, rate, self.size)]
         except AudioError as error:
@@ -149,7 +167,7 @@ class Predicted(NamedTuple):
 class _Counted:
     """A stream of samples that knows how many went through."""
 
-    def __init__(self, blocks: Iterator[np.ndarray]) -> None:
+    def __init__(self, blocks: Iterable[np.ndarray]) -> None:
         self.blocks, self.total = blocks, 0
 
     def __iter__(self) -> Iterator[np.ndarray]:

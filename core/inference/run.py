@@ -167,8 +167,8 @@ def predict_files(
     hours = {name: duration_seconds(path) / 3600 for name, path in files.items()}
     total, heard, started = sum(hours.values()), 0.0, time.monotonic()
     bar = tqdm(total=round(total, 4), unit="h", disable=quiet, bar_format=BAR)
-    for position, (name, path) in enumerate(files.items()):
-        result = predictor.predict_file(path)
+    results = predictor.predict_files(files.values())
+    for position, (name, result) in enumerate(zip(files, results, strict=True)):
         journal.add(name, result)
         heard += hours[name]
         bar.update(hours[name])
