@@ -1,11 +1,12 @@
 """How do all experiments compare? Trains each over the same folds and prints the table of the log.
 
-    python -m benchmarks.experiments [--root FOLDER] [--folds all] [--only NAME ...] [-- WORD ...]
+    python -m benchmarks.experiments [--root FOLDER] [--folds 0 1 ...] [--only NAME ...] [-- WORD ...]
 
-Without --root on the generated demo data, else on that folder. Words after `--` go to every program. Runs
-that finished with the same words are not repeated. Each row has score and macro ROC-AUC with intervals, and
-the paired difference in macro ROC-AUC to timm_007: both are computed on the same bootstrap resamples of
-the same recordings. nocall has another task and stands for itself.
+Without --root on the generated demo data, else on that folder. Words after `--` go to every program. A fold
+that finished with the same words is not repeated, so that more folds can be added later. Each row has score
+and macro ROC-AUC with intervals over the pooled out-of-fold predictions, minutes per fold, and the paired
+difference in macro ROC-AUC to timm_007: both are computed on the same bootstrap resamples of the same
+recordings. nocall has another task and stands for itself.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,7 @@ import pandas as pd
 from core.bootstrap import Resampler
 from core.config import ValidConfig
 from core.evaluation import PROBABILITY, TRUTH, evaluate
+from core.files import write_atomically
 from core.machine import code_version
 from core.metrics import macro, roc_auc
 
@@ -30,29 +33,30 @@ NAMES = sorted(path.parent.name for path in Path("experiments").glob("*/run.py")
 RESAMPLES = 5000
 
 
-def train(name: str, words: list[str], outputs: Path) -> dict[str, object]:
-    """Run an experiment unless it was; return its group folder and minutes."""
-    record = outputs / f"{name}.json"
+def train(name: str, fold: int, words: list[str], outputs: Path) -> dict[str, Any]:
+    """Run one fold of an experiment unless it was; return its folder, minutes and commit."""
+    record = outputs / f"{name}-fold{fold}.json"
+    words = [f"--data.fold={fold}", *words]
     if record.is_file():
-        done: dict[str, object] = json.loads(record.read_text())
+        done: dict[str, Any] = json.loads(record.read_text())
         if done["words"] == words:
             return done
     started = time.perf_counter()
     program = [f"experiments/{name}/run.py", f"--output_dir={outputs}", *words]
     command = [sys.executable, "-m", "accelerate.commands.launch", *program]
     print("$ accelerate launch", *program, flush=True)
-    with (outputs / f"{name}.log").open("w") as log:
+    with (outputs / f"{name}-fold{fold}.log").open("w") as log:
         subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
-    folder = max((outputs / name).glob("*"), key=lambda path: path.name)
+    folder = max((outputs / name).glob(f"*-fold{fold}"), key=lambda path: path.name)
     minutes = (time.perf_counter() - started) / 60
     done = {"words": words, "folder": str(folder), "minutes": minutes, "commit": code_version()}
-    record.write_text(json.dumps(done))
+    write_atomically(record, json.dumps(done))
     return done
 
 
-def predictions_of(folder: Path) -> pd.DataFrame:
-    """Return a run's predictions in a fixed order."""
-    table = pd.read_parquet(folder / "predictions.parquet")
+def predictions_of(runs: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return the pooled predictions of an experiment's folds in a fixed order."""
+    table = pd.concat([pd.read_parquet(Path(run["folder"]) / "predictions.parquet") for run in runs])
     return table.sort_values(["recording", "start_seconds"], ignore_index=True)
 
 
@@ -70,39 +74,40 @@ def paired_difference(table: pd.DataFrame, base: pd.DataFrame) -> str:
     return str(resampler.interval(difference))
 
 
-def parameters_of(folder: Path) -> float:
-    """Return a run's parameters in millions; of a group, those of its first fold."""
-    summary = json.loads((folder / "summary.json").read_text())
-    if "parameters" not in summary:
-        summary = json.loads((folder.parent / summary["runs"][0] / "summary.json").read_text())
-    return float(summary["parameters"]) / 1e6
+def parameters_of(run: dict[str, Any]) -> float:
+    """Return a run's parameters in millions."""
+    return float(json.loads((Path(run["folder"]) / "summary.json").read_text())["parameters"]) / 1e6
 
 
 def main() -> None:
     """Train what is missing, print the table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--root")
-    parser.add_argument("--folds", default="all")
+    parser.add_argument("--folds", nargs="+", type=int, default=[0])
     parser.add_argument("--only", nargs="*", default=NAMES, choices=NAMES)
     parser.add_argument("--outputs", type=Path, default=Path("outputs/comparison"))
     parser.add_argument("words", nargs="*")
     given = parser.parse_args()
-    words = [f"--data.fold={given.folds}", "--tracking.use=False", *given.words]
+    words = ["--tracking.use=False", *given.words]
     if given.root is not None:
         words.append(f"--data.root={given.root}")
     given.outputs.mkdir(parents=True, exist_ok=True)
-    runs = {name: train(name, words, given.outputs) for name in given.only}
-    tables = {name: predictions_of(Path(str(run["folder"]))) for name, run in runs.items()}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in given.only}
+    for fold in given.folds:
+        for name, done in runs.items():
+            done.append(train(name, fold, words, given.outputs))
+    tables = {name: predictions_of(done) for name, done in runs.items()}
     print(f"\n{platform.machine()}, {sys.version.split()[0]}, commit {code_version()}\n")
-    columns = "2022 score | macro ROC-AUC | minutes | M parameters | macro ROC-AUC minus timm_007"
+    columns = "2022 score | macro ROC-AUC | minutes a fold | M parameters | macro ROC-AUC minus timm_007"
     print(f"| experiment | {columns} |")
     print("|---|---|---|---|---|---|")
     for name, table in tables.items():
         result = evaluate(table, ValidConfig()).metrics
         difference = paired_difference(table, tables[BASE]) if BASE in tables and name != BASE else "-"
         print(
-            f"| {name} | {result['score']} | {result['macro_auc']} | {runs[name]['minutes']:.1f} "
-            f"| {parameters_of(Path(str(runs[name]['folder']))):.2f} | {difference} |"
+            f"| {name} | {result['score']} | {result['macro_auc']} "
+            f"| {np.mean([run['minutes'] for run in runs[name]]):.1f} "
+            f"| {parameters_of(runs[name][0]):.2f} | {difference} |"
         )
 
 
