@@ -95,6 +95,11 @@ class Trainer:
         on_cpu = self.accelerator.device.type == "cpu"
         return build_loaders(self.data, self.config, rank=process, world=number, on_cpu=on_cpu)
 
+    def label(self, batch: Batch) -> Labelled:
+        """Return what a batch is to be taught, before it is mixed."""
+        smoothing = self.config.loss.label_smoothing
+        return Labelled(smooth_labels(batch.target, smoothing), batch.mask, batch.weight)
+
     def augment(
         self, num_main: int, num_scored: int, gates: Sequence[float], generator: torch.Generator
     ) -> Augmentation:
@@ -245,7 +250,7 @@ class Trainer:
         config, device = self.config, self.accelerator.device
         generator = self.seed_step(epoch, step)
         batch = Batch(*(tensor.to(device, non_blocking=True) for tensor in batch))
-        labels = Labelled(smooth_labels(batch.target, config.loss.label_smoothing), batch.mask, batch.weight)
+        labels = self.label(batch)
         num_main = self.loaders.batches.local_size
         with self.accelerator.accumulate(self.network):
             num_scored = len(batch.weight) - num_main

@@ -42,6 +42,8 @@ def shrunk(name: str, root: Path, output_dir: Path) -> Config:
     data = replace(
         config.data, root=tiny.data.root, cache=tiny.data.cache, batch_size=4, num_folds=2, extra_roots=[]
     )
+    if hasattr(config, "teacher_share"):  # nothing is trained that could teach
+        config = replace(config, teacher_share=0.0)  # type: ignore[call-arg]
     return replace(
         config, output_dir=tiny.output_dir, data=data, model=model, tracking=tiny.tracking, valid=tiny.valid
     )
