@@ -8,9 +8,11 @@ windows, decoding included, every way in turns in one run:
 - the original's way: each window loaded alone by librosa, torchaudio's log-mel per model, eager, batch 1;
 - plain: the file decoded once, windows in a batch, a log-mel per model, eager;
   these two in a process of their own, without the settings of `core.machine.tune_cpu`;
-- ours: one log-mel per front end, each engine of `core.inference.backends`, the next file decoded meanwhile.
+- ours: one log-mel per front end, each engine of `core.inference.backends`, the next file decoded meanwhile;
+- a student: the same with one network in the place of five (what it is worth: benchmarks/distillation.py).
 
-The difference is the largest one of an ensemble's probability to the original's way. Published, on other
+The difference is the largest one of an ensemble's probability to the original's way. A student's rate is that
+of the five networks it stands for. Published, on other
 machines: 30.6/s (the original, GPU), 49/s and 110/s (2024's first and third place, CPU, OpenVINO and ONNX).
 """
 
@@ -22,6 +24,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import librosa
@@ -42,6 +45,7 @@ from core.models.folding import folded
 from core.models.sed import TimmSED
 
 NUM_MODELS, NUM_SPECIES, WINDOWS, SECONDS, NUM_FILES = 5, 21, 12, 5, 4
+STUDENT = "student, "
 PUBLISHED = {"the original, GPU": 30.6, "2024 first place, CPU": 49.0, "2024 third place, CPU": 110.0}
 Way = Callable[[Sequence[Path]], np.ndarray]
 """Soundscapes of a minute each -> mean probabilities (window, species) of all of them."""
@@ -206,11 +210,13 @@ def ways_of(
 ) -> dict[str, Way]:
     """Return what is timed, by name."""
     ways = {"the original's way": untuned.way("original"), "plain, batched": untuned.way("plain")}
-    for backend in backends:
-        try:
-            ways[backend] = engine(backend, ensemble, device, folder)
-        except BackendError as error:
-            print(f"{backend}: {error}")
+    one = Ensemble([replace(ensemble.members[0], weight=1.0)], ensemble.species)
+    for prefix, models in (("", ensemble), (STUDENT, one)):
+        for backend in backends:
+            try:
+                ways[prefix + backend] = engine(backend, models, device, folder)
+            except BackendError as error:
+                print(f"{prefix}{backend}: {error}")
     return ways
 
 
@@ -276,12 +282,13 @@ def write_files(ensemble: Ensemble, seeds: Sequence[int], wave: torch.Tensor, fo
 def print_table(found: dict[str, np.ndarray], seconds: dict[str, list[float]], num_models: int) -> None:
     """Print rates, ratios to the first way and differences to it."""
     first = next(iter(seconds))
-    print(f"\n{'':20}{'model-windows/s':>16}{'ratio':>8}{'largest difference':>20}")
+    print(f"\n{'':26}{'model-windows/s':>16}{'ratio':>8}{'largest difference':>20}")
     for name, values in seconds.items():
         ratio = statistics.median(a / b for a, b in zip(seconds[first], values, strict=True))
         rate = WINDOWS * num_models / statistics.median(values)
-        difference = float(np.abs(found[name] - found[first]).max())
-        print(f"{name:20}{rate:16.1f}{ratio:8.2f}{difference:20.1e}")
+        difference = f"{np.abs(found[name] - found[first]).max():.1e}"
+        shown = "another network" if name.startswith(STUDENT) else difference
+        print(f"{name:26}{rate:16.1f}{ratio:8.2f}{shown:>20}")
     print("\nPublished: " + ", ".join(f"{name} {rate:g}/s" for name, rate in PUBLISHED.items()))
 
 
