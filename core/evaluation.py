@@ -13,8 +13,8 @@ import pandas as pd
 
 from core.bootstrap import Interval, Resampler
 from core.config import ValidConfig
+from core.metric_bootstrap import Bootstrapped, bootstrap, build_metrics
 from core.metrics import (
-    average_precision,
     balanced_accuracy,
     best_threshold,
     macro,
@@ -22,6 +22,7 @@ from core.metrics import (
     roc_auc,
     top_one,
 )
+from core.weighted_metrics import DecisionMetric
 
 TRUTH, PROBABILITY = "truth:", "probability:"
 
@@ -36,7 +37,8 @@ class Evaluation:
         `score` (2022, at `threshold`), `best_score` (2022, at the threshold that is best on these very
         rows: optimistic), `padded_cmap`, `macro_auc`, `top1`, each with its interval.
     per_species
-        One row a scored species: positives, recordings, score, AUC and average precision with intervals.
+        One row a scored species: positives, recordings, score, AUC and average precision with intervals, and
+        a note where recordings are too few for them.
     threshold, best
         The two decision thresholds.
     left_out
@@ -108,34 +110,54 @@ def evaluate(predictions: pd.DataFrame, config: ValidConfig, seed: int = 0) -> E
     threshold = float(np.quantile(probability, config.threshold_quantile))
     best = best_threshold(truth, probability)
     resampler = Resampler(predictions["recording"], predictions["species"], config.num_resamples, seed)
-    per_species = {
-        "score": lambda w: balanced_accuracy(truth, probability >= threshold, w),
-        "auc": lambda w: roc_auc(truth, probability, w),
-        "average_precision": lambda w: average_precision(truth, probability, w),
-    }
+    clusters = resampler.cluster_of_row
+    metrics = build_metrics(truth, probability, clusters, quantile=config.threshold_quantile)
+    drawn = bootstrap(metrics, truth, resampler)
+    at_best = bootstrap([DecisionMetric(truth, probability >= best, clusters)], truth, resampler)
     macros = {
-        "score": lambda w: macro(balanced_accuracy(truth, probability >= threshold, w)),
-        "best_score": lambda w: macro(balanced_accuracy(truth, probability >= best, w)),
-        "padded_cmap": lambda w: macro(padded_average_precision(truth, probability, w)),
-        "macro_auc": lambda w: macro(roc_auc(truth, probability, w)),
-        "top1": lambda w: top_one(truth, probability, w),
+        "score": drawn.macro_interval("score", config.confidence),
+        "best_score": at_best.macro_interval("score", config.confidence),
+        "padded_cmap": drawn.macro_interval("padded_average_precision", config.confidence),
+        "macro_auc": drawn.macro_interval("auc", config.confidence),
+        "top1": drawn.macro_interval("top1", config.confidence),
     }
-    table = pd.DataFrame({"species": scored, "positives": truth.sum(axis=0)})
-    for name, metric in per_species.items():
-        intervals = resampler.intervals(metric, config.confidence)
-        for bound in ("value", "low", "high"):
-            column = name if bound == "value" else f"{name}_{bound}"
-            table[column] = [getattr(interval, bound) for interval in intervals]
     undefined = ~truth.any(axis=0) | truth.all(axis=0)
     return Evaluation(
-        metrics={name: resampler.interval(metric, config.confidence) for name, metric in macros.items()},
-        per_species=table,
+        metrics=macros,
+        per_species=species_table(drawn, truth, scored, config.confidence),
         threshold=threshold,
         best=best,
         left_out=[code for code, missing in zip(scored, undefined, strict=True) if missing],
         num_fixed=resampler.num_fixed,
         num_rows=len(predictions),
     )
+
+
+def species_table(
+    drawn: Bootstrapped, truth: np.ndarray, scored: Sequence[str], confidence: float
+) -> pd.DataFrame:
+    """Return one row a species: support, metrics with intervals, and what keeps these from being trusted.
+
+    Parameters
+    ----------
+    drawn
+        Metrics on all resamples.
+    truth
+        (row, species) bool.
+    scored
+        Codes of the species.
+    confidence
+        Wanted coverage.
+    """
+    table = pd.DataFrame({"species": scored, "positives": truth.sum(axis=0), "recordings": drawn.clusters})
+    notes = [""] * len(table)
+    for name in ("score", "auc", "average_precision"):
+        intervals = drawn.species_intervals(name, confidence)
+        for bound in ("value", "low", "high"):
+            column = name if bound == "value" else f"{name}_{bound}"
+            table[column] = [getattr(interval, bound) for interval in intervals]
+        notes = [interval.note for interval in intervals]
+    return table.assign(note=notes)
 
 
 def point_metrics(predictions: pd.DataFrame, config: ValidConfig) -> dict[str, float]:

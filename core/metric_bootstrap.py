@@ -1,0 +1,192 @@
+"""All metrics of one set of predictions on all resamples, and their intervals per species and macro."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from core.bootstrap import Influence, Interval, Method, Resampler, summarise
+from core.metrics import macro
+from core.threshold_ladder import RepickedMetric
+from core.weighted_metrics import DecisionMetric, RankMetric, TopOneMetric, WeightedMetric
+
+FAR_TOO_FEW, TOO_FEW = 4, 10
+"""Recordings of a species below which its own interval is noted.
+
+`analysis.simulation` finds that adjusted 95 % intervals of single species hold the true 2022 score or ROC-AUC
+in 93 to 98 % of data sets from ten recordings on, in 82 to 97 % with four to nine, with three in 73 to 75 %,
+with two in half. Means over species do not suffer: 95 % with twenty species of 2 to 30 recordings.
+"""
+
+
+METRICS = ("score", "auc", "average_precision", "padded_average_precision", "top1")
+"""All that can be asked for; top1 has one column for all species."""
+
+
+@dataclass(frozen=True)
+class Bootstrapped:
+    """Metrics on the rows themselves and on every resample.
+
+    Attributes
+    ----------
+    resampler
+        What was drawn.
+    values
+        Metric -> (species,).
+    drawn
+        Metric -> (resample, species).
+    gradients
+        Metric -> (cluster, species), derivative by the clusters' weights.
+    clusters
+        (species,) clusters with a positive row.
+    """
+
+    resampler: Resampler
+    values: dict[str, np.ndarray]
+    drawn: dict[str, np.ndarray]
+    gradients: dict[str, np.ndarray]
+    clusters: np.ndarray
+
+    def species_intervals(
+        self, name: str, confidence: float = 0.95, method: Method = "adjusted"
+    ) -> list[Interval]:
+        """Return a metric of each species with its interval, noted or left open where clusters are few."""
+        found = []
+        for species, value in enumerate(self.values[name]):
+            influence = self.resampler.influence(self.gradients[name][:, species])
+            drawn = self.drawn[name][:, species]
+            found.append(
+                few_noted(
+                    summarise(float(value), drawn, confidence, influence, method), int(self.clusters[species])
+                )
+            )
+        return found
+
+    def macro_interval(self, name: str, confidence: float = 0.95, method: Method = "adjusted") -> Interval:
+        """Return the mean over the species that are defined, with its interval.
+
+        `num_dropped` counts the resamples that lack one of these species.
+        """
+        value = float(macro(self.values[name][None])[0])
+        influence = self.resampler.influence(self.macro_gradient(name))
+        interval = summarise(value, self.macro_drawn(name), confidence, influence, method)
+        return replace(interval, num_dropped=self.num_lacking(name), note=self._macro_note(name, influence))
+
+    def _macro_note(self, name: str, influence: Influence) -> str:
+        """Return what the interval of a mean leaves out, or hangs on."""
+        if influence.effective_clusters < FAR_TOO_FEW:
+            return "a handful of recordings decides: interval not to be trusted"
+        defined = ~np.isnan(self.values[name])
+        single = int((self.clusters == 1)[defined].sum()) if len(defined) == len(self.clusters) else 0
+        return f"without the uncertainty of {single} species with one recording" if single else ""
+
+    def macro_drawn(self, name: str) -> np.ndarray:
+        """Return the macro mean of each resample, (resample,).
+
+        A species that a resample lacks counts there with its value on the rows themselves: a mean over fewer
+        species would be another quantity.
+        """
+        defined = ~np.isnan(self.values[name])
+        if not defined.any():
+            return np.full(len(self.drawn[name]), np.nan)
+        drawn = self.drawn[name][:, defined]
+        mean: np.ndarray = np.where(np.isnan(drawn), self.values[name][defined], drawn).mean(axis=1)
+        return mean
+
+    def num_lacking(self, name: str) -> int:
+        """Return in how many resamples a species is undefined that is defined on the rows themselves."""
+        defined = ~np.isnan(self.values[name])
+        return int(np.isnan(self.drawn[name][:, defined]).any(axis=1).sum())
+
+    def macro_gradient(self, name: str) -> np.ndarray:
+        """Return the derivative of the macro mean, (cluster,)."""
+        defined = ~np.isnan(self.values[name])
+        if not defined.any():
+            return np.full(self.resampler.num_clusters, np.nan)
+        gradient: np.ndarray = self.gradients[name][:, defined].mean(axis=1)
+        return gradient
+
+
+def build_metrics(
+    truth: np.ndarray,
+    probability: np.ndarray,
+    cluster_of_row: np.ndarray,
+    names: Sequence[str] = METRICS,
+    *,
+    quantile: float = 0.85,
+    repicked: bool = False,
+) -> list[WeightedMetric]:
+    """Return metrics of predictions, ready for any weighting.
+
+    Parameters
+    ----------
+    truth, probability
+        (row, species) bool and float.
+    cluster_of_row
+        (row,) index of the cluster.
+    names
+        Of `METRICS`.
+    quantile
+        The 2022 score's threshold is this quantile of all probabilities.
+    repicked
+        Whether every weighting picks the quantile of its own rows, or all share that of the rows themselves.
+    """
+    found: list[WeightedMetric] = []
+    if "score" in names and repicked:
+        found.append(RepickedMetric(truth, probability, cluster_of_row, quantile))
+    elif "score" in names:
+        decision = probability >= np.quantile(probability, quantile)
+        found.append(DecisionMetric(truth, decision, cluster_of_row))
+    ranks = [name for name in names if name in RankMetric.NAMES]
+    if ranks:
+        found.append(RankMetric(truth, probability, cluster_of_row, ranks))
+    if "top1" in names:
+        found.append(TopOneMetric(truth, probability, cluster_of_row))
+    return found
+
+
+def bootstrap(metrics: Sequence[WeightedMetric], truth: np.ndarray, resampler: Resampler) -> Bootstrapped:
+    """Return metrics on all resamples.
+
+    Parameters
+    ----------
+    metrics
+        Of predictions on the resampler's rows.
+    truth
+        (row, species) bool.
+    resampler
+        Draws the weights.
+    """
+    once = np.ones((resampler.num_clusters, 1), dtype=np.float32)
+    values = {name: found[0] for metric in metrics for name, found in metric.values(once).items()}
+    pieces: dict[str, list[np.ndarray]] = {name: [] for name in values}
+    for weights in resampler.blocks():
+        for metric in metrics:
+            for name, found in metric.values(weights).items():
+                pieces[name].append(found)
+    gradients = {name: found for metric in metrics for name, found in metric.gradients().items()}
+    return Bootstrapped(
+        resampler=resampler,
+        values=values,
+        drawn={name: np.concatenate(found) for name, found in pieces.items()},
+        gradients=gradients,
+        clusters=clusters_with_positive(truth, resampler.cluster_of_row),
+    )
+
+
+def clusters_with_positive(truth: np.ndarray, cluster_of_row: np.ndarray) -> np.ndarray:
+    """Return how many clusters hold a positive row of each species, (species,)."""
+    return np.array([len(np.unique(cluster_of_row[column])) for column in truth.T.astype(bool)], dtype=int)
+
+
+def few_noted(interval: Interval, num_clusters: int) -> Interval:
+    """Return an interval with a note where clusters are few, and without bounds where there is but one."""
+    value, dropped = interval.value, interval.num_dropped
+    if num_clusters == 0:
+        return Interval(value, np.nan, np.nan, dropped, "no recording")
+    if num_clusters == 1:
+        return Interval(value, np.nan, np.nan, dropped, "one recording: no interval")
+    if num_clusters < TOO_FEW:
+        extent = "far too short" if num_clusters < FAR_TOO_FEW else "may be too short"
+        return replace(interval, note=f"{num_clusters} recordings: interval {extent}")
+    return interval

@@ -1,0 +1,61 @@
+"""Intervals of all metrics at once; rare species are told of, not hidden."""
+
+import numpy as np
+import pytest
+
+from core.bootstrap import Resampler
+from core.metric_bootstrap import METRICS, Bootstrapped, bootstrap, build_metrics
+from core.metrics import macro, roc_auc
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Bootstrapped:
+    """Return 200 resamples of species with 30, 4, 1 and 0 recordings of two clips."""
+    species = np.repeat([0, 1, 2, 9], np.multiply([30, 4, 1, 20], 2))
+    truth = species[:, None] == np.arange(4)
+    noise = np.random.default_rng(0).normal(size=truth.shape)
+    probability = 1 / (1 + np.exp(-noise - 1.5 * truth))
+    resampler = Resampler(np.arange(110) // 2, species, 200)
+    return bootstrap(build_metrics(truth, probability, resampler.cluster_of_row), truth, resampler)
+
+
+def test_few_recordings_are_noted_and_one_has_no_interval(drawn: Bootstrapped) -> None:
+    many, few, one, none = drawn.species_intervals("auc")
+    assert many.note == ""
+    assert many.low < many.value < many.high
+    assert "4 recordings" in few.note
+    assert few.low < few.high
+    assert "one recording" in one.note
+    assert np.isnan([one.low, one.high]).all()
+    assert not np.isnan(one.value)
+    assert "no recording" in none.note
+    assert np.isnan(none.value)
+
+
+def test_macro_says_whose_uncertainty_it_lacks(drawn: Bootstrapped) -> None:
+    interval = drawn.macro_interval("auc")
+    assert "1 species with one recording" in interval.note
+    assert interval.low < interval.value < interval.high
+
+
+def test_all_metrics_are_there_for_all_resamples(drawn: Bootstrapped) -> None:
+    assert set(drawn.values) == set(METRICS)
+    assert all(drawn.drawn[name].shape == (200, 1 if name == "top1" else 4) for name in METRICS)
+
+
+def test_a_species_that_a_resample_lacks_is_counted_and_keeps_its_value() -> None:
+    """The second species sings in the background of one recording only, which a third of resamples lack."""
+    truth = np.zeros((40, 2), dtype=bool)
+    truth[:20, 0] = True
+    truth[0, 1] = True
+    probability = np.random.default_rng(0).random((40, 2))
+    resampler = Resampler(range(40), np.repeat([0, 1], 20), 500)
+    drawn = bootstrap(build_metrics(truth, probability, resampler.cluster_of_row, ("auc",)), truth, resampler)
+    interval = drawn.macro_interval("auc")
+    weights = np.concatenate(list(resampler.chunks()))
+    lacking = weights[:, 0] == 0
+    assert 0.3 < lacking.mean() < 0.45
+    assert interval.num_dropped == lacking.sum()
+    areas = roc_auc(truth, probability, weights)
+    areas[lacking, 1] = roc_auc(truth, probability)[0, 1]
+    np.testing.assert_allclose(drawn.macro_drawn("auc"), macro(areas), atol=1e-6)
