@@ -1,6 +1,6 @@
 """The pictures of a run: learning curves, species, spectrograms with what the network hears in them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from core.calibration import Reliability, ScoreCurve
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#7F7F7F"  # Okabe and Ito, safe for colour-blind readers
 DPI = 120
@@ -104,6 +106,67 @@ def draw_spectrograms(
         bottom.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.4), ncols=3)
     figure.savefig(file, dpi=DPI)
     return file
+
+
+def draw_score_by_threshold(
+    curve: ScoreCurve, *, decided: float | None = None, title: str | None = None
+) -> Figure:
+    """Return a figure of the 2022 score over the setting of the decision, with its band.
+
+    Parameters
+    ----------
+    curve
+        Of `score_by_threshold` or `score_by_quantile` in `core.calibration`.
+    decided
+        The setting that a run decides with, to mark; None: no mark.
+    title
+        What was scored; None: what the curve is.
+    """
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    band = f"{curve.confidence:.0%} of resamples"
+    axes.fill_between(curve.positions, curve.low, curve.high, color=BLUE, alpha=0.2, linewidth=0, label=band)
+    axes.plot(curve.positions, curve.score, color=BLUE, label="these rows")
+    axes.axvspan(
+        curve.best.low, curve.best.high, color=ORANGE, alpha=0.12, linewidth=0, label=f"best in {band}"
+    )
+    axes.axvline(curve.best.value, color=ORANGE, linestyle="--", label=f"best here, {curve.best.value:.3g}")
+    if decided is not None:
+        axes.axvline(decided, color="black", linestyle=":", label=f"decided at {decided:.3g}")
+    axes.axhline(0.5, color=GREY, linewidth=0.8, label="all positive, or none")
+    if curve.kind == "threshold" and curve.positions[0] > 0 and curve.positions[-1] > 50 * curve.positions[0]:
+        axes.set_xscale("log")
+    what = {"threshold": "threshold (probability)", "quantile": "quantile of all probabilities"}[curve.kind]
+    axes.set(xlabel=what, ylabel="2022 score", title=title or f"Score by {curve.kind}")
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
+
+
+def draw_reliability(found: Mapping[str, Reliability], *, title: str = "Reliability") -> Figure:
+    """Return a figure of how often predictions came true beside their probability.
+
+    Parameters
+    ----------
+    found
+        What was predicted (such as "as trained") -> its diagram; up to three.
+    title
+        Of the figure.
+    """
+    figure = Figure(figsize=(6.4, 3.9), layout="constrained")
+    axes = figure.subplots()
+    top = max(max(np.nanmax(one.predicted), np.nanmax(one.high)) for one in found.values())
+    top = min(1.0, 1.08 * float(top))
+    axes.plot([0, top], [0, top], color=GREY, linewidth=1, label="as often as predicted")
+    for (name, one), colour, marker in zip(found.items(), (BLUE, ORANGE, "#009E73"), "os^", strict=False):
+        bounds = np.clip([one.observed - one.low, one.high - one.observed], 0, None)
+        axes.errorbar(
+            one.predicted, one.observed, yerr=bounds, color=colour, marker=marker, markersize=4, capsize=2,
+            linewidth=1, label=f"{name}\ncalibration error {one.error}\nBrier score {one.brier}",
+        )  # fmt: skip
+    axes.set(xlim=(0, top), ylim=(-0.01 * top, top), xlabel="mean probability of a bin", title=title)
+    axes.set_ylabel("share that was true, with interval")
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return figure
 
 
 def _lines(axes: Axes, history: Sequence[dict[str, Any]], names: dict[str, str]) -> None:
