@@ -190,8 +190,12 @@ class TuneConfig:
     """Runs whose training counts go into the penalty of `probabilities`."""
     out: str = "tuned.json"
     """The settings, for `core.inference --tuned`."""
-    rules: tuple[Literal["quantile", "fixed", "class_wise"], ...] = ("quantile", "fixed", "class_wise")
-    """Threshold rules to choose from."""
+    rules: tuple[Literal["untuned", "quantile", "fixed", "class_wise"], ...] = (
+        "quantile",
+        "fixed",
+        "class_wise",
+    )
+    """Threshold rules to choose from; untuned: the 0.85 quantile, to tune penalty and boost alone."""
     penalties: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 0.8)
     """Strengths of the count penalty to choose from."""
     rare_boosts: tuple[float, ...] = (0.0, 0.25, 0.5)

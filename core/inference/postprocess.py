@@ -20,20 +20,20 @@ def subtract_penalty(probability: np.ndarray, counts: np.ndarray, strength: floa
     probability
         (window, species).
     counts
-        (species,) recordings that trained.
+        (species,) recordings that trained; or (window, species), where other networks judged other windows.
     strength
         0.4 in the published solution.
     """
-    return probability - strength * counts / max(counts.sum(), 1)
+    return probability - strength * counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1)
 
 
 def boost_rare(probability: np.ndarray, counts: np.ndarray, power: float) -> np.ndarray:
     """Return probabilities times (recordings / mean over species) ** -power.
 
-    A species without recordings counts as having one.
+    A species without recordings counts as having one. Shapes as in `subtract_penalty`.
     """
     counts = np.maximum(counts, 1)
-    return probability * (counts / counts.mean()) ** -power
+    return probability * (counts / counts.mean(axis=-1, keepdims=True)) ** -power
 
 
 def gate_hard(probability: np.ndarray, bird: np.ndarray, threshold: float) -> np.ndarray:
@@ -63,7 +63,7 @@ def adjust(
     config
         Which steps.
     counts
-        (species,) recordings that trained the models.
+        (species,) recordings that trained the models, or (window, species).
     bird
         (window,) p(bird); needed by the gates.
     """

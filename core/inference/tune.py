@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,18 +33,34 @@ def tune(config: TuneConfig) -> Path:
     observed = read_runs(config.runs) if config.runs else read_probabilities(config)
     results = tune_rules(observed, config)
     show(observed, results)
-    chosen = results[-1]
+    return write_tuned(Path(config.out), results[-1], observed, dataclasses.asdict(config))
+
+
+def write_tuned(file: Path, chosen: Tuned, observed: Observations, settings: dict[str, Any]) -> Path:
+    """Write what `core.inference --tuned` takes; return `file`.
+
+    Parameters
+    ----------
+    file
+        Appears whole.
+    chosen
+        The settings, and what they are worth.
+    observed
+        The rows that they were fitted to.
+    settings
+        Of the program that fitted them, to be kept beside.
+    """
     content = {
         "post": dataclasses.asdict(chosen.post),
         "score": chosen.score.as_dict(),
         "optimism": chosen.optimism,
         "difference_to_untuned": chosen.difference.as_dict(),
         "tuned_on": {"rows": len(observed.truth), "recordings": len(set(observed.group))},
-        "settings": dataclasses.asdict(config),
+        "settings": settings,
     }
-    write_atomically(Path(config.out), json.dumps(content, indent=2))
-    print(f"{config.out}: {describe(chosen.post)}", flush=True)
-    return Path(config.out)
+    write_atomically(file, json.dumps(content, indent=2))
+    print(f"{file}: {describe(chosen.post)}", flush=True)
+    return file
 
 
 def read_runs(runs: tuple[str, ...]) -> Observations:
@@ -69,7 +87,7 @@ def read_runs(runs: tuple[str, ...]) -> Observations:
         table[[TRUTH + code for code in species]].to_numpy(bool),
         table["recording"].to_numpy(str),
         table["species"].to_numpy(str),
-        train_counts(runs, species),
+        counts_of_rows(runs, [len(table) for table in tables], table["fold"].to_numpy(), species),
         species,
     )
 
@@ -112,6 +130,31 @@ def train_counts(paths: tuple[str, ...], species: tuple[str, ...]) -> np.ndarray
     if not cards:
         return np.zeros(len(species))
     return np.mean([[card.train_counts.get(code, 0) for code in species] for card in cards], axis=0)
+
+
+def counts_of_rows(
+    runs: Sequence[str], sizes: Sequence[int], folds: np.ndarray, species: tuple[str, ...]
+) -> np.ndarray:
+    """Return the recordings that trained the network which judged each row, (row, species).
+
+    Parameters
+    ----------
+    runs
+        Runs, or runs of all folds.
+    sizes
+        (run,) rows of each; they follow one another.
+    folds
+        (row,) the fold that judged it.
+    species
+        Codes.
+    """
+    counts = np.zeros((len(folds), len(species)))
+    for run, end, size in zip(runs, np.cumsum(sizes), sizes, strict=True):
+        for folder in find_checkpoints(run):
+            card = checkpoint.read_card(folder)
+            judged = np.flatnonzero(folds[end - size : end] == card.fold) + end - size
+            counts[judged] = [card.train_counts.get(code, 0) for code in species]
+    return counts
 
 
 def show(observed: Observations, results: list[Tuned]) -> None:

@@ -2,22 +2,23 @@
 
 Anything fitted looks better on the rows that fitted it. So recordings are cut into parts, each part is
 decided with settings fitted on the others, and the score of these decisions is the honest one; how much the
-settings score above it on their own rows is printed as the optimism.
+settings score above it on their own rows is printed as the optimism. Penalty and boost go by what trained the
+network that predicted a row, and that network never saw the row.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from core.bootstrap import Interval, Resampler
+from core.calibration import QUANTILES, middle_of_best
 from core.inference.config import PostConfig, TuneConfig
 from core.inference.postprocess import adjust, thresholds
 from core.metrics import balanced_accuracy, balanced_accuracy_at, macro
 
-QUANTILES = np.round(np.arange(0.50, 0.995, 0.01), 2)
 NUM_THRESHOLDS = 200
 RESAMPLES = 2000
 
@@ -35,7 +36,7 @@ class Observations:
     stratum
         (row,) within what parts and resamples are drawn: the primary species, or one for all.
     counts
-        (species,) recordings that trained.
+        (species,) recordings that trained; or (row, species), those of the network that judged the row.
     species
         Codes.
     """
@@ -50,7 +51,8 @@ class Observations:
     def rows(self, chosen: np.ndarray) -> "Observations":
         """Return some of the rows."""
         parts = {name: getattr(self, name)[chosen] for name in ("probability", "truth", "group", "stratum")}
-        return replace(self, **parts)
+        counts = self.counts if self.counts.ndim == 1 else self.counts[chosen]
+        return replace(self, **parts, counts=counts)
 
     def decide(self, post: PostConfig) -> np.ndarray:
         """Return the decisions (row, species) of some settings about these rows."""
@@ -108,7 +110,7 @@ def fit_threshold(rule: str, observed: Observations, base: PostConfig, shrinkage
     Parameters
     ----------
     rule
-        "quantile", "fixed" or "class_wise".
+        "untuned" (the 0.85 quantile), "quantile", "fixed" or "class_wise".
     observed
         The rows.
     base
@@ -116,14 +118,16 @@ def fit_threshold(rule: str, observed: Observations, base: PostConfig, shrinkage
     shrinkage
         Of class-wise thresholds; see `TuneConfig`.
     """
+    if rule == "untuned":
+        return base
     adjusted = adjust(observed.probability, base, observed.counts)
     if rule == "quantile":
         candidates = np.quantile(adjusted, QUANTILES)
-        best = middle_of_best(macro(balanced_accuracy_at(observed.truth, adjusted, candidates)))
+        best = best_of(macro(balanced_accuracy_at(observed.truth, adjusted, candidates)))
         return replace(base, threshold="quantile", quantile=float(QUANTILES[best]))
     common = np.unique(np.quantile(adjusted, np.linspace(0, 1, NUM_THRESHOLDS)))
     scores = macro(balanced_accuracy_at(observed.truth, adjusted, common))
-    fixed = float(common[middle_of_best(scores)])
+    fixed = float(common[best_of(scores)])
     if rule == "fixed":
         return replace(base, threshold="fixed", fixed=fixed)
     own = class_wise(observed.truth, adjusted, fixed, shrinkage)
@@ -149,15 +153,14 @@ def class_wise(truth: np.ndarray, adjusted: np.ndarray, common: float, shrinkage
         if np.isnan(scores[:, species]).all():
             found.append(common)
             continue
-        best = grid[middle_of_best(scores[:, species]), species]
+        best = grid[best_of(scores[:, species]), species]
         found.append(float((positives * best + shrinkage * common) / (positives + shrinkage)))
     return found
 
 
-def middle_of_best(scores: np.ndarray) -> int:
-    """Return the middle of the candidates that share the highest score: the edges of a plateau are luck."""
-    best = np.flatnonzero(scores >= np.nanmax(scores) - 1e-12)
-    return int(best[len(best) // 2])
+def best_of(scores: np.ndarray) -> int:
+    """Return the middle of the candidates, (candidate,), that share the highest score."""
+    return int(middle_of_best(scores[None])[0])
 
 
 def fit(rules: Sequence[str], observed: Observations, config: TuneConfig) -> PostConfig:
@@ -171,16 +174,38 @@ def fit(rules: Sequence[str], observed: Observations, config: TuneConfig) -> Pos
 
 
 def cross_fit(rules: Sequence[str], observed: Observations, config: TuneConfig) -> np.ndarray:
-    """Return decisions (row, species), each by settings fitted on other groups.
+    """Return decisions (row, species), each by settings of the given rules fitted on other groups.
 
     Raises
     ------
     ValueError
         If there are fewer groups than parts.
     """
+    return decide_in_parts(lambda others: fit(rules, others, config), observed, config)
+
+
+def decide_in_parts(
+    fitter: Callable[[Observations], PostConfig], observed: Observations, config: TuneConfig
+) -> np.ndarray:
+    """Return decisions (row, species), made part by part with settings that `fitter` gives from the others.
+
+    Parameters
+    ----------
+    fitter
+        Maps the rows outside a part to the settings that decide it; of settled settings a constant.
+    observed
+        The rows.
+    config
+        Number and seed of the parts.
+
+    Raises
+    ------
+    ValueError
+        See `parts_of`.
+    """
     decisions = np.zeros(observed.truth.shape, dtype=bool)
     for others, held in parts_of(observed, config):
-        decisions[held] = observed.rows(held).decide(fit(rules, observed.rows(others), config))
+        decisions[held] = observed.rows(held).decide(fitter(observed.rows(others)))
     return decisions
 
 
@@ -202,7 +227,7 @@ def tune_rules(observed: Observations, config: TuneConfig) -> list[Tuned]:
     if len(config.rules) > 1:
         families["best of these"] = tuple(config.rules)
     resampler = Resampler(observed.group, observed.stratum, RESAMPLES, config.seed)
-    untuned = decide_in_parts(PostConfig(), observed, config)
+    untuned = decide_in_parts(lambda _: PostConfig(), observed, config)
     base, _ = judge(observed.truth, untuned, untuned, resampler)
     results = []
     for name, rules in families.items():
@@ -211,14 +236,6 @@ def tune_rules(observed: Observations, config: TuneConfig) -> list[Tuned]:
         score, difference = judge(observed.truth, decisions, untuned, resampler)
         results.append(Tuned(name, post, score, observed.score(post), base, difference))
     return results
-
-
-def decide_in_parts(post: PostConfig, observed: Observations, config: TuneConfig) -> np.ndarray:
-    """Return the decisions of settled settings, part by part as `cross_fit` does, so that both compare."""
-    decisions = np.zeros(observed.truth.shape, dtype=bool)
-    for _, held in parts_of(observed, config):
-        decisions[held] = observed.rows(held).decide(post)
-    return decisions
 
 
 def judge(

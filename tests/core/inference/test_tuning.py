@@ -117,6 +117,27 @@ def test_held_out_truth_has_no_say_in_how_it_is_decided() -> None:
     np.testing.assert_array_equal(cross_fit(("class_wise",), changed, CONFIG)[part], before)
 
 
+def test_counts_are_those_of_the_network_that_judged_a_row() -> None:
+    observed = observations([1.0, 1.0], signal=2.0)
+    counts = np.where(np.arange(len(observed.truth))[:, None] % 4 < 2, [9.0, 1.0], [1.0, 9.0])
+    own = replace(observed, counts=counts)
+    post = PostConfig(penalty=0.4, rare_boost=0.5, threshold="fixed", fixed=0.2)
+    for kind in (0, 2):
+        rows = np.flatnonzero(np.arange(len(counts)) % 4 // 2 * 2 == kind)
+        alike = replace(observed, counts=counts[kind]).rows(rows)
+        np.testing.assert_array_equal(own.rows(rows).decide(post), alike.decide(post))
+        np.testing.assert_array_equal(own.decide(post)[rows], alike.decide(post))
+    assert own.score(post) != replace(observed, counts=counts[0]).score(post)
+
+
+def test_penalty_and_boost_can_be_tuned_at_the_untuned_quantile() -> None:
+    observed = replace(observations([1.0, 1.0, 1.0], signal=2.5), counts=np.array([5.0, 5.0, 490.0]))
+    observed.probability[:, 2] += 0.35
+    config = replace(CONFIG, rules=("untuned",), penalties=(0.0, 0.4))
+    assert fit(("untuned",), observed, config) == PostConfig(penalty=0.4)
+    assert tune_rules(observed, config)[0].difference.low > 0
+
+
 def test_the_quantile_rule_depends_on_the_rows_it_decides() -> None:
     observed = observations([1.0], signal=3.0)
     post = fit_threshold("quantile", observed, PostConfig(), 0.0)
@@ -130,7 +151,8 @@ def test_the_command_on_runs_writes_what_the_main_command_takes(trained: Trained
     content = json.loads(out.read_text())
     observed = read_runs(trained.runs)
     assert content["tuned_on"]["rows"] == len(observed.truth)
-    assert observed.counts.sum() > 0
+    assert (observed.counts.sum(axis=1) > 0).all()
+    assert observed.counts.shape == observed.truth.shape
     assert read_tuned(out) == PostConfig(**content["post"])
     data = trained.root / "test_soundscapes"
     predict(
