@@ -133,7 +133,7 @@ def candidates_of(values: np.ndarray) -> np.ndarray:
     return np.unique(np.quantile(values, np.linspace(0, 1, MAX_CANDIDATES)))
 
 
-def position_of_quantile(below: np.ndarray, quantile: float, num_values: int) -> np.ndarray:
+def position_of_quantile(below: np.ndarray, quantile: float, num_values: int | np.ndarray) -> np.ndarray:
     """Return which threshold is the quantile of each weighting, (resample,); that of `np.quantile`.
 
     Parameters
@@ -143,11 +143,31 @@ def position_of_quantile(below: np.ndarray, quantile: float, num_values: int) ->
     quantile
         Between 0 and 1.
     num_values
-        Rows times species.
+        Values of all rows and species, or the sum of their weights, (resample,).
     """
-    wanted = quantile * (num_values - 1) / num_values
-    position = (below < wanted - 1e-9).sum(axis=1)
-    return np.minimum(position, below.shape[1] - 1)
+    wanted = np.asarray(quantile * (num_values - 1) + 1).reshape(-1, 1)  # values up to the quantile
+    reached = below[:, 1:] * np.asarray(num_values).reshape(-1, 1)
+    return np.asarray((reached < wanted - 1e-6).sum(axis=1))
+
+
+def scores_at_quantile(
+    truth: np.ndarray, values: np.ndarray, quantile: float, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the 2022 score of each species, (resample, species), decided at a quantile.
+
+    Parameters
+    ----------
+    truth, values
+        (row, species).
+    quantile
+        Between 0 and 1; of all values, pooled over species, each counted by the weight of its row.
+    weights
+        (resample, row); None: each row once.
+    """
+    weights = unit_weights(len(truth)) if weights is None else weights
+    score, below = scores_at(truth, values, candidates_of(values), weights)
+    place = position_of_quantile(below, quantile, weights.sum(axis=1) * truth.shape[1])
+    return np.asarray(score[np.arange(len(score)), place])
 
 
 def middle_of_best(scores: np.ndarray) -> np.ndarray:
@@ -195,14 +215,19 @@ def score_by_quantile(
     """
     candidates = candidates_of(probability)
 
-    def at_quantiles(weights: np.ndarray | None) -> np.ndarray:
+    def at_quantiles(weights: np.ndarray) -> np.ndarray:
         score, below = scores_at(truth, probability, candidates, weights)
-        means, each = macro_of(score), np.arange(len(score))
-        places = [position_of_quantile(below, quantile, truth.size) for quantile in QUANTILES]
-        return np.stack([means[each, place] for place in places], axis=1)
+        return at_positions_of_quantiles(macro_of(score), below, weights.sum(axis=1) * truth.shape[1])
 
+    own = at_quantiles(unit_weights(len(truth)))[0]
     drawn = np.concatenate([at_quantiles(weights) for weights in resampler.chunks()])
-    return summarise_curve("quantile", QUANTILES, at_quantiles(None)[0], drawn, confidence)
+    return summarise_curve("quantile", QUANTILES, own, drawn, confidence)
+
+
+def at_positions_of_quantiles(means: np.ndarray, below: np.ndarray, num_values: np.ndarray) -> np.ndarray:
+    """Return scores (resample, quantile) at `QUANTILES` from those at thresholds, (resample, threshold)."""
+    places = [position_of_quantile(below, quantile, num_values) for quantile in QUANTILES]
+    return np.take_along_axis(means, np.stack(places, axis=1), axis=1)
 
 
 def macro_of(score: np.ndarray) -> np.ndarray:

@@ -189,6 +189,9 @@ def decide_in_parts(
 ) -> np.ndarray:
     """Return decisions (row, species), made part by part with settings that `fitter` gives from the others.
 
+    A quantile is chosen from the others' truth, but taken of the values of all rows, as it will be of a whole
+    test set: that needs no truth, and a quantile of a few rows would be luck.
+
     Parameters
     ----------
     fitter
@@ -205,7 +208,7 @@ def decide_in_parts(
     """
     decisions = np.zeros(observed.truth.shape, dtype=bool)
     for others, held in parts_of(observed, config):
-        decisions[held] = observed.rows(held).decide(fitter(observed.rows(others)))
+        decisions[held] = observed.decide(fitter(observed.rows(others)))[held]
     return decisions
 
 

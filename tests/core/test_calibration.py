@@ -14,6 +14,7 @@ from core.calibration import (
     score_by_quantile,
     score_by_threshold,
     scores_at,
+    scores_at_quantile,
 )
 from core.metrics import balanced_accuracy, macro
 from core.pictures import draw_reliability, draw_score_by_threshold
@@ -54,6 +55,15 @@ def test_the_curve_over_quantiles_decides_as_the_quantile_of_all_values_does() -
     doubled = scores_at(truth, probability, candidates, np.full((1, len(truth)), 2.0))[1]
     place = position_of_quantile(doubled, 0.85, repeated.size)[0]
     assert candidates[place] == candidates[candidates >= np.quantile(repeated, 0.85)][0]
+
+
+def test_a_weighted_quantile_is_that_of_repeated_rows() -> None:
+    truth, probability = rows(40)
+    times = np.random.default_rng(2).integers(0, 4, 40)
+    found = scores_at_quantile(truth, probability, 0.8, times[None].astype(float))[0]
+    truth, probability = np.repeat(truth, times, axis=0), np.repeat(probability, times, axis=0)
+    expected = balanced_accuracy(truth, probability >= np.quantile(probability, 0.8))[0]
+    np.testing.assert_allclose(found, expected)
 
 
 def test_the_best_threshold_is_found_and_the_band_holds_the_curve() -> None:

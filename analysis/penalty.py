@@ -1,0 +1,237 @@
+"""Whether the penalty is dangerous on unseen data.
+
+The published solution subtracts 0.4 times a species' share of the training recordings from its probability,
+then decides at the 0.85 quantile of all values. Its author worried that this may be dangerous on data that
+nobody has seen. Four questions answer what validation recordings can answer; each is an effect, the 2022
+score with the penalty minus the score without, paired over the same resamples of recordings:
+
+1. On recordings like those of validation, with each threshold rule, cross-fitted: the shares come from what
+   trained the network that judged a row.
+2. Which species pays: the mean over species may hide one that is lost.
+3. What if species are heard in other proportions? The penalty is a guess about them: it takes from species
+   that trained often. Every row is weighted by n ** -tilt, where n is the number of validated recordings of
+   its primary species. Tilt 0 is validation as it is, 1 makes all species equally frequent, 2 turns the
+   order round, so that rare ones become common; below 0 the common ones become more so. Then each species in
+   turn is made ten times as frequent. The 0.85 quantile is taken of the weighted values, as it would be of
+   such a test set. The score itself gives every species the same weight, so what changes is where the
+   quantile falls and which recordings are mistaken for others.
+4. What if the network is less sure than on validation, as networks are on soundscapes? The penalty is a
+   fixed amount of probability, so all probabilities are multiplied by a factor. Without penalty nothing
+   changes then, for a quantile does not care; with it a common species may sink below everything.
+
+Weights instead of a drawn test set: the shift itself adds no noise, and the interval holds only that of the
+recordings. What this cannot show is a change of the sounds themselves.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from core.bootstrap import Interval, Resampler, summarise
+from core.calibration import scores_at_quantile
+from core.inference.config import PostConfig
+from core.inference.postprocess import subtract_penalty
+from core.inference.tuning import Observations
+from core.metrics import macro, unit_weights
+
+PENALTY = 0.4
+QUANTILE = PostConfig().quantile
+STRENGTHS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
+TILTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
+FACTORS = (1.0, 0.75, 0.5, 0.25, 0.1)
+DOMINANT = 10.0
+"""Times as frequent as in validation: each species in turn."""
+
+
+@dataclass(frozen=True)
+class Effects:
+    """The penalty's effect along one kind of change.
+
+    Attributes
+    ----------
+    what
+        Name of the change, for an axis.
+    places
+        (place,) numbers or names.
+    effects
+        One interval a place.
+    """
+
+    what: str
+    places: tuple[float | str, ...]
+    effects: tuple[Interval, ...]
+
+    @property
+    def worst(self) -> tuple[float | str, Interval]:
+        """The place with the lowest effect."""
+        known = [i for i, one in enumerate(self.effects) if not np.isnan(one.value)]
+        lowest = min(known, key=lambda i: self.effects[i].value)
+        return self.places[lowest], self.effects[lowest]
+
+    @property
+    def harmful(self) -> list[tuple[float | str, Interval]]:
+        """The places where the whole interval is below 0."""
+        return [(p, one) for p, one in zip(self.places, self.effects, strict=True) if one.high < 0]
+
+
+@dataclass(frozen=True)
+class PenaltyAnswer:
+    """What is known about the penalty.
+
+    Attributes
+    ----------
+    strength
+        The penalty that was asked about.
+    by_rule
+        Threshold rule -> effect on validation, cross-fitted.
+    by_species
+        At the 0.85 quantile.
+    shares
+        (species,) mean share of the training recordings.
+    by_strength, by_tilt, by_dominant, by_factor
+        See the module; at the 0.85 quantile.
+    """
+
+    strength: float
+    by_rule: Effects
+    by_species: Effects
+    shares: np.ndarray = field(repr=False)
+    by_strength: Effects
+    by_tilt: Effects
+    by_dominant: Effects
+    by_factor: Effects
+
+
+def effect_of(
+    observed: Observations,
+    resampler: Resampler,
+    strength: float,
+    *,
+    row_weights: np.ndarray | None = None,
+    factor: float = 1.0,
+) -> list[Interval]:
+    """Return the penalty's effect at the 0.85 quantile: on the macro score, then on each species.
+
+    Parameters
+    ----------
+    observed
+        Rows with their truth, and what trained.
+    resampler
+        Of the rows' recordings.
+    strength
+        Of the penalty.
+    row_weights
+        (row,) how often a row counts; None: once.
+    factor
+        What all probabilities are multiplied by first.
+    """
+    plain = observed.probability * factor
+    penalised = subtract_penalty(plain, observed.counts, strength)
+    shift = np.ones(len(plain)) if row_weights is None else row_weights
+
+    def effects(weights: np.ndarray) -> np.ndarray:
+        scores = [
+            scores_at_quantile(observed.truth, values, QUANTILE, weights * shift)
+            for values in (penalised, plain)
+        ]
+        means = macro(scores[0]) - macro(scores[1])
+        return np.concatenate([means[:, None], scores[0] - scores[1]], axis=1)
+
+    own = effects(unit_weights(len(plain)))[0]
+    drawn = np.concatenate([effects(weights) for weights in resampler.chunks()])
+    return [summarise(float(value), drawn[:, i], 0.95) for i, value in enumerate(own)]
+
+
+def tilt_weights(observed: Observations, tilt: float) -> np.ndarray:
+    """Return how often each row counts when species' frequencies are tilted, (row,), 1 on average."""
+    _, stratum = np.unique(observed.stratum, return_inverse=True)
+    recordings = {(group, code) for group, code in zip(observed.group, stratum, strict=True)}
+    number = np.bincount([code for _, code in recordings]).astype(float)
+    weights = number[stratum] ** -tilt
+    return np.asarray(weights / weights.mean())
+
+
+def dominant_weights(observed: Observations, code: str) -> np.ndarray:
+    """Return how often each row counts when one species is heard more often, (row,), 1 on average."""
+    weights = np.where(observed.stratum == code, DOMINANT, 1.0)
+    return np.asarray(weights / weights.mean())
+
+
+def ask(
+    observed: Observations,
+    by_rule: Effects,
+    resampler: Resampler,
+    strength: float = PENALTY,
+) -> PenaltyAnswer:
+    """Return what is known about a penalty.
+
+    Parameters
+    ----------
+    observed
+        Rows with their truth, and what trained.
+    by_rule
+        The effect with each threshold rule, cross-fitted (`analysis.rules`).
+    resampler
+        Of the rows' recordings.
+    strength
+        Of the penalty.
+    """
+
+    def along(what: str, places: Sequence[float | str], one: Callable[..., Interval]) -> Effects:
+        return Effects(what, tuple(places), tuple(one(place) for place in places))
+
+    species = effect_of(observed, resampler, strength)[1:]
+    shares = observed.counts / np.maximum(observed.counts.sum(axis=-1, keepdims=True), 1)
+    present = [code for code in observed.species if (observed.stratum == code).any()]
+    return PenaltyAnswer(
+        strength,
+        by_rule,
+        Effects("species", observed.species, tuple(species)),
+        np.atleast_2d(shares).mean(axis=0),
+        along("penalty", STRENGTHS, lambda s: effect_of(observed, resampler, s)[0]),
+        along(
+            "tilt of the species' frequencies",
+            TILTS,
+            lambda t: effect_of(observed, resampler, strength, row_weights=tilt_weights(observed, t))[0],
+        ),
+        along(
+            "species heard ten times as often",
+            present,
+            lambda c: effect_of(observed, resampler, strength, row_weights=dominant_weights(observed, c))[0],
+        ),
+        along(
+            "factor on all probabilities",
+            FACTORS,
+            lambda f: effect_of(observed, resampler, strength, factor=f)[0],
+        ),
+    )
+
+
+def verdict(answer: PenaltyAnswer) -> list[str]:
+    """Return the answer in plain sentences."""
+    rule, effect = answer.by_rule.places[0], answer.by_rule.effects[0]
+    known = "helps" if effect.low > 0 else "hurts" if effect.high < 0 else "cannot be told from no effect"
+    code, loss = answer.by_species.worst
+    lines = [
+        f"On recordings like these, at the {rule}, the penalty of {answer.strength:g} {known}: {effect}.",
+        f"The species it costs most is {code}: {loss}.",
+    ]
+    harmful = []
+    for change, words in (
+        (answer.by_tilt, "species' frequencies tilted by {}"),
+        (answer.by_dominant, "{} heard ten times as often"),
+        (answer.by_factor, "all probabilities times {}"),
+    ):
+        place, worst = change.worst
+        lines.append(f"Worst of '{change.what}': {words.format(place)}, effect {worst}.")
+        harmful += [words.format(place) for place, _ in change.harmful]
+    if harmful:
+        lines.append(f"DANGEROUS, the whole interval is below 0, with: {'; '.join(harmful)}.")
+    else:
+        lowest = min(change.worst[1].low for change in (answer.by_tilt, answer.by_dominant, answer.by_factor))
+        lines.append(
+            "No change that was tried makes it lose beyond doubt; "
+            f"a loss of {abs(min(lowest, 0.0)):.3f} remains possible."
+        )
+    return lines

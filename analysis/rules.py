@@ -1,0 +1,246 @@
+"""Rules of the decision, each judged on recordings that did not fit it, and the safest of them.
+
+A rule is a threshold (the untuned 0.85 quantile, a tuned quantile, one threshold for all species, one a
+species) with or without the published penalty of 0.4, a tuned penalty, a tuned boost of rare species, or
+both.
+
+The safest rule is the one whose difference to the untuned quantile has the highest lower bound, where the
+bounds hold for all rules at once (the largest of their standardised deviations in each resample, after
+Romano and Wolf 2005): with twenty rules the best of them looks good by luck. Untuned itself has the bound 0,
+so a tuned rule is preferred only where it is ahead beyond doubt.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from core.bootstrap import Interval, Resampler, summarise
+from core.inference.config import PostConfig, TuneConfig
+from core.inference.tuning import Observations, Tuned, cross_fit, decide_in_parts, fit
+from core.metrics import balanced_accuracy, macro
+
+PENALTY = 0.4
+UNTUNED = "0.85 quantile"
+THRESHOLDS = {
+    UNTUNED: "untuned",
+    "tuned quantile": "quantile",
+    "one threshold": "fixed",
+    "class-wise thresholds": "class_wise",
+}
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A way to the settings of the decision.
+
+    Attributes
+    ----------
+    name
+        For tables.
+    fitter
+        Maps the rows that may be learned from to settings.
+    """
+
+    name: str
+    fitter: Callable[[Observations], PostConfig]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a rule is worth.
+
+    Attributes
+    ----------
+    name
+        Of the rule.
+    post
+        Fitted to all rows.
+    decisions
+        (row, species), each by settings fitted on other recordings.
+    score
+        2022 score of `decisions`.
+    difference
+        `score` minus that of the first rule, paired.
+    bound
+        Lower bound of `difference` that holds for all rules at once.
+    in_sample
+        Score of `post` on the rows that fitted it.
+    wins
+        Share of resamples in which no other rule's decisions score higher; rules that tie share it.
+    worst, worst_difference
+        The species that loses most to the first rule, and its difference.
+    """
+
+    name: str
+    post: PostConfig
+    decisions: np.ndarray = field(repr=False)
+    score: Interval
+    difference: Interval
+    bound: float
+    in_sample: float
+    wins: float
+    worst: str
+    worst_difference: Interval
+
+    @property
+    def optimism(self) -> float:
+        """How much the rows that fitted flatter."""
+        return self.in_sample - self.score.value
+
+    def as_tuned(self, untuned: Interval) -> Tuned:
+        """Return what `core.inference tune` would have found."""
+        return Tuned(self.name, self.post, self.score, self.in_sample, untuned, self.difference)
+
+
+def settled(name: str, post: PostConfig) -> Rule:
+    """Return a rule that fits nothing."""
+    return Rule(name, lambda _: post)
+
+
+def tuned(name: str, threshold: str, config: TuneConfig) -> Rule:
+    """Return a rule that fits a threshold, and penalty and boost among those of `config`."""
+    return Rule(name, lambda rows: fit((threshold,), rows, config))
+
+
+def all_rules(config: TuneConfig, shrinkages: Sequence[float], *, has_counts: bool) -> list[Rule]:
+    """Return the rules of this module; the untuned one first.
+
+    Parameters
+    ----------
+    config
+        Penalties and boosts to choose from, shrinkage of class-wise thresholds, parts.
+    shrinkages
+        Further strengths of that shrinkage, each a rule by itself, and the choice among them one more.
+    has_counts
+        Whether it is known what trained; without it there is neither penalty nor boost.
+    """
+    none, boosts, penalties = (0.0,), config.rare_boosts, config.penalties
+    adjusted: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {"": (none, none)}
+    if has_counts:
+        adjusted |= {
+            f", penalty {PENALTY:g}": ((PENALTY,), none),
+            ", tuned penalty": (penalties, none),
+            ", tuned boost": (none, boosts),
+            ", both tuned": (penalties, boosts),
+        }
+    found = [
+        tuned(threshold + words, rule, replace(config, penalties=penalty, rare_boosts=boost))
+        for threshold, rule in THRESHOLDS.items()
+        for words, (penalty, boost) in adjusted.items()
+    ]
+    plain = replace(config, penalties=none, rare_boosts=none)
+    found += [
+        tuned(f"class-wise, shrinkage {strength:g}", "class_wise", replace(plain, shrinkage=strength))
+        for strength in shrinkages
+    ]
+    if len(shrinkages) > 1:
+        found.append(
+            Rule(
+                "class-wise, chosen shrinkage",
+                lambda rows: fit(("class_wise",), rows, choose_shrinkage(rows, plain, shrinkages)),
+            )
+        )
+    return found
+
+
+def choose_shrinkage(rows: Observations, config: TuneConfig, strengths: Sequence[float]) -> TuneConfig:
+    """Return `config` with the shrinkage that scores best, cross-fitted within these rows.
+
+    Of equally good ones the strongest is taken.
+    """
+    candidates = [replace(config, shrinkage=strength) for strength in sorted(strengths, reverse=True)]
+
+    def score(one: TuneConfig) -> float:
+        return float(macro(balanced_accuracy(rows.truth, cross_fit(("class_wise",), rows, one)))[0])
+
+    return max(candidates, key=score)
+
+
+def judge_rules(
+    observed: Observations, rules: Sequence[Rule], config: TuneConfig, resampler: Resampler
+) -> list[Judged]:
+    """Return what each rule is worth beside the first one.
+
+    Parameters
+    ----------
+    observed
+        Rows with their truth.
+    rules
+        The first is what the others are compared with.
+    config
+        Number and seed of the parts.
+    resampler
+        Of the rows' recordings.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer recordings than parts.
+    """
+    decisions = np.stack([decide_in_parts(rule.fitter, observed, config) for rule in rules])
+    values = np.stack([balanced_accuracy(observed.truth, decided)[0] for decided in decisions])
+    drawn = species_scores(observed.truth, decisions, resampler)  # (rule, resample, species)
+    scores, means = np.stack([macro(one) for one in drawn]), macro(values)
+    bounds = simultaneous_bounds(means - means[0], scores - scores[0])
+    wins = shares_of_wins(scores)
+    judged = []
+    for place, rule in enumerate(rules):
+        post = rule.fitter(observed)
+        losses = values[place] - values[0]
+        worst = int(np.nanargmin(losses)) if not np.isnan(losses).all() else 0
+        judged.append(
+            Judged(
+                rule.name,
+                post,
+                decisions[place],
+                summarise(float(means[place]), scores[place], 0.95),
+                summarise(float(means[place] - means[0]), scores[place] - scores[0], 0.95),
+                float(bounds[place]),
+                observed.score(post),
+                float(wins[place]),
+                observed.species[worst],
+                summarise(float(losses[worst]), drawn[place, :, worst] - drawn[0, :, worst], 0.95),
+            )
+        )
+    return judged
+
+
+def species_scores(truth: np.ndarray, decisions: np.ndarray, resampler: Resampler) -> np.ndarray:
+    """Return the 2022 score (rule, resample, species) of decisions (rule, row, species)."""
+    pieces = [
+        np.stack([balanced_accuracy(truth, decided, weights) for decided in decisions])
+        for weights in resampler.chunks()
+    ]
+    return np.concatenate(pieces, axis=1)
+
+
+def simultaneous_bounds(values: np.ndarray, drawn: np.ndarray, confidence: float = 0.95) -> np.ndarray:
+    """Return lower bounds, (quantity,), that all hold together with the given confidence.
+
+    Parameters
+    ----------
+    values
+        (quantity,) on the rows themselves.
+    drawn
+        (quantity, resample) the same in resamples.
+    confidence
+        Of all bounds at once, one-sided.
+    """
+    spread = drawn.std(axis=1)
+    varies = spread > 1e-12
+    if not varies.any():
+        return values
+    deviation = (drawn[varies] - values[varies, None]) / spread[varies, None]
+    return np.asarray(values - np.quantile(deviation.max(axis=0), confidence) * np.where(varies, spread, 0))
+
+
+def shares_of_wins(scores: np.ndarray) -> np.ndarray:
+    """Return in which share of resamples each rule, (rule, resample), scores highest; equals share a win."""
+    best = scores >= scores.max(axis=0) - 1e-12
+    return np.asarray((best / best.sum(axis=0)).mean(axis=1))
+
+
+def safest(judged: Sequence[Judged]) -> Judged:
+    """Return the rule with the highest lower bound; of equals the first, which is the least tuned."""
+    return max(judged, key=lambda one: one.bound)

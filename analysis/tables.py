@@ -1,0 +1,52 @@
+"""Tables with intervals: as Markdown for people and the log, as columns for files."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from core.bootstrap import Interval
+from core.files import replacing
+
+
+def markdown(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the lines of a table in Markdown; numbers with three decimals, intervals as they print.
+
+    Parameters
+    ----------
+    rows
+        Column -> value, all with the same columns.
+    """
+    rows = list(rows)
+    if not rows:
+        return []
+    lines = [
+        list(rows[0]),
+        ["---"] * len(rows[0]),
+        *([text_of(value) for value in row.values()] for row in rows),
+    ]
+    return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def text_of(value: Any) -> str:
+    """Return a cell's text."""
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def write_rows(rows: Iterable[Mapping[str, Any]], file: Path) -> Path:
+    """Write a table as csv, each interval as three columns; return `file`."""
+    flat = [
+        {name: number for column, value in row.items() for name, number in columns_of(column, value).items()}
+        for row in rows
+    ]
+    with replacing(file) as new:
+        pd.DataFrame(flat).to_csv(new, index=False)
+    return file
+
+
+def columns_of(column: str, value: Any) -> dict[str, Any]:
+    """Return what a cell is in a file."""
+    if isinstance(value, Interval):
+        return {column: value.value, f"{column} low": value.low, f"{column} high": value.high}
+    return {column: value}

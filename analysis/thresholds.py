@@ -1,0 +1,159 @@
+"""Honest thresholds of finished runs: python -m analysis.thresholds RUN ... [--out FOLDER].
+
+For each run: every rule of the decision judged on recordings that did not fit it (`analysis.rules`), how
+steady what it fits is (`analysis.stability`), the score over all thresholds and quantiles, whether the
+penalty is dangerous on unseen data (`analysis.penalty`), and whether probabilities mean what they say
+(`analysis.calibration`). Tables are printed in Markdown; `--out` also takes them as csv, with figures, and
+safest.json for `python -m core.inference --tuned`. Intervals vary the recordings, not the training.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import tyro
+
+from analysis.calibration import compare_calibrations
+from analysis.command import run_command
+from analysis.figures import Format
+from analysis.observations import observations_of
+from analysis.penalty import Effects, ask
+from analysis.rules import PENALTY, THRESHOLDS, Judged, all_rules, judge_rules
+from analysis.runs import Run, find_runs
+from analysis.stability import refit
+from analysis.threshold_tables import Answers, format_answers, slug, write_answers
+from core.bootstrap import Resampler
+from core.calibration import score_by_quantile, score_by_threshold
+from core.config import require
+from core.inference.config import TuneConfig
+from core.inference.tuning import Observations
+from core.metrics import balanced_accuracy, macro
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThresholdsConfig:
+    """Judge rules of the decision on recordings that did not fit them, and the penalty's danger."""
+
+    runs: tyro.conf.Positional[tuple[str, ...]]
+    """Runs, runs of all folds, or folders that hold such; each is judged by itself."""
+    out: str | None = None
+    """Folder for tables, figures and safest.json; of several runs one folder each inside."""
+    format: Format = "png"
+    """Of the figures."""
+    by: Literal["recording", "author"] = "recording"
+    """What is drawn as a whole, and never divided between fitting and judging."""
+    resamples: int = 2000
+    """Bootstrap resamples behind an interval."""
+    refits: int = 500
+    """Resamples to which thresholds are fitted anew."""
+    shrinkages: tuple[float, ...] = (0.0, 3.0, 10.0, 30.0, 100.0)
+    """Positives that the common threshold counts for in class-wise ones; each is judged, and their choice."""
+    penalties: tuple[float, ...] = TuneConfig.penalties
+    """Strengths to choose from where the penalty is tuned."""
+    rare_boosts: tuple[float, ...] = TuneConfig.rare_boosts
+    """Powers to choose from where the boost is tuned."""
+    splits: int = 5
+    """Parts that the recordings are cut into."""
+    seed: int = 0
+    """Seed of parts and resamples."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(len(self.runs) > 0, "runs: name at least one")
+        require(self.resamples >= 100, f"resamples={self.resamples}: at least 100")
+        require(self.refits >= 20, f"refits={self.refits}: at least 20")
+        require(
+            all(strength >= 0 for strength in self.shrinkages),
+            f"shrinkages={self.shrinkages}: 0 or more each",
+        )
+
+    @property
+    def tuning(self) -> TuneConfig:
+        """The same as the tuning of `core.inference` takes it."""
+        return TuneConfig(
+            runs=self.runs,
+            penalties=self.penalties,
+            rare_boosts=self.rare_boosts,
+            splits=self.splits,
+            seed=self.seed,
+        )
+
+
+def main() -> None:
+    """Judge the thresholds of runs."""
+    run_command(ThresholdsConfig, judge_thresholds)
+
+
+def judge_thresholds(config: ThresholdsConfig) -> list[Answers]:
+    """Judge each run, print the answers and write them where wanted; return them."""
+    runs = find_runs(config.runs)
+    found = []
+    for run in runs:
+        answers = answer(run, config)
+        print("\n".join(format_answers(answers)), flush=True)
+        if config.out is not None:
+            folder = Path(config.out) / (slug(run.name) if len(runs) > 1 else "")
+            write_answers(answers, folder, config.format, dataclasses.asdict(config))
+        found.append(answers)
+    return found
+
+
+def answer(run: Run, config: ThresholdsConfig) -> Answers:
+    """Return what is known about the thresholds of a run.
+
+    Raises
+    ------
+    ValueError
+        If it validated nothing, or too few recordings to divide them.
+    """
+    observed = observations_of(run, by=config.by)
+    resampler = Resampler(observed.group, observed.stratum, config.resamples, config.seed)
+    has_counts = bool(observed.counts.any())
+    rules = all_rules(config.tuning, config.shrinkages, has_counts=has_counts)
+    judged = judge_rules(observed, rules, config.tuning, resampler)
+    penalty = None
+    if has_counts:
+        penalty = ask(observed, penalty_by_rule(observed, judged, resampler), resampler)
+    as_trained, calibrated = compare_calibrations(observed, config.tuning, resampler)
+    truth, probability = observed.truth, observed.probability
+    return Answers(
+        run,
+        observed,
+        config.by,
+        judged,
+        refit(
+            observed, config.tuning, Resampler(observed.group, observed.stratum, config.refits, config.seed)
+        ),
+        score_by_threshold(truth, probability, resampler),
+        score_by_quantile(truth, probability, resampler),
+        penalty,
+        as_trained,
+        calibrated,
+    )
+
+
+def penalty_by_rule(observed: Observations, judged: Sequence[Judged], resampler: Resampler) -> Effects:
+    """Return the cross-fitted effect of the penalty with each threshold rule."""
+    by_name = {one.name: one for one in judged}
+    places, effects = [], []
+    for threshold in THRESHOLDS:
+        penalised, plain = (
+            by_name[name].decisions for name in (f"{threshold}, penalty {PENALTY:g}", threshold)
+        )
+
+        def difference(
+            weights: np.ndarray | None, one: np.ndarray = penalised, other: np.ndarray = plain
+        ) -> np.ndarray:
+            scores = [macro(balanced_accuracy(observed.truth, decided, weights)) for decided in (one, other)]
+            return np.asarray(scores[0] - scores[1])
+
+        places.append(threshold)
+        effects.append(resampler.interval(difference))
+    return Effects("threshold rule", tuple(places), tuple(effects))
+
+
+if __name__ == "__main__":
+    main()
