@@ -1,0 +1,198 @@
+"""Weights gain where runs complement one another, and nothing where they do not."""
+
+import sys
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.ensemble import EnsembleConfig, draw_ensemble, weigh_runs
+from analysis.ensemble import main as run_program
+from analysis.runs import Aligned
+from analysis.weights import (
+    Combine,
+    Objective,
+    Weighted,
+    combined,
+    fit_weights,
+    measure_of,
+    move_weight,
+    predict_in_parts,
+    select_greedily,
+    values_of,
+    weigh,
+)
+from core.bootstrap import Resampler
+from core.evaluation import PROBABILITY
+from core.inference.config import TuneConfig
+from core.inference.tuning import Observations, parts_of
+from tests.analysis.conftest import MakeRun, invent_predictions
+
+SPECIES = tuple("abcdefgh")
+
+
+def align_synthetic(noises: list[list[float]], seed: int = 0, number: int = 60) -> Aligned:
+    """Return runs whose logits have noise of their own, one level a species."""
+    generator = np.random.default_rng(seed)
+    species = SPECIES[: len(noises[0])]
+    primary = np.repeat(species, number)
+    truth = primary[:, None] == np.array(species)
+    logits = np.stack([2.0 * truth + generator.normal(0, 1, truth.shape) * noise for noise in noises])
+    recording = np.array([f"r{i}" for i in range(len(primary))])
+    zeros = np.zeros(len(primary))
+    names = tuple(f"run {i}" for i in range(len(noises)))
+    return Aligned(
+        names, species, truth, 1 / (1 + np.exp(-logits)), recording, recording, primary, zeros, zeros
+    )
+
+
+def weigh_all(
+    aligned: Aligned, objective: Objective = "macro_auc", combine: Combine = "mean"
+) -> dict[str, Weighted]:
+    resampler = Resampler(aligned.recording, aligned.primary, 300)
+    results = weigh(
+        aligned,
+        objective=objective,
+        combine=combine,
+        picks=8,
+        splits=3,
+        resampler=resampler,
+    )
+    return {one.name: one for one in results}
+
+
+@pytest.mark.parametrize("combine", ["mean", "logit", "rank"])
+@pytest.mark.parametrize("objective", ["macro_auc", "score"])
+def test_complementary_runs_gain_together(objective: Objective, combine: Combine) -> None:
+    runs = [[1.3] * 8, [1.3] * 8, [1.3] * 8, [20.0] * 8]
+    found = weigh_all(align_synthetic(runs, number=30), objective, combine)
+    for name in ("greedy", "constrained"):
+        assert found[name].over_best.low > 0
+        assert found[name].weights[3] < 0.1, "a run of noise gets no weight"
+        assert found[name].weights.sum() == pytest.approx(1)
+        assert (found[name].weights >= 0).all()
+    assert found["constrained"].in_sample >= found["greedy"].in_sample
+    assert found["constrained"].over_mean.value > 0, "the plain mean takes the noise in"
+
+
+def test_identical_runs_gain_nothing() -> None:
+    aligned = align_synthetic([[1.5] * 3])
+    same = np.repeat(aligned.probability, 3, axis=0)
+    found = weigh_all(replace(aligned, names=("x", "y", "z"), probability=same))
+    for name in ("plain mean", "greedy", "constrained"):
+        assert found[name].over_best.value == pytest.approx(0, abs=1e-9)
+        assert found[name].over_best.high == pytest.approx(0, abs=1e-9)
+
+
+def test_a_gain_that_was_fitted_to_noise_does_not_survive_other_recordings() -> None:
+    aligned = align_synthetic([[40.0] * 3 for _ in range(8)], number=15)
+    greedy = weigh_all(aligned)["greedy"]
+    assert greedy.in_sample > 0.58
+    assert greedy.optimism > 0.04
+    assert greedy.score.low < 0.55
+
+
+def test_no_row_is_predicted_with_weights_that_saw_it() -> None:
+    aligned = align_synthetic([[1.0] * 3, [3.0] * 3])
+
+    def remember(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
+        seen.append({value.tobytes() for value in np.moveaxis(values, 1, 0)})
+        return np.array([0.5, 0.5])
+
+    seen: list[set[bytes]] = []
+    predict_in_parts(aligned.probability, aligned, remember, 3, 0)
+    for row in np.moveaxis(aligned.probability, 1, 0):
+        assert sum(row.tobytes() in rows for rows in seen) == 2, "each row fits all parts but its own"
+    changed = align_synthetic([[1.0] * 3, [3.0] * 3])
+    fitter = partial(fit_weights, measure=measure_of("macro_auc"), picks=5, is_constrained=True)
+    observed = Observations(
+        aligned.probability[0], aligned.truth, aligned.recording, aligned.primary, np.zeros(3), SPECIES[:3]
+    )
+    _, held = parts_of(observed, TuneConfig(runs=("-",), splits=3))[0]
+    changed.truth[held] = ~changed.truth[held]
+    before, after = (predict_in_parts(a.probability, a, fitter, 3, 0)[0][held] for a in (aligned, changed))
+    np.testing.assert_array_equal(before, after)
+
+
+def test_greedy_selection_by_hand() -> None:
+    target = np.array([0.5, 0.25, 0.25])
+    found = select_greedily(lambda weights: -float(np.abs(weights - target).sum()), 3, 8)
+    np.testing.assert_allclose(found, target)
+    first = select_greedily(lambda weights: float(weights[1]), 3, 5)
+    assert first.tolist() == [0, 1, 0], "one run alone is best, and further rounds change nothing"
+
+
+def test_moving_weight_finds_an_optimum_between_the_greedy_ones() -> None:
+    target = np.array([0.62, 0.38, 0.0])
+    found = move_weight(lambda weights: -float(((weights - target) ** 2).sum()), np.array([0.0, 0.0, 1.0]))
+    np.testing.assert_allclose(found, target, atol=0.011)
+    assert found.sum() == pytest.approx(1)
+
+
+def test_ranks_are_within_a_run_and_species() -> None:
+    probability = np.array([[[0.1, 0.9], [0.2, 0.8], [0.3, 0.7]]])
+    ranks = values_of(probability, "rank")[0]
+    np.testing.assert_allclose(ranks, [[1 / 3, 1], [2 / 3, 2 / 3], [1, 1 / 3]])
+    np.testing.assert_allclose(values_of(np.array([[[0.5]]]), "logit"), 0)
+    np.testing.assert_allclose(combined(np.array([[[0.2]], [[0.6]]]), np.array([0.75, 0.25])), [[0.3]])
+
+
+def complementary(make_run: MakeRun) -> list[str]:
+    return [
+        str(make_run(name, fold="all", predictions=invent_predictions((0, 1, 2), skill=2.0, seed=seed)))
+        for seed, name in enumerate(("one", "two", "three"))
+    ]
+
+
+def test_the_program_prints_weights_for_inference(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    runs = complementary(make_run)
+    words = ["ensemble", *runs, "--out", str(tmp_path / "out"), "--resamples", "200", "--format", "svg"]
+    monkeypatch.setattr(sys, "argv", words)
+    run_program()
+    printed = capsys.readouterr().out
+    assert "gain over the best single run" in printed
+    assert "--weights" in printed
+    assert f"--checkpoints {runs[0]}" in printed
+    table = pd.read_csv(tmp_path / "out" / "ensemble.csv")
+    assert table["ensemble"].tolist() == ["one", "two", "three", "plain mean", "greedy", "constrained"]
+    assert "Gain in macro ROC-AUC" in (tmp_path / "out" / "ensemble.svg").read_text()
+
+
+def test_no_gain_is_said_plainly(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+    table = invent_predictions((0,))
+    runs = tuple(
+        str(make_run(name, predictions=table, seed=seed)) for seed, name in enumerate(("one", "two"))
+    )
+    weigh_runs(EnsembleConfig(runs=runs, resamples=100, splits=3))
+    printed = capsys.readouterr().out
+    assert "No ensemble is distinguishable from the best single run" in printed
+    assert "0.000 [0.000, 0.000]" in printed
+
+
+def test_mistakes_are_named(make_run: MakeRun) -> None:
+    one = str(make_run())
+    with pytest.raises(ValueError, match="needs two or more, found 1"):
+        weigh_runs(EnsembleConfig(runs=(one,)))
+    other = invent_predictions((0,))
+    other[PROBABILITY + "akiapo"] = 0.5
+    two = str(make_run("other", predictions=other.iloc[:-1]))
+    with pytest.raises(ValueError, match="other validated clips"):
+        weigh_runs(EnsembleConfig(runs=(one, two)))
+    with pytest.raises(ValueError, match="picks=0"):
+        EnsembleConfig(runs=(one,), picks=0)
+
+
+def test_the_figure_carries_gains_and_weights() -> None:
+    aligned = align_synthetic([[1.0] * 3, [2.0] * 3])
+    results = list(weigh_all(aligned).values())
+    gains, weights = draw_ensemble(results, aligned.names).axes
+    assert [text.get_text() for text in gains.get_yticklabels()] == [one.name for one in results]
+    assert gains.get_xlabel() == "gain over the best single run"
+    widths = [[bar.get_width() for bar in container] for container in weights.containers]
+    np.testing.assert_allclose(np.sum(widths, axis=0), 1)
+    np.testing.assert_allclose(widths[0], [one.weights[0] for one in results])
