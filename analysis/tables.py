@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 
 from core.bootstrap import Interval
-from core.files import replacing
+from core.config import require
+from core.files import replacing, write_atomically
 
 
 def markdown(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -50,3 +51,20 @@ def columns_of(column: str, value: Any) -> dict[str, Any]:
     if isinstance(value, Interval):
         return {column: value.value, f"{column} low": value.low, f"{column} high": value.high}
     return {column: value}
+
+
+def write_table(table: pd.DataFrame, file: str | Path) -> Path:
+    """Write a table; the ending of `file` is the format; return its path.
+
+    Raises
+    ------
+    ValueError
+        If the ending is neither .csv nor .json.
+    """
+    path = Path(file)
+    require(path.suffix in {".csv", ".json"}, f"{file}: a table ends in .csv or .json")
+    if path.suffix == ".csv":
+        write_atomically(path, table.to_csv(index=False))
+    else:
+        write_atomically(path, table.to_json(orient="records", indent=2) + "\n")
+    return path

@@ -58,7 +58,11 @@ class Interval:
     note: str = ""
 
     def __str__(self) -> str:
-        """Return such as `0.812 [0.774, 0.846]`."""
+        """Return such as `0.812 [0.774, 0.846]`; what is unknown is said."""
+        if np.isnan(self.value):
+            return "undefined"
+        if np.isnan(self.low):
+            return f"{self.value:.3f} (no interval)"
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
     def as_dict(self) -> dict[str, float | None]:

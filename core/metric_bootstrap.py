@@ -11,7 +11,7 @@ from core.threshold_ladder import RepickedMetric
 from core.weighted_metrics import DecisionMetric, RankMetric, TopOneMetric, WeightedMetric
 
 FAR_TOO_FEW, TOO_FEW = 4, 10
-"""Recordings of a species below which its own interval is noted.
+"""Recordings of a species below which it has no interval, or one with a note.
 
 `analysis.simulation` finds that adjusted 95 % intervals of single species hold the true 2022 score or ROC-AUC
 in 93 to 98 % of data sets from ten recordings on, in 82 to 97 % with four to nine, with three in 73 to 75 %,
@@ -55,11 +55,11 @@ class Bootstrapped:
         for species, value in enumerate(self.values[name]):
             influence = self.resampler.influence(self.gradients[name][:, species])
             drawn = self.drawn[name][:, species]
-            found.append(
-                few_noted(
-                    summarise(float(value), drawn, confidence, influence, method), int(self.clusters[species])
-                )
-            )
+            interval = summarise(float(value), drawn, confidence, influence, method)
+            if influence.standard_error == 0:  # a point would be no interval
+                interval = without_bounds(interval, "recordings all alike: no interval")
+            number = int(self.clusters[species]) if len(self.clusters) == len(self.values[name]) else TOO_FEW
+            found.append(few_noted(interval, number))
         return found
 
     def macro_interval(self, name: str, confidence: float = 0.95, method: Method = "adjusted") -> Interval:
@@ -180,13 +180,15 @@ def clusters_with_positive(truth: np.ndarray, cluster_of_row: np.ndarray) -> np.
 
 
 def few_noted(interval: Interval, num_clusters: int) -> Interval:
-    """Return an interval with a note where clusters are few, and without bounds where there is but one."""
-    value, dropped = interval.value, interval.num_dropped
-    if num_clusters == 0:
-        return Interval(value, np.nan, np.nan, dropped, "no recording")
-    if num_clusters == 1:
-        return Interval(value, np.nan, np.nan, dropped, "one recording: no interval")
-    if num_clusters < TOO_FEW:
-        extent = "far too short" if num_clusters < FAR_TOO_FEW else "may be too short"
-        return replace(interval, note=f"{num_clusters} recordings: interval {extent}")
+    """Return an interval with a note where clusters are few, without bounds where they are far too few."""
+    if num_clusters < FAR_TOO_FEW:
+        count = {0: "no recording", 1: "1 recording"}.get(num_clusters, f"{num_clusters} recordings")
+        return without_bounds(interval, count if num_clusters == 0 else f"{count}: no interval")
+    if num_clusters < TOO_FEW and not np.isnan(interval.low):
+        return replace(interval, note=f"{num_clusters} recordings: interval may be too short")
     return interval
+
+
+def without_bounds(interval: Interval, note: str) -> Interval:
+    """Return an interval whose bounds are unknown."""
+    return replace(interval, low=np.nan, high=np.nan, note=note)

@@ -51,20 +51,24 @@ class DecisionMetric:
     names: tuple[str, ...] = ("score",)
 
     def __init__(self, truth: np.ndarray, decision: np.ndarray, cluster_of_row: np.ndarray) -> None:
-        self.num_species = truth.shape[1]
-        cells = np.concatenate([truth & decision, truth, ~truth & ~decision, ~truth], axis=1)
-        self.counts = _per_cluster(cells.astype(np.float64), cluster_of_row).astype(np.float32)
+        # negatives are most of all rows: they are what the positives leave
+        cells = np.concatenate([truth, truth & decision, ~truth & decision, np.ones((len(truth), 1))], axis=1)
+        self.counts = sparse.csr_matrix(_per_cluster(cells, cluster_of_row).T.astype(np.float32))
+
+    def _rates(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return weights of rightly positive, positive, rightly negative, negative rows of each species."""
+        positive, found, false, total = np.split(sums, np.arange(1, 4) * (len(sums.T) // 3), axis=1)
+        return found, positive, total - positive - false, total - positive
 
     def values(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return the 2022 score of each species."""
-        sums = (self.counts.T @ weights).T.astype(np.float64)
-        found, positive, rejected, negative = np.split(sums, 4, axis=1)
+        found, positive, rejected, negative = self._rates((self.counts @ weights).T.astype(np.float64))
         with np.errstate(invalid="ignore", divide="ignore"):
             return {"score": (found / positive + rejected / negative) / 2}
 
     def gradients(self) -> dict[str, np.ndarray]:
         """Return its derivative."""
-        found, positive, rejected, negative = np.split(self.counts.astype(np.float64), 4, axis=1)
+        found, positive, rejected, negative = self._rates(self.counts.toarray().T.astype(np.float64))
         with np.errstate(invalid="ignore", divide="ignore"):
             sensitivity = (found - positive * (found.sum(0) / positive.sum(0))) / positive.sum(0)
             specificity = (rejected - negative * (rejected.sum(0) / negative.sum(0))) / negative.sum(0)
@@ -80,17 +84,17 @@ class TopOneMetric:
         has_positive = truth.any(axis=1)
         hit = truth[np.arange(len(truth)), probability.argmax(axis=1)] & has_positive
         cells = np.stack([hit, has_positive], axis=1).astype(np.float64)
-        self.counts = _per_cluster(cells, cluster_of_row).astype(np.float32)
+        self.counts = sparse.csr_matrix(_per_cluster(cells, cluster_of_row).T.astype(np.float32))
 
     def values(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return the accuracy, (resample, 1)."""
-        hit, total = (self.counts.T @ weights).astype(np.float64)
+        hit, total = (self.counts @ weights).astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
             return {"top1": (hit / total)[:, None]}
 
     def gradients(self) -> dict[str, np.ndarray]:
         """Return its derivative, (cluster, 1)."""
-        hit, total = self.counts.T.astype(np.float64)
+        hit, total = self.counts.toarray().astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
             return {"top1": ((hit - total * (hit.sum() / total.sum())) / total.sum())[:, None]}
 
