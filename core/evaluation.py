@@ -150,14 +150,16 @@ def species_table(
         Wanted coverage.
     """
     table = pd.DataFrame({"species": scored, "positives": truth.sum(axis=0), "recordings": drawn.clusters})
-    notes = [""] * len(table)
+    notes: list[list[str]] = [[] for _ in scored]
     for name in ("score", "auc", "average_precision"):
         intervals = drawn.species_intervals(name, confidence)
         for bound in ("value", "low", "high"):
             column = name if bound == "value" else f"{name}_{bound}"
             table[column] = [getattr(interval, bound) for interval in intervals]
-        notes = [interval.note for interval in intervals]
-    return table.assign(note=notes)
+        for known, interval in zip(notes, intervals, strict=True):
+            if interval.note and interval.note not in known:
+                known.append(interval.note)
+    return table.assign(note=["; ".join(known) for known in notes])
 
 
 def point_metrics(predictions: pd.DataFrame, config: ValidConfig) -> dict[str, float]:
@@ -188,6 +190,7 @@ def format_table(evaluation: Evaluation, title: str, config: ValidConfig) -> str
     lines = [title, rule, f"{'metric':<{width}}  value  {config.confidence:.0%} interval", rule]
     lines += [
         f"{labels[name]:<{width}}  {interval.value:.3f}  [{interval.low:.3f}, {interval.high:.3f}]"
+        + (f"  {interval.note}" if interval.note else "")
         for name, interval in evaluation.metrics.items()
     ]
     lines.append(rule)
