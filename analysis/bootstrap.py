@@ -21,11 +21,11 @@ from analysis.metric_names import IN_CORE, LABELS, SPECIES_LABELS
 from analysis.out_of_bag import OutOfBag, out_of_bag
 from analysis.runs import Aligned, align, find_runs
 from analysis.tables import write_table
+from analysis.units import UNITS, Unit, drawn_units
 from core.bootstrap import METHODS, Interval, Method, Resampler
 from core.config import require
 from core.metric_bootstrap import Bootstrapped, bootstrap, build_metrics
 
-Unit = Literal["recording", "author"]
 BY_SPECIES = ("score", "macro_auc", "cmap", "padded_cmap")
 INTERVAL = ("value", "low", "high", "num_dropped", "note")
 SHOWN = ("score", "macro_auc", "cmap")
@@ -38,7 +38,7 @@ class BootstrapConfig:
     runs: tyro.conf.Positional[tuple[str, ...]]
     """Runs, runs of all folds, or folders that hold such."""
     by: Unit = "recording"
-    """What is drawn as a whole. The author is stricter: the recordings of one person resemble each other."""
+    """What is drawn as a whole, see `analysis.units`; the author is stricter."""
     threshold: Literal["repicked", "fixed"] = "repicked"
     """Whether each resample picks the quantile of its own probabilities, as a new test set would, or all
     share that of the run."""
@@ -68,8 +68,7 @@ def bootstrap_run(
     aligned: Aligned, index: int, config: BootstrapConfig
 ) -> tuple[Bootstrapped, list[OutOfBag]]:
     """Return all metrics of one of some runs on all resamples, and the scores of left-out recordings."""
-    clusters = getattr(aligned, config.by)
-    resampler = Resampler(clusters, aligned.primary, config.resamples, config.seed)
+    resampler = Resampler(drawn_units(aligned, config.by), aligned.primary, config.resamples, config.seed)
     probability = aligned.probability[index]
     metrics = build_metrics(
         aligned.truth,
@@ -131,7 +130,7 @@ def show_run(
     """Return the text about one run."""
     resampler = drawn.resampler
     lines = [
-        f"{name}: {resampler.num_clusters} {config.by}s, {resampler.num_resamples:,} resamples, "
+        f"{name}: {resampler.num_clusters} {UNITS[config.by]}, {resampler.num_resamples:,} resamples, "
         f"{config.confidence:.0%} intervals",
         f"  {'macro mean':<16}" + "".join(f"{method:<25}" for method in ("adjusted", "bca", "percentile")),
     ]
@@ -190,10 +189,11 @@ def draw_species(
     ]
     shown = " and ".join(SPECIES_LABELS[metric] for metric in metrics)
     caption = (
-        f"{shown} of each scored species (in brackets: {config.by}s that hold it) of {', '.join(names)}; "
+        f"{shown} of each scored species (in brackets: {UNITS[config.by]} that hold it) of "
+        f"{', '.join(names)}; "
         f"decisions at the {config.quantile:g} quantile of the probabilities, {config.threshold}. Lines: "
         f"{config.confidence:.0%} intervals ({config.method}) over {config.resamples:,} resamples of "
-        f"{config.by}s within species. Hollow: no interval. Dotted: no skill."
+        f"{UNITS[config.by]} within species. Hollow: no interval. Dotted: no skill."
     )
     return draw_forest(labels, series, shown, 0.5), caption
 

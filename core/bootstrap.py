@@ -15,8 +15,8 @@ Three intervals, by increasing care:
   (sum u^2)^2 / sum u^4 over the clusters' influences u: where five recordings of a rare species carry most
   of the variance of a macro mean, hundreds of others do not make that variance known.
 
-`analysis.simulation` measures their coverage; adjusted is the default because it alone reaches 93 to 97 %
-for macro means with species of five recordings.
+`analysis.simulation` measures their coverage; adjusted is the default because it alone holds the truth in 93
+to 97 % of data sets for 2022 score, macro ROC-AUC and cmAP alike where species have 5 to 300 recordings.
 """
 
 from collections.abc import Callable, Iterable, Iterator

@@ -14,8 +14,9 @@ FAR_TOO_FEW, TOO_FEW = 4, 10
 """Recordings of a species below which it has no interval, or one with a note.
 
 `analysis.simulation` finds that adjusted 95 % intervals of single species hold the true 2022 score or ROC-AUC
-in 93 to 98 % of data sets from ten recordings on, in 82 to 97 % with four to nine, with three in 73 to 75 %,
-with two in half. Means over species do not suffer: 95 % with twenty species of 2 to 30 recordings.
+in 92 to 98 % of data sets from ten recordings on, in 85 to 97 % with four to nine, with three in 73 to 82 %,
+with two in half. Means over species do not suffer: 95 % with twenty species of 2 to 30 recordings, but for
+cmAP: average precision of few positives is too high on average, which no interval makes good (73 % there).
 """
 
 

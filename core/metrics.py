@@ -167,7 +167,7 @@ def best_threshold(truth: np.ndarray, probability: np.ndarray) -> float:
     candidates = np.unique(probability)
     if len(candidates) > MAX_CANDIDATES:
         candidates = np.quantile(candidates, np.linspace(0, 1, MAX_CANDIDATES))
-    scores = [macro(balanced_accuracy(truth, probability >= t))[0] for t in candidates]
+    scores = macro(balanced_accuracy_at(truth, probability, candidates))
     return float(candidates[int(np.nanargmax(scores))])
 
 

@@ -55,7 +55,7 @@ def test_the_program_prints_and_writes_the_same_whenever_it_runs(
         main()
         shown.append(capsys.readouterr().out)
     assert shown[0] == shown[1] != shown[2]
-    assert "timm_007: 4 authors, 200 resamples, 95% intervals" in shown[0]
+    assert "timm_007: 12 authors by species, 200 resamples, 95% intervals" in shown[0]
     assert "optimism" in shown[0]
     table = pd.read_csv(tmp_path / "t.csv")
     assert set(table["species"]) == {"macro", *SPECIES}

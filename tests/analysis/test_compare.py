@@ -88,8 +88,8 @@ def test_results_depend_on_the_seed_alone(aligned: Aligned) -> None:
 
 def test_authors_are_drawn_whole(aligned: Aligned) -> None:
     found = compare_pairs(aligned, "score", by="author", num_resamples=100, num_flips=100)[0]
-    assert found.num_recordings == 23
-    assert "authors" in replace(found, p_holm=0.5).verdict
+    assert 23 <= found.num_recordings < 30  # four recordings each, but for those of two species
+    assert "authors by species" in replace(found, p_holm=0.5).verdict
 
 
 def test_verdicts_say_what_the_data_can_and_cannot_show() -> None:

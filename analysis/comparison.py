@@ -1,0 +1,227 @@
+"""Two runs on the same clips: their difference with its interval, a test, a verdict in words.
+
+See `analysis.compare`, the program around this.
+"""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from analysis.metric_names import IN_CORE, LABELS, MetricName
+from analysis.permutation import flip_test, holm
+from analysis.power import detectable_difference, recordings_needed
+from analysis.runs import Aligned
+from analysis.units import UNITS, Unit, drawn_units, exchanged_units
+from core.bootstrap import Interval, Method, Resampler, summarise
+from core.config import require
+from core.metric_bootstrap import Bootstrapped, bootstrap, build_metrics
+
+EFFECTS = (0.005, 0.01, 0.02, 0.05)
+POWER = 0.8
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the data say about one run against another.
+
+    Attributes
+    ----------
+    base, run
+        Labels; the difference is run minus base.
+    metric
+        As in `analysis.metric_names`.
+    base_value, value
+        Of the two.
+    difference
+        With its paired interval.
+    p, p_holm
+        Of the sign-flip test, by itself and corrected for the number of pairs.
+    standard_error
+        Of the difference.
+    num_recordings, num_folds
+        Units that were drawn, and folds they lie in.
+    confidence
+        Of interval and verdict.
+    unit
+        What was drawn.
+    """
+
+    base: str
+    run: str
+    metric: str
+    base_value: float
+    value: float
+    difference: Interval
+    p: float
+    p_holm: float
+    standard_error: float
+    num_recordings: int
+    num_folds: int
+    confidence: float
+    unit: Unit = "recording"
+
+    @property
+    def is_distinguishable(self) -> bool:
+        """Whether the corrected test finds a difference."""
+        return self.p_holm <= 1 - self.confidence
+
+    @property
+    def detectable(self) -> float:
+        """Smallest true difference found with 80 % power by one such test."""
+        return detectable_difference(self.standard_error, self.confidence, POWER)
+
+    def needed(self, effect: float) -> int | None:
+        """Return how many recordings (authors) like these find a true difference with 80 % power."""
+        return recordings_needed(effect, self.standard_error, self.num_recordings, self.confidence, POWER)
+
+    def needed_folds(self, effect: float) -> int | None:
+        """Return the same in folds of the size of these."""
+        number = self.needed(effect)
+        return None if number is None else int(np.ceil(number * self.num_folds / self.num_recordings))
+
+    @property
+    def verdict(self) -> str:
+        """The result in words."""
+        label, d = LABELS[self.metric], self.difference
+        numbers = f"{label} {d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}], p = {show_p(self.p_holm)}"
+        if self.is_distinguishable:
+            word = "better" if d.value > 0 else "worse"
+            return f"{self.run} is {word} than {self.base}: {numbers}."
+        text = (
+            f"not distinguishable: {self.run} and {self.base}, {numbers}. These {self.num_recordings} "
+            f"{UNITS[self.unit]} show true differences from {self.detectable:.3f} on in 4 of 5 cases"
+        )
+        needed = self.needed(d.value)
+        if needed is None or abs(d.value) < 0.0005:
+            return text + "."
+        return text + f"; one of {abs(d.value):.3f} would take about {needed:,} {UNITS[self.unit]}."
+
+    def as_row(self) -> dict[str, Any]:
+        """Return what a table holds of it."""
+        return {
+            "metric": self.metric,
+            "base": self.base,
+            "run": self.run,
+            "base_value": self.base_value,
+            "value": self.value,
+            "difference": self.difference.value,
+            "low": self.difference.low,
+            "high": self.difference.high,
+            "p": self.p,
+            "p_holm": self.p_holm,
+            "detectable": self.detectable,
+            **{f"needed_for_{effect:g}": self.needed(effect) for effect in EFFECTS},
+            "verdict": self.verdict,
+        }
+
+
+def compare_pairs(
+    aligned: Aligned,
+    metric: MetricName = "score",
+    *,
+    pairs: Literal["first", "all"] = "first",
+    by: Unit = "recording",
+    num_resamples: int = 2000,
+    num_flips: int = 5000,
+    confidence: float = 0.95,
+    quantile: float = 0.85,
+    method: Method = "adjusted",
+    seed: int = 0,
+) -> list[Comparison]:
+    """Compare runs in pairs.
+
+    Parameters
+    ----------
+    aligned
+        Their predictions on the same clips.
+    metric
+        What is compared, a macro mean.
+    pairs
+        "first": every run against the first; "all": every run against every earlier one.
+    by
+        What is drawn and exchanged as a whole.
+    num_resamples, num_flips
+        Of bootstrap and test.
+    confidence
+        Of intervals and verdicts.
+    quantile
+        Each run's threshold of the 2022 score is this quantile of its probabilities.
+    method
+        Of the interval.
+    seed
+        Of everything random.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two runs.
+    """
+    require(len(aligned.names) > 1, "comparing takes two runs at least")
+    name = IN_CORE[metric]
+    resampler = Resampler(drawn_units(aligned, by), aligned.primary, num_resamples, seed)
+    clusters = resampler.cluster_of_row
+    exchanged = np.unique(exchanged_units(aligned, by), return_inverse=True)[1]
+    drawn = [
+        bootstrap(
+            build_metrics(aligned.truth, one, clusters, (name,), quantile=quantile), aligned.truth, resampler
+        )
+        for one in aligned.probability
+    ]
+    number = len(aligned.names)
+    chosen = [(0, i) for i in range(1, number)]
+    if pairs == "all":
+        chosen = list(itertools.combinations(range(number), 2))
+    tests = [
+        flip_test(aligned.truth, aligned.probability[[a, b]], exchanged, name, num_flips, seed, quantile)
+        for a, b in chosen
+    ]
+    corrected = holm(np.array([test.p for test in tests]))
+    found = []
+    for (a, b), test, p_holm in zip(chosen, tests, corrected, strict=True):
+        difference, error = paired_difference(drawn[a], drawn[b], name, confidence, method)
+        values = [drawn[i].macro_interval(name, confidence, "percentile").value for i in (a, b)]
+        found.append(
+            Comparison(
+                base=aligned.names[a],
+                run=aligned.names[b],
+                metric=metric,
+                base_value=values[0],
+                value=values[1],
+                difference=difference,
+                p=test.p,
+                p_holm=float(p_holm),
+                standard_error=error,
+                num_recordings=resampler.num_clusters,
+                num_folds=len(np.unique(aligned.fold)),
+                confidence=confidence,
+                unit=by,
+            )
+        )
+    return found
+
+
+def paired_difference(
+    base: Bootstrapped, run: Bootstrapped, name: str, confidence: float = 0.95, method: Method = "adjusted"
+) -> tuple[Interval, float]:
+    """Return run minus base of a macro metric with its interval, and its standard error.
+
+    Parameters
+    ----------
+    base, run
+        Drawn by resamplers of the same seed and rows.
+    name
+        Metric, of `core.metric_bootstrap.METRICS`.
+    confidence, method
+        Of the interval.
+    """
+    base_value, value = (float(np.nanmean(one.values[name])) for one in (base, run))
+    drawn = run.macro_drawn(name) - base.macro_drawn(name)
+    influence = run.resampler.influence(run.macro_gradient(name) - base.macro_gradient(name))
+    return summarise(value - base_value, drawn, confidence, influence, method), float(np.std(drawn))
+
+
+def show_p(p: float) -> str:
+    """Return a p-value in the digits that mean something."""
+    return f"{p:.1g}" if p < 0.01 else f"{p:.2f}"
