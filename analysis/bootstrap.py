@@ -81,7 +81,7 @@ def bootstrap_run(
         out_of_bag(aligned.truth, probability, resampler, rule, config.quantile, config.confidence)
         for rule in ("quantile", "best")
     ]
-    return bootstrap(metrics, aligned.truth, resampler), left_out
+    return bootstrap(metrics, aligned.truth, resampler, f"{config.by}s"), left_out
 
 
 def intervals_table(drawn: Bootstrapped, species: tuple[str, ...], confidence: float = 0.95) -> pd.DataFrame:
@@ -140,11 +140,14 @@ def show_run(
         if found[0].num_dropped:
             notes.append(f"{found[0].num_dropped} resamples lack a species")
         lines.append(f"  {label:<16}" + "".join(f"{one!s:<25}" for one in found) + "; ".join(notes))
-    lines.append(f"  {'species':<16}{'recordings':<12}" + "".join(f"{SPECIES_LABELS[m]:<25}" for m in SHOWN))
+    lines.append(
+        f"  {'species':<16}{config.by + 's':<12}" + "".join(f"{SPECIES_LABELS[m]:<25}" for m in SHOWN)
+    )
     codes = list(dict.fromkeys(table["species"]))[1:]
     for code, number in zip(codes, drawn.clusters, strict=True):
         found = [interval_of(table, metric, code, config.method) for metric in SHOWN]
-        lines.append(f"  {code:<16}{number:<12}" + "".join(f"{one!s:<25}" for one in found) + found[0].note)
+        noted = "; ".join(dict.fromkeys(one.note for one in found if one.note))
+        lines.append(f"  {code:<16}{number:<12}" + "".join(f"{one!s:<25}" for one in found) + noted)
     return "\n".join([*lines, *map(show_left_out, left_out)])
 
 

@@ -133,10 +133,10 @@ def difference_text(one: Comparison) -> str:
 
 def differences_caption(comparisons: Sequence[Comparison]) -> str:
     """Return what `draw_differences` shows."""
-    first = comparisons[0]
+    first, units = comparisons[0], UNITS[comparisons[0].unit]
     return (
-        f"Differences between runs on the same {first.num_recordings} {UNITS[first.unit]}, to the right: the "
-        f"first is better. Lines: {first.confidence:.0%} intervals of a paired bootstrap of {UNITS[first.unit]} "
+        f"Differences between runs on the same {first.num_recordings} {units}, to the right: the first is "
+        f"better. Lines: {first.confidence:.0%} intervals of a paired bootstrap of {units} "
         f"within species. p: sign-flip test, corrected by Holm for the pairs of a metric. Dotted: equal."
     )
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.command import run_command
+from analysis.comparison import paired_difference
 from analysis.permutation import flip_test
 from core.bootstrap import METHODS, Method, Resampler, summarise
 from core.metric_bootstrap import Bootstrapped, bootstrap, build_metrics
@@ -118,6 +119,13 @@ class World:
             metrics = build_metrics(large.truth, probability, large.recording, SPECIES_METRICS)
             values.append({k: v[0] for metric in metrics for k, v in metric.values(once).items()})
         return values
+
+    def true_difference(self, name: str) -> float:
+        """Return second model minus first of a macro metric on very many recordings."""
+        if self.gain == 0:
+            return 0.0
+        first, second = (float(values[name].mean()) for values in self.true_values)
+        return second - first
 
 
 RARE = World(
@@ -241,7 +249,7 @@ def power(world: World, num_datasets: int, num_flips: int = 500, name: str = "sc
     seed
         Of the data sets.
     """
-    true = 0.0 if world.gain == 0 else float(np.subtract(*(v[name].mean() for v in world.true_values[::-1])))
+    true = world.true_difference(name)
     differences, p_values, errors = [], [], []
     for number in range(num_datasets):
         data = world.draw(np.random.default_rng([world.seed, 3, seed, number]), num_models=2)
@@ -262,6 +270,36 @@ def power(world: World, num_datasets: int, num_flips: int = 500, name: str = "sc
         standard_error=float(np.std(differences)),
         estimated_error=float(np.mean(errors)),
     )
+
+
+def difference_coverage(
+    world: World, num_datasets: int, num_resamples: int, name: str = "score", seed: int = 0
+) -> float:
+    """Return how often the paired 95 % interval holds the true difference of a world's two models.
+
+    Parameters
+    ----------
+    world
+        Where data sets come from.
+    num_datasets, num_resamples
+        How many.
+    name
+        Metric, of `core.metric_bootstrap.METRICS`.
+    seed
+        Of the data sets.
+    """
+    true = world.true_difference(name)
+    held = 0
+    for number in range(num_datasets):
+        data = world.draw(np.random.default_rng([world.seed, 4, seed, number]), num_models=2)
+        resampler = Resampler(data.recording, data.primary, num_resamples, number)
+        drawn = [
+            bootstrap(build_metrics(data.truth, one, data.recording, (name,)), data.truth, resampler)
+            for one in data.probability
+        ]
+        interval, _ = paired_difference(drawn[0], drawn[1], name)
+        held += interval.low <= true <= interval.high
+    return held / num_datasets
 
 
 @dataclass(frozen=True, kw_only=True)

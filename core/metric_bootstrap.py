@@ -40,6 +40,8 @@ class Bootstrapped:
         Metric -> (cluster, species), derivative by the clusters' weights.
     clusters
         (species,) clusters with a positive row.
+    unit
+        What the clusters are, in the plural.
     """
 
     resampler: Resampler
@@ -47,6 +49,7 @@ class Bootstrapped:
     drawn: dict[str, np.ndarray]
     gradients: dict[str, np.ndarray]
     clusters: np.ndarray
+    unit: str = "recordings"
 
     def species_intervals(
         self, name: str, confidence: float = 0.95, method: Method = "adjusted"
@@ -58,9 +61,9 @@ class Bootstrapped:
             drawn = self.drawn[name][:, species]
             interval = summarise(float(value), drawn, confidence, influence, method)
             if influence.standard_error == 0:  # a point would be no interval
-                interval = without_bounds(interval, "recordings all alike: no interval")
+                interval = without_bounds(interval, f"{self.unit} all alike: no interval")
             number = int(self.clusters[species]) if len(self.clusters) == len(self.values[name]) else TOO_FEW
-            found.append(few_noted(interval, number))
+            found.append(few_noted(interval, number, self.unit))
         return found
 
     def macro_interval(self, name: str, confidence: float = 0.95, method: Method = "adjusted") -> Interval:
@@ -76,10 +79,10 @@ class Bootstrapped:
     def _macro_note(self, name: str, influence: Influence) -> str:
         """Return what the interval of a mean leaves out, or hangs on."""
         if influence.effective_clusters < FAR_TOO_FEW:
-            return "a handful of recordings decides: interval not to be trusted"
+            return f"about {influence.effective_clusters:.0f} {self.unit} carry its variance"
         defined = ~np.isnan(self.values[name])
         single = int((self.clusters == 1)[defined].sum()) if len(defined) == len(self.clusters) else 0
-        return f"without the uncertainty of {single} species with one recording" if single else ""
+        return f"{self.unit}: 1 of {single} species, whose uncertainty is missing" if single else ""
 
     def macro_drawn(self, name: str) -> np.ndarray:
         """Return the macro mean of each resample, (resample,).
@@ -146,7 +149,9 @@ def build_metrics(
     return found
 
 
-def bootstrap(metrics: Sequence[WeightedMetric], truth: np.ndarray, resampler: Resampler) -> Bootstrapped:
+def bootstrap(
+    metrics: Sequence[WeightedMetric], truth: np.ndarray, resampler: Resampler, unit: str = "recordings"
+) -> Bootstrapped:
     """Return metrics on all resamples.
 
     Parameters
@@ -157,6 +162,8 @@ def bootstrap(metrics: Sequence[WeightedMetric], truth: np.ndarray, resampler: R
         (row, species) bool.
     resampler
         Draws the weights.
+    unit
+        What it draws, in the plural.
     """
     once = np.ones((resampler.num_clusters, 1), dtype=np.float32)
     values = {name: found[0] for metric in metrics for name, found in metric.values(once).items()}
@@ -172,6 +179,7 @@ def bootstrap(metrics: Sequence[WeightedMetric], truth: np.ndarray, resampler: R
         drawn={name: np.concatenate(found) for name, found in pieces.items()},
         gradients=gradients,
         clusters=clusters_with_positive(truth, resampler.cluster_of_row),
+        unit=unit,
     )
 
 
@@ -180,13 +188,14 @@ def clusters_with_positive(truth: np.ndarray, cluster_of_row: np.ndarray) -> np.
     return np.array([len(np.unique(cluster_of_row[column])) for column in truth.T.astype(bool)], dtype=int)
 
 
-def few_noted(interval: Interval, num_clusters: int) -> Interval:
+def few_noted(interval: Interval, number: int, unit: str) -> Interval:
     """Return an interval with a note where clusters are few, without bounds where they are far too few."""
-    if num_clusters < FAR_TOO_FEW:
-        count = {0: "no recording", 1: "1 recording"}.get(num_clusters, f"{num_clusters} recordings")
-        return without_bounds(interval, count if num_clusters == 0 else f"{count}: no interval")
-    if num_clusters < TOO_FEW and not np.isnan(interval.low):
-        return replace(interval, note=f"{num_clusters} recordings: interval may be too short")
+    if number == 0:
+        return without_bounds(interval, f"no {unit}")
+    if number < FAR_TOO_FEW:
+        return without_bounds(interval, f"{unit}: {number}, no interval")
+    if number < TOO_FEW and not np.isnan(interval.low):
+        return replace(interval, note=f"{unit}: {number}, interval may be too short")
     return interval
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from analysis.power import detectable_difference
-from analysis.simulation import RARE, World, coverage, main, power
+from analysis.simulation import RARE, World, coverage, difference_coverage, main, power
 from core.metric_bootstrap import FAR_TOO_FEW, TOO_FEW
 
 SMALL = World(recordings=(5, 10, 20, 50, 100, 300), other_recordings=40)
@@ -79,6 +79,12 @@ def test_a_detectable_difference_is_found_in_4_of_5_data_sets() -> None:
     assert 0.72 <= result.found <= 0.88
     assert result.wrong_sign == 0
     assert result.estimated_error == pytest.approx(result.standard_error, rel=0.1)
+
+
+@pytest.mark.slow
+def test_paired_intervals_hold_the_true_difference() -> None:
+    for name in ("score", "auc"):
+        assert 0.93 <= difference_coverage(replace(PAIR, gain=0.2), 400, 500, name) <= 0.97, name
 
 
 @pytest.mark.slow
