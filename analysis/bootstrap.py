@@ -20,7 +20,7 @@ from analysis.forest import Series, draw_forest
 from analysis.metric_names import IN_CORE, LABELS, SPECIES_LABELS
 from analysis.out_of_bag import OutOfBag, out_of_bag
 from analysis.runs import Aligned, align, find_runs
-from analysis.tables import write_table
+from analysis.tables import require_endings, write_table
 from analysis.units import UNITS, Unit, drawn_units
 from core.bootstrap import METHODS, Interval, Method, Resampler
 from core.config import require
@@ -58,7 +58,8 @@ class BootstrapConfig:
     """Also draw each species' 2022 score and ROC-AUC, .png, .svg or .pdf; several runs share the axes."""
 
     def __post_init__(self) -> None:
-        """Check ranges."""
+        """Check ranges and endings."""
+        require_endings(self.out, self.figure)
         require(0 <= self.quantile <= 1, f"quantile={self.quantile}: between 0 and 1")
         require(0 < self.confidence < 1, f"confidence={self.confidence}: between 0 and 1")
         require(self.resamples >= 100, f"resamples={self.resamples}: at least 100")

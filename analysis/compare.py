@@ -21,7 +21,7 @@ from analysis.figures import save
 from analysis.forest import Series, draw_forest
 from analysis.metric_names import LABELS, MetricName
 from analysis.runs import align, find_runs
-from analysis.tables import write_table
+from analysis.tables import require_endings, write_table
 from analysis.units import UNITS, Unit
 from core.bootstrap import Method
 from core.config import require
@@ -59,10 +59,12 @@ class CompareConfig:
     """Also draw the differences, .png, .svg or .pdf."""
 
     def __post_init__(self) -> None:
-        """Check ranges."""
+        """Check ranges and endings."""
+        require_endings(self.out, self.figure)
         require(0 <= self.quantile <= 1, f"quantile={self.quantile}: between 0 and 1")
         require(0 < self.confidence < 1, f"confidence={self.confidence}: between 0 and 1")
         require(self.resamples >= 100, f"resamples={self.resamples}: at least 100")
+        require(len(self.metrics) > 0, "metrics: name one at least")
         require(self.flips >= 100, f"flips={self.flips}: at least 100")
 
 

@@ -93,7 +93,7 @@ def out_of_bag(
     left_scores, num_lacking = _macro(np.concatenate(left)[:, defined])
     drawn_scores, _ = _macro(np.concatenate(drawn)[:, defined])
     tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    low, high = np.nanquantile(left_scores, tails)
+    low, high = np.quantile(left_scores, tails)
     threshold_low, threshold_high = np.quantile(np.concatenate(thresholds), tails)
     return OutOfBag(
         rule=rule,
@@ -112,6 +112,8 @@ def _macro(scores: np.ndarray) -> tuple[np.ndarray, int]:
     """Return the macro mean of each resample, gaps filled with the species' mean, and how many had gaps."""
     missing = np.isnan(scores)
     kept = ~missing.all(axis=0)  # a species of one recording is never left out
+    if not kept.any():
+        return np.full(len(scores), np.nan), 0
     scores, missing = scores[:, kept], missing[:, kept]
     filled = np.where(missing, np.nanmean(scores, axis=0), scores)
     return filled.mean(axis=1), int(missing.any(axis=1).sum())

@@ -8,6 +8,10 @@ Smyth 2010). All clips and species of a recording are exchanged together. For a 
 recording this is the classical sign-flip test; here nothing is linearised, so it holds for areas under curves
 as well (Bandos, Rockette and Gur 2005).
 
+The test is exact where predictions are exchangeable, and finds too little rather than too much where equally
+good models differ otherwise: two that trade species, one better at some, the other at others, were told apart
+in 2 instead of 5 % of simulated data sets.
+
 Two models' probabilities have different scales: for areas they are replaced by their ranks within species
 and model, which changes no area; for the 2022 score decisions are exchanged, each by its own model's
 threshold.

@@ -62,9 +62,20 @@ def write_table(table: pd.DataFrame, file: str | Path) -> Path:
         If the ending is neither .csv nor .json.
     """
     path = Path(file)
-    require(path.suffix in {".csv", ".json"}, f"{file}: a table ends in .csv or .json")
+    require_endings(file, None)
     if path.suffix == ".csv":
         write_atomically(path, table.to_csv(index=False))
     else:
         write_atomically(path, table.to_json(orient="records", indent=2) + "\n")
     return path
+
+
+def require_endings(table: str | Path | None, figure: str | Path | None) -> None:
+    """Raise a `ValueError` before anything is computed if a file that is wanted cannot be written."""
+    for file, endings in ((table, (".csv", ".json")), (figure, (".png", ".svg", ".pdf"))):
+        if file is not None:
+            kind, known = (
+                ("table" if table is file else "figure"),
+                f"{', '.join(endings[:-1])} or {endings[-1]}",
+            )
+            require(Path(file).suffix in endings, f"{file}: a {kind} ends in {known}")
