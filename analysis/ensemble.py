@@ -126,12 +126,12 @@ def format_results(results: Sequence[Weighted], runs: Sequence[Run], config: Ens
         "",
         *markdown(rows_of(results, [run.name for run in runs], config)),
         "",
-        f"The plain mean {verdict(mean.over_best)} the best single run ({best.name}): {mean.over_best}.",
+        f"The plain mean against the best single run ({best.name}): {verdict(mean.over_best)}.",
     ]
     for one in fitted:
         lines += [
-            f"The {one.name} weights {verdict(one.over_best)} the best single run: {one.over_best}; "
-            f"they {verdict(one.over_mean)} the plain mean: {one.over_mean}."
+            f"The {one.name} weights against the best single run: {verdict(one.over_best)}; "
+            f"against the plain mean: {verdict(one.over_mean)}."
         ]
     worth = [one for one in fitted if one.over_mean.low > 0]
     chosen = max(worth, key=lambda one: one.over_mean.low) if worth else mean
@@ -145,10 +145,8 @@ def format_results(results: Sequence[Weighted], runs: Sequence[Run], config: Ens
 def verdict(interval: Interval) -> str:
     """Return what an interval says of a gain."""
     if interval.low > 0:
-        return "gain over"
-    if interval.high < 0:
-        return "lose to"
-    return "are not distinguishable from"
+        return f"a gain, {interval}"
+    return f"a loss, {interval}" if interval.high < 0 else f"not distinguishable from 0, {interval}"
 
 
 def command_of(chosen: Weighted, runs: Sequence[Run], config: EnsembleConfig) -> str:

@@ -155,7 +155,7 @@ def test_the_program_prints_weights_for_inference(
     monkeypatch.setattr(sys, "argv", words)
     run_program()
     printed = capsys.readouterr().out
-    assert "gain over the best single run" in printed
+    assert "The plain mean against the best single run (one): a gain, 0." in printed
     assert "--weights" in printed
     assert f"--checkpoints {runs[0]}" in printed
     table = pd.read_csv(tmp_path / "out" / "ensemble.csv")
@@ -171,7 +171,7 @@ def test_no_gain_is_said_plainly(make_run: MakeRun, capsys: pytest.CaptureFixtur
     weigh_runs(EnsembleConfig(runs=runs, resamples=100, splits=3))
     printed = capsys.readouterr().out
     assert "No ensemble is distinguishable from the best single run" in printed
-    assert "0.000 [0.000, 0.000]" in printed
+    assert "against the plain mean: not distinguishable from 0, 0.000 [0.000, 0.000]" in printed
 
 
 def test_mistakes_are_named(make_run: MakeRun) -> None:

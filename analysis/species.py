@@ -1,0 +1,142 @@
+"""What single species say about finished runs: python -m analysis.species RUN ... [--out FOLDER].
+
+Each scored species' ROC-AUC and 2022 score beside the recordings that trained it; which species' recordings
+are taken for which other species; and the clips with the most confident mistakes, drawn with what the
+network hears in them where audio and checkpoint are there. Decisions are made at the 0.85 quantile of all
+probabilities.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from analysis.command import run_command
+from analysis.confusion import QUANTILE, Confusion, confusion_of, confusion_rows
+from analysis.figures import Format, save
+from analysis.hardest import Mistake, find_mistakes, hear
+from analysis.runs import Run, find_runs
+from analysis.species_figures import draw_by_count, draw_confusion, draw_mistakes
+from analysis.species_scores import BySpecies, by_species, species_rows
+from analysis.tables import markdown, write_rows
+from analysis.threshold_tables import slug
+from core.config import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeciesConfig:
+    """Scores by species, confusion between species, and the hardest clips."""
+
+    runs: tyro.conf.Positional[tuple[str, ...]]
+    """Runs, runs of all folds, or folders that hold such."""
+    out: str | None = None
+    """Folder for tables and figures."""
+    format: Format = "png"
+    """Of the figures."""
+    root: str | None = None
+    """Folder of the recordings; None: the data.root that the run was trained with."""
+    clips: int = 8
+    """Hardest clips to list and to draw."""
+    confusions: int = 10
+    """Confusions to list."""
+    resamples: int = 2000
+    """Bootstrap resamples behind an interval."""
+    seed: int = 0
+    """Seed of the resamples."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(self.clips >= 1, f"clips={self.clips}: at least 1")
+        require(self.resamples >= 100, f"resamples={self.resamples}: at least 100")
+
+
+def main() -> None:
+    """Look at the species of runs."""
+    run_command(SpeciesConfig, look_at_species)
+
+
+def look_at_species(config: SpeciesConfig) -> list[BySpecies]:
+    """Print each run's species, confusions and hardest clips; write and draw them where wanted.
+
+    Raises
+    ------
+    ValueError
+        If a run validated nothing.
+    """
+    runs = find_runs(config.runs)
+    found = [by_species(run, config.resamples, config.seed) for run in runs]
+    for run, scores in zip(runs, found, strict=True):
+        folder = None
+        if config.out is not None:
+            folder = Path(config.out) / (slug(run.name) if len(runs) > 1 else "")
+        look_at_run(run, scores, folder, config)
+    if config.out is not None and not all(np.isnan(one.trained).all() for one in found):
+        caption = (
+            "Each scored species' ROC-AUC and 2022 score at the 0.85 quantile beside the recordings that "
+            "trained it, with 95 % intervals over recordings; "
+            + "; ".join(f"{one.run}: rank correlation with ROC-AUC {one.trend}" for one in found)
+        )
+        file = Path(config.out) / f"species_by_count.{config.format}"
+        print(save(draw_by_count(found), file, f"{caption}."))
+    return found
+
+
+def look_at_run(run: Run, scores: BySpecies, folder: Path | None, config: SpeciesConfig) -> None:
+    """Print what the species of a run say; write and draw it into `folder` if there is one."""
+    confusion, mistakes = confusion_of(run), find_mistakes(run, config.clips, QUANTILE)
+    tables = {
+        "species": species_rows(scores),
+        "confusions": confusion_rows(run, confusion, config.confusions, config.resamples, config.seed),
+        "hardest": [mistake.row for mistake in mistakes],
+    }
+    trend = f"Rank correlation of ROC-AUC with the recordings that trained: {scores.trend}."
+    if np.isnan(scores.trend.value):
+        trend = "No correlation with the recordings that trained: unknown, or too few species."
+    lines = [
+        f"## {run.name}: {run.folder}",
+        "",
+        *markdown(tables["species"]),
+        "",
+        trend,
+        "",
+        *(markdown(tables["confusions"]) or ["No species is taken for another."]),
+        "",
+        *(markdown(tables["hardest"]) or ["No decision is wrong."]),
+        "",
+    ]
+    print("\n".join(lines), flush=True)
+    if folder is not None:
+        for name, rows in tables.items():
+            write_rows(rows, folder / f"{name}.csv")
+        draw_run(run, confusion, mistakes, folder, config)
+
+
+def draw_run(
+    run: Run, confusion: Confusion, mistakes: Sequence[Mistake], folder: Path, config: SpeciesConfig
+) -> None:
+    """Draw a run's confusions and hardest clips."""
+    caption = (
+        f"{run.name}: share of the clips of a species (row) in which a species (column) is called at the "
+        "0.85 quantile, in percent; off the diagonal it is not there. Species that are confused stand beside "
+        "each other."
+    )
+    print(save(draw_confusion(confusion), folder / f"confusion.{config.format}", caption))
+    if not mistakes:
+        return
+    heard = hear(run, mistakes, config.root)
+    for message in dict.fromkeys(one.missing for one in heard if one.missing):
+        print(f"note: {message}", flush=True)
+    shown = [one for one in heard if one.mel is not None]
+    if shown:
+        caption = (
+            f"{run.name}: the most confident mistakes. Log-mels, and below them what the network that did "
+            "not train on the recording hears over time: the species of the mistake, the recording's own, "
+            "and the one it hears most; dotted: the threshold."
+        )
+        print(save(draw_mistakes(shown), folder / f"hardest.{config.format}", caption))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Figures of species: scores by training recordings, confusions, the hardest clips."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+
+from analysis.confusion import Confusion
+from analysis.figures import BLUE, COLOURS, GREY, VERMILION
+from analysis.hardest import Heard
+from analysis.species_scores import BySpecies
+from core.bootstrap import Interval
+
+MAX_NUMBERS = 16
+"""Species up to which cells of the confusion hold numbers."""
+RANGE_DB = 60.0
+COLUMNS = 4
+
+
+def draw_by_count(found: Sequence[BySpecies]) -> Figure:
+    """Return a figure of each species' ROC-AUC and score beside the recordings that trained it."""
+    figure = Figure(figsize=(10, 4.4), layout="constrained")
+    panels = figure.subplots(1, 2, sharex=True)
+    for axes, name, title in zip(panels, ("auc", "score"), ("ROC-AUC", "2022 score"), strict=True):
+        axes.axhline(0.5, color=GREY, linewidth=0.8)
+        for place, one in enumerate(found):
+            shift = 1.06 ** (place - (len(found) - 1) / 2)
+            draw_points(axes, one.trained * shift, getattr(one, name), COLOURS[place % len(COLOURS)], one.run)
+        axes.set(xscale="log", xlabel="recordings that trained", ylabel=title, title=title)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        label_species(axes, found[0], [getattr(one, name) for one in found])
+    if len(found) > 1:
+        figure.legend(
+            *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
+        )
+    return figure
+
+
+def draw_points(axes: Axes, x: np.ndarray, intervals: Sequence[Interval], colour: str, label: str) -> None:
+    """Draw values with their intervals over x."""
+    value, low, high = (
+        np.array([getattr(one, name) for one in intervals]) for name in ("value", "low", "high")
+    )
+    bounds = np.clip(np.nan_to_num([value - low, high - value]), 0, None)
+    axes.errorbar(
+        x, value, yerr=bounds, fmt="o", color=colour, markersize=4, capsize=2, linewidth=1, label=label
+    )
+
+
+def label_species(axes: Axes, one: BySpecies, intervals: Sequence[Sequence[Interval]]) -> None:
+    """Write each species' code above its highest interval, higher where another code is in the way."""
+    tops = np.nanmax(
+        [[i.high if not np.isnan(i.high) else i.value for i in run] for run in intervals], axis=0
+    )
+    known = [i for i in range(len(tops)) if not np.isnan(tops[i]) and one.trained[i] > 0]
+    low, high = axes.get_ylim()
+    if not known:
+        return
+    width = max(float(np.log(one.trained[known].max() / one.trained[known].min())), 0.7)
+    placed: list[tuple[float, float]] = []
+    for i in sorted(known, key=lambda i: tops[i]):
+        x, y = float(np.log(one.trained[i])), float(tops[i]) + 0.015 * (high - low)
+        for other_x, other_y in sorted(placed, key=lambda place: place[1]):
+            if abs(other_x - x) < 0.13 * width and abs(other_y - y) < 0.045 * (high - low):
+                y = other_y + 0.045 * (high - low)
+        placed.append((x, y))
+        axes.text(np.exp(x), y, one.species[i], fontsize=7, ha="center", va="bottom")
+    axes.set_ylim(low, max(high, max(y for _, y in placed) + 0.06 * (high - low)))
+
+
+def draw_confusion(confusion: Confusion) -> Figure:
+    """Return a heat map of what recordings of each species are taken for."""
+    number = len(confusion.species)
+    size = 1.8 + 0.34 * number
+    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(confusion.share, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(number), confusion.species, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(number), confusion.species)
+    axes.set(xlabel="species called", ylabel="recordings of", title="What is taken for what")
+    if number <= MAX_NUMBERS:
+        for row, column in np.argwhere(confusion.share > 0):
+            share = confusion.share[row, column]
+            colour = "white" if share > 0.6 else "black"
+            axes.text(
+                column, row, f"{share:.0%}".rstrip("%"), ha="center", va="center", fontsize=7, color=colour
+            )
+    for row in np.flatnonzero(np.isnan(confusion.share).all(axis=1)):
+        axes.text((number - 1) / 2, int(row), "no clip", ha="center", va="center", fontsize=7, color=GREY)
+    axes.tick_params(length=0)
+    figure.colorbar(image, ax=axes, label="share of the clips", shrink=0.7)
+    return figure
+
+
+def draw_mistakes(heard: Sequence[Heard]) -> Figure:
+    """Return a figure of clips with wrong decisions: log-mels over what the network hears."""
+    columns = min(COLUMNS, len(heard))
+    rows = -(-len(heard) // columns)
+    figure = Figure(figsize=(3.3 * columns, 3.5 * rows), layout="constrained")
+    for place, (cell, one) in enumerate(
+        zip(figure.subfigures(rows, columns, squeeze=False).flat, heard, strict=False)
+    ):
+        draw_mistake(
+            cell.subplots(2, 1, sharex=True, height_ratios=(2, 1)), one, is_first=place % columns == 0
+        )
+    return figure
+
+
+def draw_mistake(panels: Sequence[Axes], one: Heard, *, is_first: bool) -> None:
+    """Draw one clip into two panels."""
+    top, bottom = panels
+    assert one.mel is not None
+    loudest = float(np.quantile(one.mel, 0.999))
+    top.imshow(
+        one.mel, origin="lower", aspect="auto", cmap="magma", vmin=loudest - RANGE_DB, vmax=loudest,
+        extent=(0, one.clip_seconds, 0, one.mel.shape[0]),
+    )  # fmt: skip
+    mistake = one.mistake
+    name = mistake.recording.rsplit("/", 1)[-1]
+    top.set_title(f"{mistake.words} ({mistake.probability:.2f})\n{mistake.primary}, {name}", fontsize=8)
+    bottom.set(ylim=(0, 1), xlabel="seconds", xlim=(0, one.clip_seconds))
+    if is_first:
+        top.set_ylabel("mel band")
+        bottom.set_ylabel("probability")
+    if one.detections is None:
+        bottom.text(
+            0.5, 0.5, "no checkpoint", ha="center", va="center", transform=bottom.transAxes, color=GREY
+        )
+        return
+    edges = np.linspace(0, one.clip_seconds, len(one.detections) + 1)
+    loudest_code = one.species[int(one.detections.max(axis=0).argmax())]
+    drawn: set[str] = set()
+    for code, colour, style in (
+        (mistake.species, VERMILION, "-"),
+        (mistake.primary, BLUE, "--"),
+        (loudest_code, GREY, "-"),
+    ):
+        if code in one.species and code not in drawn:
+            track = one.detections[:, one.species.index(code)]
+            bottom.stairs(track, edges, color=colour, linestyle=style, label=code, baseline=None)
+            drawn.add(code)
+    bottom.axhline(mistake.threshold, color="black", linestyle=":", linewidth=0.8)
+    bottom.legend(frameon=False, fontsize=7, loc="upper right", ncols=2)
