@@ -1,4 +1,4 @@
-"""The pictures of a run: learning curves, species, spectrograms with what the network hears in them."""
+"""The pictures of a run: learning curves, species, decisions, spectrograms with what is heard in them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -104,6 +104,38 @@ def draw_spectrograms(
             bottom.stairs(detections[column][:, index], edges, label=species[index], linestyle=style)
         bottom.set(ylim=(0, 1), xlabel="seconds", ylabel="probability" if column == 0 else None)
         bottom.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.4), ncols=3)
+    figure.savefig(file, dpi=DPI)
+    return file
+
+
+def draw_confusion(truth: np.ndarray, probability: np.ndarray, species: Sequence[str], file: Path) -> Path:
+    """Draw which scored species is highest in the clips that hold each; return `file`.
+
+    Parameters
+    ----------
+    truth, probability
+        (clip, species).
+    species
+        Their codes. Those that no clip holds have no row.
+    file
+        Where it goes.
+    """
+    held = np.flatnonzero(truth.any(axis=0))
+    highest = np.eye(len(species))[probability.argmax(axis=1)]
+    counts = truth[:, held].sum(axis=0)
+    shares = truth[:, held].T @ highest / counts[:, None]  # (held species, species)
+    figure = Figure(figsize=(2.4 + 0.42 * len(species), 1.6 + 0.42 * len(held)), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    for row, column in np.argwhere(shares > 0):
+        colour = "white" if shares[row, column] > 0.55 else "black"
+        text = f"{100 * shares[row, column]:.0f}"
+        axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+    axes.set_xticks(range(len(species)), species, rotation=60, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(len(held)), [f"{species[int(i)]} ({n})" for i, n in zip(held, counts, strict=True)])
+    axes.set(xlabel="scored species with the highest probability", ylabel="clips that hold (number)")
+    axes.set_title("Confusion, in percent of the clips of a row")
+    axes.spines[:].set_visible(False)
     figure.savefig(file, dpi=DPI)
     return file
 

@@ -3,13 +3,26 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from core.bootstrap import Resampler
+from core.calibration import reliability, score_by_threshold
 from core.config import Config
-from core.evaluation import Evaluation, evaluate, format_table
+from core.evaluation import PROBABILITY, TRUTH, Evaluation, evaluate, format_table
 from core.machine import code_version
-from core.pictures import draw_curves, draw_species
+from core.pictures import (
+    DPI,
+    draw_confusion,
+    draw_curves,
+    draw_reliability,
+    draw_score_by_threshold,
+    draw_species,
+)
 from core.run_folder import RunFolder
+
+PICTURE_RESAMPLES = 500
+"""Behind the bands of pictures: they stay within seconds on a competition's clips."""
 
 
 def report_run(
@@ -51,8 +64,47 @@ def report_run(
         evaluation = evaluate(predictions, config.valid)
         folder.write_csv("species", evaluation.per_species)
         pictures["species"] = draw_species(evaluation.per_species, folder.path / "species.png")
+        pictures |= draw_decisions(config, folder, predictions, evaluation.threshold)
         summary |= evaluation.as_dict()
         print("\n" + format_table(evaluation, f"{config.name}, fold {config.data.fold}", config.valid))
     folder.write_json("summary", summary)
     print(f"Run folder: {folder.path}", flush=True)
     return evaluation, pictures
+
+
+def draw_decisions(
+    config: Config, folder: RunFolder, predictions: pd.DataFrame, threshold: float
+) -> dict[str, Path]:
+    """Draw score by threshold, reliability and confusion; return name -> file.
+
+    Parameters
+    ----------
+    config
+        Of the run.
+    folder
+        Where the pictures go.
+    predictions
+        Of the validated clips, at least one.
+    threshold
+        What the run decides with.
+    """
+    scored = [name.removeprefix(TRUTH) for name in predictions if name.startswith(TRUTH)]
+    truth = predictions[[TRUTH + code for code in scored]].to_numpy(dtype=bool)
+    probability = predictions[[PROBABILITY + code for code in scored]].to_numpy(dtype=np.float64)
+    resampler = Resampler(predictions["recording"], predictions["species"], PICTURE_RESAMPLES)
+    confidence = config.valid.confidence
+    title = f"{config.name}, fold {config.data.fold}"
+    figures = {
+        "score_by_threshold": draw_score_by_threshold(
+            score_by_threshold(truth, probability, resampler, confidence), decided=threshold, title=title
+        ),
+        "reliability": draw_reliability(
+            {"as trained": reliability(truth, probability, resampler, confidence=confidence)},
+            title=f"Reliability of {title}",
+        ),
+    }
+    files = {name: folder.path / f"{name}.png" for name in figures}
+    for name, figure in figures.items():
+        figure.savefig(files[name], dpi=DPI)
+    files["confusion"] = draw_confusion(truth, probability, scored, folder.path / "confusion.png")
+    return files

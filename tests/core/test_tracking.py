@@ -62,7 +62,9 @@ def test_a_run_arrives_with_config_history_pictures_and_score(
     assert run.summary["valid/score_low"] <= run.summary["valid/score"] <= run.summary["valid/score_high"]
     assert any("train/loss" in row for row in run.history)
     assert [row["valid/score"] for row in run.history if "valid/score" in row]
-    assert [name for name in run.files if name.endswith(".png")]
+    pictures = [Path(name).name for name in run.files if name.endswith(".png")]
+    for name in ("species", "score_by_threshold", "reliability", "confusion"):
+        assert any(picture.startswith(f"{name}_") for picture in pictures), name
 
 
 @pytest.mark.slow

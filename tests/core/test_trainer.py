@@ -37,6 +37,7 @@ from tests.runs import TinyTrainer, tiny_config, with_data
 RUN_FILES = {
     "config.json", "environment.json", "metrics.jsonl", "summary.json", "predictions.parquet", "species.csv",
     "bad_files.csv", "learning_curves.png", "species.png", "spectrograms.png",
+    "score_by_threshold.png", "reliability.png", "confusion.png",
 }  # fmt: skip
 
 
