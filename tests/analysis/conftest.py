@@ -43,6 +43,11 @@ def invent_predictions(
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
     """Return a function that writes a finished run; `fold="all"` writes its folds too."""
+    return run_maker(tmp_path)
+
+
+def run_maker(root: Path) -> MakeRun:
+    """Return the same for a folder that outlives a test."""
 
     def make(
         name: str = "timm_007",
@@ -54,7 +59,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         **fields: Any,
     ) -> Path:
         data = fields.pop("data", DataConfig(num_folds=3))
-        config = Config(name=name, output_dir=str(tmp_path / "outputs"), data=data, **fields)
+        config = Config(name=name, output_dir=str(root / "outputs"), data=data, **fields)
         folds = tuple(range(3)) if fold == "all" else (fold or 0,)
         table = invent_predictions(folds) if predictions is None else predictions
         config = replace(config, data=replace(config.data, fold=fold))

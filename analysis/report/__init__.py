@@ -1,0 +1,1 @@
+"""One self-contained page about finished runs: python -m analysis.report outputs/... --out report.html."""

@@ -1,0 +1,262 @@
+"""Runs -> the tables of a report: leaderboard, species, settings, environment."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.report.panels import valid_config
+from analysis.report.selection import Group, finished_at
+from analysis.runs import Run, config_differences, show
+from core.evaluation import TRUTH, evaluate
+from core.run_folder import RunFolder
+
+METRICS = {
+    "score": "2022 score",
+    "macro_auc": "macro ROC-AUC",
+    "padded_cmap": "padded cmAP",
+    "top1": "top-1",
+}
+PER_SPECIES = {"score": "2022 score", "auc": "ROC-AUC", "average_precision": "average precision"}
+ENDS = ("", "_low", "_high")
+BOUNDS = ("value", "low", "high")
+SHORT_COMMIT = 10
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its interval, and where that lies on a drawn axis.
+
+    Attributes
+    ----------
+    value, low, high
+        None: undefined.
+    places
+        Low, value and high between 0 and 1.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    places: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The axis of a column of estimates."""
+
+    low: float
+    high: float
+    reference: float | None = None
+
+    def place(self, value: float) -> float:
+        """Return where a value lies, 0 to 1."""
+        return round(min(max((value - self.low) / (self.high - self.low), 0.0), 1.0), 4)
+
+    @property
+    def reference_place(self) -> float | None:
+        """Where the value of a guess, or of no difference, lies."""
+        return None if self.reference is None else self.place(self.reference)
+
+    def estimate(self, value: Any, low: Any, high: Any) -> Estimate:
+        """Return an estimate on this axis; None and nan are undefined."""
+        middle, left, right = (
+            None if n is None or not np.isfinite(n) else float(n) for n in (value, low, high)
+        )
+        if middle is None:
+            return Estimate(None, left, right, None)
+        outer = [self.place(middle if n is None else n) for n in (left, right)]
+        return Estimate(middle, left, right, (outer[0], self.place(middle), outer[1]))
+
+
+def axis_of(numbers: Sequence[Any], *, reference: float | None = None, step: float = 0.1) -> Axis:
+    """Return an axis around some numbers, with round ends."""
+    known = [float(n) for n in numbers if n is not None and np.isfinite(n)]
+    if reference is not None:
+        known.append(reference)
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    low, high = np.floor(low / step + 1e-9) * step, np.ceil(high / step - 1e-9) * step
+    return Axis(round(low, 6), round(max(high, low + step), 6), reference)
+
+
+def leaderboard(group: Group) -> dict[str, Any]:
+    """Return the rows of a group with intervals, on one axis a metric."""
+    bounds = {
+        name: [run.summary.get("metrics", {}).get(name) for run in group.runs]
+        for name in (*METRICS, "best_score")
+    }
+    axes = {
+        name: axis_of(
+            [found[bound] for found in bounds[name] if found for bound in BOUNDS],
+            reference=0.5 if name in {"score", "macro_auc"} else None,
+        )
+        for name in METRICS
+    }  # fmt: skip
+    rows = []
+    for i, run in enumerate(group.runs):
+        cells = []
+        for name in METRICS:
+            found = bounds[name][i] or {"value": None, "low": None, "high": None}
+            cells.append(axes[name].estimate(found["value"], found["low"], found["high"]))
+        best = bounds["best_score"][i] or {}
+        rows.append({"run": run, "cells": cells, "optimistic": best.get("value"), "minutes": minutes(run)})
+    confidence = {valid_config(run).confidence for run in group.runs}
+    return {
+        "rows": rows,
+        "columns": [(label, axes[name]) for name, label in METRICS.items()],
+        "confidence": " or ".join(f"{share:.0%}" for share in sorted(confidence)),
+    }
+
+
+def minutes(run: Run) -> float | None:
+    """Return the minutes that a run trained; None where they are unknown."""
+    total = run.total("minutes")
+    return None if np.isnan(total) else total
+
+
+def species_table(run: Run) -> dict[str, Any]:
+    """Return one row a scored species, and which could not be judged."""
+    table = per_species(run)
+    predictions = run.predictions
+    axis = Axis(0.0, 1.0, 0.5)
+    rows: list[dict[str, Any]] = []
+    for row in table.to_dict("records"):
+        code = str(row["species"])
+        holds = predictions[TRUTH + code].to_numpy(bool)
+        rows.append(
+            {
+                "species": code,
+                "positives": int(row["positives"]),
+                "recordings": int(predictions.loc[holds, "recording"].nunique()),
+                "cells": [axis.estimate(*(row[name + end] for end in ENDS)) for name in PER_SPECIES],
+            }
+        )  # fmt: skip
+    left_out = [row["species"] for row in rows if row["cells"][0].value is None]
+    return {"rows": rows, "axis": axis, "columns": list(PER_SPECIES.values()), "left_out": left_out}
+
+
+def per_species(run: Run) -> pd.DataFrame:
+    """Return the `species.csv` of a run; computed anew where it is missing."""
+    file = run.folder / "species.csv"
+    if not file.is_file():
+        return evaluate(run.predictions, valid_config(run)).per_species
+    table = pd.read_csv(file, dtype=str, keep_default_na=False)  # a species may be called "nan"
+    numbers = table.columns.drop("species")
+    table[numbers] = table[numbers].apply(pd.to_numeric)
+    return table
+
+
+def facts_of(group: Group) -> list[tuple[str, str]]:
+    """Return what the runs of a group were judged on."""
+    table, run = group.runs[0].predictions, group.runs[0]
+    data = run.config["data"]
+    facts = [("data", str(data["root"])), ("folds", folds_told(run))]
+    if not len(table):
+        return facts
+    truth = table[[TRUTH + code for code in run.species]].to_numpy(bool)
+    authors = table["author"].astype(str)
+    return [
+        ("data", str(data["root"])),
+        ("validated clips", f"{len(table)}"),
+        ("recordings", f"{table['recording'].nunique()}"),
+        ("authors", f"{authors[authors != ''].nunique()}"),
+        ("scored species", f"{len(run.species)}"),
+        ("positive labels", f"{int(truth.sum())}"),
+        ("folds", folds_told(run)),
+    ]
+
+
+def folds_told(run: Run) -> str:
+    """Return which folds judged, and how they were made."""
+    data = run.config["data"]
+    which = "none" if run.fold is None else "all" if run.fold == "all" else f"fold {run.fold}"
+    kept = ", an author's recordings kept together" if data["group_by_author"] else ""
+    return f"{which} of {data['num_folds']} (seed {data['fold_seed']}{kept})"
+
+
+def settings(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
+    """Return the fields in which runs differ, with each run's value."""
+    table = config_differences(runs)
+    return [
+        (str(field), list(map(str, row))) for field, row in zip(table.index, table.to_numpy(), strict=True)
+    ]
+
+
+def environments(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return where each run was made: the facts that matter, and all versions of packages."""
+    found = [environment(run) for run in runs]
+    names = list(dict.fromkeys(name for one in found for name in one.get("packages", {})))
+    packages = [
+        (name, [str(one.get("packages", {}).get(name, "unknown")) for one in found]) for name in names
+    ]
+    rows = [
+        ("started", [finished_at(run) for run in runs]),
+        ("commit", [commit_of(run) for run in runs]),
+        ("device", [str(one.get("device", "unknown")) for one in found]),
+        (
+            "processes, threads each",
+            [f"{one.get('processes', '?')}, {one.get('threads', '?')}" for one in found],
+        ),
+        ("Python", [str(one.get("python", "unknown")) for one in found]),
+        ("platform", [str(one.get("platform", "unknown")) for one in found]),
+        ("schedule", [str(run.config["schedule"]) for run in runs]),
+        ("epochs", [str(run.config["epochs"]) for run in runs]),
+        ("parameters", [count(run.total("parameters") / len(run.members)) for run in runs]),
+        ("training recordings", [told_range(run, "train_recordings") for run in runs]),
+        ("unusable files", [told_range(run, "bad_files") for run in runs]),
+    ]
+    return {
+        "rows": rows,
+        "differing": [row for row in packages if len(set(row[1])) > 1],
+        "same": [(name, values[0]) for name, values in packages if len(set(values)) == 1],
+        "commands": [
+            (run.name, command_of(one), str(run.folder)) for run, one in zip(runs, found, strict=True)
+        ],
+    }
+
+
+def environment(run: Run) -> dict[str, Any]:
+    """Return the `environment.json` of a run, or of its first fold; empty where there is none."""
+    for folder in (run.folder, *run.members):
+        try:
+            return RunFolder(folder).read_json("environment")
+        except (OSError, json.JSONDecodeError):
+            continue
+    return {}
+
+
+def commit_of(run: Run) -> str:
+    """Return the commits that a run was made from, shortened."""
+    versions = [
+        str(RunFolder(folder).read_json("summary").get("code_version", "unknown")) for folder in run.members
+    ]
+    short = [
+        version[:SHORT_COMMIT] + (" with changes" if version.endswith("+changes") else "")
+        for version in dict.fromkeys(versions)
+    ]
+    return ", ".join(short)
+
+
+def command_of(found: dict[str, Any]) -> str:
+    """Return the command line of a run."""
+    words = found.get("command")
+    return " ".join(map(str, words)) if words else "unknown"
+
+
+def count(number: float) -> str:
+    """Return such as 5.06 M."""
+    if np.isnan(number):
+        return "unknown"
+    return f"{number / 1e6:.2f} M" if number >= 1e6 else f"{number:g}"
+
+
+def told_range(run: Run, fact: str) -> str:
+    """Return a number of a run's summary, or its range over the folds."""
+    numbers = [RunFolder(folder).read_json("summary").get(fact) for folder in run.members]
+    known = sorted({number for number in numbers if number is not None})
+    if not known:
+        return "unknown"
+    return show(known[0]) if len(known) == 1 else f"{known[0]} to {known[-1]}"

@@ -1,0 +1,300 @@
+"""The report: what it says, what it refuses, and that it asks nothing of a network."""
+
+import json
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+
+from analysis.report.__main__ import ReportConfig, main, report
+from analysis.report.charts import Chart, Line, drawn, log_ticks
+from analysis.report.page import TEMPLATES
+from analysis.report.selection import select
+from analysis.report.soundscapes import browse, lanes, read_predictions
+from analysis.report.tables import axis_of, species_table
+from analysis.report.verdicts import holm, verdicts
+from analysis.runs import find_runs
+from core.config import MixupConfig
+from core.files import write_atomically
+from tests.analysis.conftest import MakeRun, invent_predictions
+
+ROOT = Path(__file__).parents[2]
+ADDRESSES = {"src", "href", "srcset", "poster", "action", "data", "background"}
+
+
+class Addresses(HTMLParser):
+    """Everything that a page points to, and the tags that it is made of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.tags: list[str] = []
+        self.handlers: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.found += [value or "" for name, value in attrs if name in ADDRESSES]
+        self.handlers += [name for name, _ in attrs if name.startswith("on") or name == "style"]
+
+
+def read(path: Path) -> tuple[str, Addresses]:
+    html = path.read_text()
+    parser = Addresses()
+    parser.feed(html)
+    return html, parser
+
+
+def write_soundscapes(folder: Path, *, number: int = 2, seconds: float = 10.0) -> dict[str, Path]:
+    """Write tones with the tables that `core.inference` makes of them: akiapo in each first window."""
+    sounds = folder / "sounds"
+    sounds.mkdir(parents=True)
+    names, windows = [f"tone_{i}" for i in range(number)], int(seconds // 5)
+    for i, name in enumerate(names):
+        wave = 0.3 * np.sin(2 * np.pi * (1000 + 500 * i) * np.arange(int(32000 * seconds)) / 32000)
+        soundfile.write(sounds / f"{name}.wav", wave, 32000)
+    rows = [(name, 5 * (w + 1), 0.9 if w == 0 else 0.1, 0.2) for name in names for w in range(windows)]
+    table = pd.DataFrame(rows, columns=["file_id", "end_time", "akiapo", "aniani"])
+    table.to_parquet(folder / "p.parquet", index=False)
+    targets = {f"{n}_{code}_{end}": False for n, end, *_ in rows for code in ("akiapo", "aniani")}
+    found = targets | {f"{name}_akiapo_5": True for name in names}
+    true = targets | {"tone_0_akiapo_5": True, "tone_0_aniani_10": True}
+    for file, content in (("submission", found), ("truth", true)):
+        table = pd.DataFrame({"row_id": list(content), "target": list(content.values())})
+        table.to_csv(folder / f"{file}.csv", index=False)
+    return {"soundscapes": sounds, "probabilities": folder / "p.parquet"} | {
+        name: folder / f"{name}.csv" for name in ("submission", "truth")
+    }
+
+
+def test_a_page_holds_every_part_and_no_address_but_its_own(make_run: MakeRun, tmp_path: Path) -> None:
+    paths = [make_run("one", fold="all"), make_run("two", fold="all", mixup=MixupConfig(alpha=0.4))]
+    given: Any = {name: str(path) for name, path in write_soundscapes(tmp_path / "scapes").items()}
+    out = tmp_path / "report.html"
+    report(ReportConfig(runs=tuple(map(str, paths)), out=str(out), **given))
+    html, parser = read(out)
+    for part in ("leaderboard", "curves", "details", "soundscapes", "settings", "environment", "left-out"):
+        assert f'<section id="{part}"' in html
+    assert "mixup.alpha" in html
+    assert all(address.startswith(("#", "data:")) for address in parser.found)
+    assert not parser.handlers
+    assert "default-src &#39;none&#39;" in html
+    assert parser.tags.count("audio") == 2
+    assert len(html) < 15e6
+
+
+@pytest.fixture
+def hostile_run(make_run: MakeRun) -> Path:
+    """Return a run whose species and settings try to be markup."""
+    species = ("<script>", '"><img src=x onerror=a>', "</script>")
+    table = invent_predictions((0,), species=species)
+    path = make_run("<b>bold</b>", predictions=table.assign(author="</style>"))
+    config = json.loads((path / "config.json").read_text())
+    config["data"]["root"] = "</pre><iframe>"
+    write_atomically(path / "config.json", json.dumps(config))
+    return path
+
+
+def test_what_runs_are_called_never_becomes_markup(hostile_run: Path, tmp_path: Path) -> None:
+    report(ReportConfig(runs=(str(hostile_run),), out=str(tmp_path / "report.html"), title="<u>"))
+    html, parser = read(tmp_path / "report.html")
+    assert parser.tags.count("script") == 2  # the data and the program
+    assert not {"b>", "u", "iframe", "img"} & set(parser.tags)
+    assert "&lt;script&gt;" in html
+    assert not parser.handlers
+
+
+def test_runs_apart_and_unfinished_ones_are_shown_with_the_reason(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("one")
+    make_run("two")
+    make_run("other", predictions=invent_predictions((1,)))
+    make_run("empty", fold=None, predictions=invent_predictions((0,)).iloc[:0])
+    make_run("late", finished=False)
+    (make_run("broken") / "predictions.parquet").write_text("no table")
+    chosen = select([tmp_path / "outputs", tmp_path / "nowhere"])
+    assert [[run.config["name"] for run in group.runs] for group in chosen.groups] == [
+        ["one", "two"],
+        ["other"],
+        ["empty"],
+    ]
+    assert "0 in common" in chosen.groups[1].reason
+    assert "nothing was validated" in chosen.groups[2].reason
+    refused = "\n".join(chosen.refused)
+    assert "late/20260101-000000-aaaa-fold0: not finished" in refused
+    assert "broken/20260101-000000-aaaa-fold0: not readable" in refused
+    assert "nowhere: no such folder" in refused
+    report(ReportConfig(runs=(str(tmp_path / "outputs"),), out=str(tmp_path / "report.html")))
+    html = (tmp_path / "report.html").read_text()
+    assert "cannot stand beside it" in html
+    assert "not finished, it has no summary.json" in html
+
+
+def test_nothing_left_to_show_is_an_error_with_every_reason(make_run: MakeRun, tmp_path: Path) -> None:
+    path = make_run(finished=False)
+    with pytest.raises(ValueError, match=r"nothing to report(.|\n)*not finished(.|\n)*no such folder"):
+        select([path, tmp_path / "nowhere"])
+
+
+def test_a_run_is_better_only_where_the_difference_is_found(make_run: MakeRun) -> None:
+    paths = [
+        make_run("blind", predictions=invent_predictions((0,), skill=0.0)),
+        make_run("again", predictions=invent_predictions((0,), skill=0.0)),
+        make_run("skilled", predictions=invent_predictions((0,), skill=6.0)),
+    ]
+    (group,) = select(paths).groups
+    names = [run.config["name"] for run in group.runs]
+    found, _ = verdicts(group, 500)
+    assert len(found) == 9
+    for verdict in found:
+        pair = {names[verdict.one], names[verdict.other]}
+        if pair == {"blind", "again"}:
+            assert (verdict.difference.value, verdict.p, verdict.better) == (0.0, 1.0, None)
+        else:
+            assert verdict.better is not None
+            assert names[verdict.better] == "skilled"
+            assert verdict.p < 0.05
+
+
+def test_holm_multiplies_the_smallest_by_their_number_and_never_falls() -> None:
+    assert holm([0.04, 0.01, 0.03, 0.5]) == pytest.approx([0.09, 0.04, 0.09, 0.5])
+
+
+def test_species_without_positives_are_named_not_scored(make_run: MakeRun) -> None:
+    table = invent_predictions((0,))
+    table["truth:apapan"] = False
+    (run,) = find_runs([make_run(predictions=table)])
+    found = species_table(run)
+    assert found["left_out"] == ["apapan"]
+    (row,) = [row for row in found["rows"] if row["species"] == "apapan"]
+    assert row["positives"] == row["recordings"] == 0
+    assert row["cells"][0].value is None
+    assert [row["recordings"] for row in found["rows"][:2]] == [4, 4]
+
+
+def test_axes_end_at_round_numbers_around_the_data() -> None:
+    axis = axis_of([0.61, 0.53, 0.69], reference=0.5)
+    assert (axis.low, axis.high) == (0.5, 0.7)
+    assert axis.estimate(0.6, 0.5, 0.7).places == (0.0, 0.5, 1.0)
+    assert axis.estimate(float("nan"), None, None).places is None
+    assert 3 <= len(log_ticks(0.027, 0.17)) <= 6
+
+
+def test_a_line_is_lifted_where_a_value_is_missing() -> None:
+    line = Line("a", np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, np.nan, 2.0, 3.0]), 0)
+    chart = Chart(key="k", title="t", x_label="x", y_label="y", caption="c", lines=(line,))
+    assert drawn(chart)["lines"][0]["path"].count("M") == 2
+
+
+def test_windows_are_hits_misses_and_false_alarms(tmp_path: Path) -> None:
+    given = write_soundscapes(tmp_path)
+    predictions = read_predictions(given["probabilities"], given["submission"], given["truth"])
+    shown, notes = browse(given["soundscapes"], predictions, number=9, longest=60.0, num_bytes=1 << 24)
+    assert [one.name for one in shown] == ["tone_0", "tone_1"]
+    assert not notes
+    found = [lanes(one, predictions) for one in shown]
+    assert [(f["hits"], f["misses"], f["alarms"]) for f in found] == [(1, 1, 0), (0, 0, 1)]
+    assert [row["species"] for row in found[0]["rows"]] == ["akiapo", "aniani"]
+    assert found[1]["silent"] == ["aniani"]
+    (detection,) = found[1]["detections"]
+    assert (detection["told"], detection["kind"]) == ("0:00\N{EN DASH}0:05", "false alarm")
+
+
+def test_windows_that_nobody_judged_are_neither_right_nor_false(tmp_path: Path) -> None:
+    given = write_soundscapes(tmp_path)
+    predictions = read_predictions(given["probabilities"], None, None)
+    shown, _ = browse(given["soundscapes"], predictions, number=1, longest=60.0, num_bytes=1 << 24)
+    found = lanes(shown[0], predictions)
+    assert not found["judged"]
+    assert {cell["kind"] for row in found["rows"] for cell in row["cells"]} == {"detected", "quiet"}
+
+
+def test_what_does_not_fit_is_left_out_and_counted(tmp_path: Path) -> None:
+    given = write_soundscapes(tmp_path)
+    predictions = read_predictions(given["probabilities"], given["submission"], given["truth"])
+    shown, notes = browse(given["soundscapes"], predictions, number=1, longest=60.0, num_bytes=1 << 24)
+    assert [one.name for one in shown] == ["tone_0"]  # two true windows and a detection
+    assert "1 of 2 are left out" in notes[0]
+    shown, notes = browse(given["soundscapes"], predictions, number=9, longest=60.0, num_bytes=10)
+    assert not shown
+    assert "2 of 2 are left out" in notes[0]
+    (given["soundscapes"] / "tone_1.wav").write_bytes(b"RIFF, not really")
+    (given["soundscapes"] / "tone_0.wav").unlink()
+    shown, notes = browse(given["soundscapes"], predictions, number=9, longest=60.0, num_bytes=1 << 24)
+    assert not shown
+    assert "tone_1.wav cannot be played" in notes[0]
+    assert "1 files of the probabilities are not in" in notes[1]
+
+
+def test_of_a_long_soundscape_the_part_where_most_is_heard_is_shown(tmp_path: Path) -> None:
+    given = write_soundscapes(tmp_path, number=1, seconds=30.0)
+    table = pd.read_parquet(given["probabilities"])
+    table.loc[3:4, "aniani"] = 0.95
+    table.to_parquet(given["probabilities"])
+    predictions = read_predictions(given["probabilities"], None, None)
+    shown, _ = browse(given["soundscapes"], predictions, number=1, longest=10.0, num_bytes=1 << 24)
+    assert (shown[0].start, shown[0].seconds) == (15.0, 10.0)
+    assert shown[0].windows.tolist() == [3, 4]
+    cells = lanes(shown[0], predictions)["rows"][0]["cells"]
+    assert [(cell["left"], cell["width"]) for cell in cells] == [(0.0, 50.0), (50.0, 50.0)]
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_each_figure_can_be_a_file_with_its_caption(make_run: MakeRun, tmp_path: Path, ending: str) -> None:
+    report(ReportConfig(runs=(str(make_run()),), format=ending, out=str(tmp_path / "figures")))  # type: ignore[arg-type]
+    names = {file.name for file in (tmp_path / "figures").iterdir()}
+    assert names >= {f"curve-valid-macro-auc.{ending}", f"threshold-1.{ending}", f"reliability-1.{ending}"}
+    if ending == "svg":
+        assert "1000 resamples of recordings" in " ".join(
+            (tmp_path / "figures" / "threshold-1.svg").read_text().split()
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"probabilities": None}, "soundscapes and probabilities: name both, or neither"),
+        ({"probabilities": "absent.parquet"}, "probabilities=absent.parquet: no such file"),
+        ({"truth": "absent.csv"}, "truth=absent.csv: no such file"),
+        ({"out": "report.txt"}, r"out=report.txt: a page ends in \.html"),
+        ({"num_soundscapes": 0}, "num_soundscapes=0: at least 1"),
+        ({"soundscapes": "absent"}, "soundscapes: absent does not exist"),
+    ],
+)
+def test_a_mistake_is_named(
+    make_run: MakeRun, tmp_path: Path, change: dict[str, str | int | None], message: str
+) -> None:
+    given: Any = {name: str(path) for name, path in write_soundscapes(tmp_path / "s", seconds=5.0).items()}
+    with pytest.raises(ValueError, match=message):
+        report(
+            ReportConfig(**{"runs": (str(make_run()),), "out": str(tmp_path / "r.html"), **given, **change})
+        )
+
+
+def test_the_program_prints_one_line_for_a_mistake_and_one_for_a_page(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["report", str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("error: nothing to report")
+    out = tmp_path / "report.html"
+    monkeypatch.setattr(sys, "argv", ["report", str(make_run()), "--out", str(out)])
+    main()
+    assert capsys.readouterr().out.startswith(f"{out}: 1 run, ")
+
+
+def test_every_file_of_the_template_is_package_data() -> None:
+    import tomllib
+
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    folder = ROOT / "analysis" / "report"
+    packed = {file for pattern in patterns["analysis.report"] for file in folder.glob(pattern)}
+    kept = {file for file in folder.rglob("*") if file.is_file() and file.suffix not in {".py", ".pyc"}}
+    assert kept
+    assert packed == kept
+    assert (TEMPLATES / "page.js").is_file()

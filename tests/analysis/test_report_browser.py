@@ -1,0 +1,242 @@
+"""The report in a real browser: Debian's Chromium, which `.ci/run` installs where it can."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+from analysis.report.__main__ import ReportConfig, report
+from core.config import MixupConfig
+from tests.analysis.conftest import invent_predictions, run_maker
+from tests.analysis.test_report import write_soundscapes
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
+]  # fmt: skip
+LIMIT_BYTES = 15e6
+WIDTH = 360
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+LOADED = "images => images.map(image => image.complete && image.naturalWidth > 0)"
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on PATH: the report is not opened (apt-get install chromium)"
+)
+
+
+class Opened:
+    """A page with everything that it said and asked for."""
+
+    def __init__(self, browser: Browser, file: Path, **settings: Any) -> None:
+        self.context = browser.new_context(**settings)
+        self.page: Page = self.context.new_page()
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.goto(file.as_uri(), wait_until="load")
+
+    def column(self, table: str, number: int) -> list[str]:
+        """Return the values of a column, from above, of rows that are shown."""
+        rows = self.page.locator(f"{table} tbody tr:visible")
+        return rows.evaluate_all(f"rows => rows.map(row => row.cells[{number}].dataset.value)")
+
+
+def wait_for_time(scape: Locator, low: float, high: float) -> None:
+    """Wait until a soundscape plays between two times; the page's policy forbids Playwright's own waiting."""
+    deadline = time.monotonic() + 8
+    while not low < scape.locator("audio").evaluate("audio => audio.currentTime") < high:
+        assert time.monotonic() < deadline, "the sound does not play on"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of five comparable runs, one apart and one unfinished, with two soundscapes."""
+    root = tmp_path_factory.mktemp("report")
+    make = run_maker(root)
+    for i in range(5):
+        table = invent_predictions((0,), skill=0.7 * i, seed=i)
+        if i == 4:
+            table["truth:apapan"] = False
+        make(f"run_{i}", predictions=table, mixup=MixupConfig(alpha=0.2 + 0.1 * i))
+    make("another_with_a_long_name", predictions=invent_predictions((1,)))
+    make("unfinished", finished=False)
+    given: Any = {name: str(path) for name, path in write_soundscapes(root / "scapes").items()}
+    report(ReportConfig(runs=(str(root / "outputs"),), out=str(root / "report.html"), **given))
+    return root / "report.html"
+
+
+@pytest.fixture(scope="module")
+def desktop(browser: Browser, file: Path) -> Iterator[Opened]:
+    opened = Opened(browser, file, viewport={"width": 1280, "height": 900}, color_scheme="light")
+    yield opened
+    opened.context.close()
+
+
+def test_the_page_is_small_silent_and_asks_for_nothing_but_itself(desktop: Opened, file: Path) -> None:
+    assert file.stat().st_size < LIMIT_BYTES
+    assert desktop.said == []
+    assert [url for url in desktop.asked if not url.startswith("data:")] == [file.as_uri()]
+
+
+def test_every_image_has_loaded(desktop: Opened) -> None:
+    loaded = desktop.page.locator("img").evaluate_all(LOADED)
+    assert loaded == [True, True]
+
+
+def test_a_click_sorts_a_table_and_says_so(desktop: Opened) -> None:
+    board = "table.board >> nth=0"
+    desktop.page.locator(board).scroll_into_view_if_needed()
+    head = desktop.page.locator(board).locator("th[aria-sort]").nth(2)  # macro ROC-AUC
+    before = desktop.column("#leaderboard .scroll:first-of-type table.board", 2)
+    assert len(before) == 4  # the fifth run has other labels
+    head.locator("button").click()
+    after = desktop.column("#leaderboard .scroll:first-of-type table.board", 2)
+    assert head.get_attribute("aria-sort") == "descending"
+    assert after == sorted(before, key=float, reverse=True)
+    assert desktop.page.locator(board).locator("th[aria-sort=none]").count() == 6
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert desktop.column("#leaderboard .scroll:first-of-type table.board", 2) == after[::-1]
+
+
+def test_a_keyboard_sorts_and_what_is_undefined_stays_last(desktop: Opened) -> None:
+    desktop.page.locator("#run-choice").select_option(label="run_4, fold 0")
+    table = ".panel:not([hidden]) table.species"
+    button = desktop.page.locator(f"{table} th[aria-sort] button").nth(3)
+    button.focus()
+    orders = []
+    for key in ("Enter", "Space"):
+        desktop.page.keyboard.press(key)
+        orders.append(desktop.column(table, 3))
+    state = desktop.page.locator(f"{table} th[aria-sort]").nth(3).get_attribute("aria-sort")
+    assert state == "ascending"
+    assert [order[-1] for order in orders] == ["", ""]
+    known = [float(value) for value in orders[1][:-1]]
+    assert known == sorted(known)
+    assert [float(value) for value in orders[0][:-1]] == known[::-1]
+
+
+def test_typing_filters_species_of_the_chosen_run(desktop: Opened) -> None:
+    desktop.page.locator("#run-choice").select_option(label="run_2, fold 0")
+    assert desktop.page.locator(".panel:visible").count() == 1
+    table = ".panel:not([hidden]) table.species"
+    desktop.page.locator("#species-filter").fill("AKI")
+    assert desktop.column(table, 0) == ["akiapo"]
+    assert desktop.page.locator("#species-count").inner_text() == "1 of 3 species"
+    desktop.page.locator("#species-filter").fill("")
+    assert sorted(desktop.column(table, 0)) == ["akiapo", "aniani", "apapan"]
+
+
+def test_a_pointer_and_a_keyboard_read_a_chart(desktop: Opened) -> None:
+    plot = desktop.page.locator(".plot >> nth=0")
+    plot.hover()
+    box = plot.locator(".readout")
+    assert "epoch 1" in box.inner_text()
+    assert "run_3, fold 0" in box.inner_text()
+    desktop.page.mouse.move(0, 0)
+    assert box.is_hidden()
+    threshold = desktop.page.locator(".panel:not([hidden]) .plot >> nth=0")
+    threshold.focus()
+    texts = []
+    for _ in range(2):
+        desktop.page.keyboard.press("ArrowRight")
+        texts.append(threshold.locator(".readout").inner_text())
+    assert all(text.startswith("threshold (probability)") for text in texts)
+    assert texts[0] != texts[1]
+
+
+def test_no_script_but_the_pages_own_may_run(browser: Browser, file: Path) -> None:
+    opened = Opened(browser, file)
+    opened.page.evaluate(
+        "() => { const added = document.createElement('script'); added.textContent = 'document.title = 1';"
+        " document.body.append(added); const image = new Image(); image.src = 'https://example.org/a.png';"
+        " document.body.append(image); }"
+    )
+    opened.page.wait_for_timeout(100)
+    assert opened.page.title() == "Bird-sound classifiers"
+    assert all("Content Security Policy" in text for text in opened.said)
+    assert len(opened.said) >= 2
+    opened.context.close()
+
+
+def test_a_soundscape_plays_from_where_it_is_clicked(desktop: Opened) -> None:
+    page = desktop.page
+    page.locator("#scape-choice").select_option(label="tone_1")
+    scape = page.locator(".scape:visible")
+    assert scape.count() == 1
+    track = scape.locator(".picture")
+    track.scroll_into_view_if_needed()
+    size = track.bounding_box()
+    assert size is not None
+    track.click(position={"x": size["width"] * 0.5, "y": 20})
+    wait_for_time(scape, 5.2, 10.0)
+    head, stage = scape.locator(".playhead").bounding_box(), track.bounding_box()
+    assert head is not None
+    assert stage is not None
+    assert 0.45 < (head["x"] - stage["x"]) / stage["width"] < 0.75
+    scape.locator("[data-at]").first.click()
+    wait_for_time(scape, 0.05, 4.0)
+    page.locator("#scape-before").click()
+    assert page.locator(".scape:visible h3").inner_text() == "tone_0"
+    assert page.locator("audio").evaluate_all("all => all.every(audio => audio.paused)")
+
+
+def test_the_button_changes_light_to_dark(desktop: Opened) -> None:
+    colour = "getComputedStyle(document.body).backgroundColor"
+    button = desktop.page.locator("#theme")
+    before = desktop.page.evaluate(colour)
+    button.click()
+    assert button.get_attribute("aria-pressed") == "true"
+    assert desktop.page.evaluate(colour) != before
+    button.click()
+    assert desktop.page.evaluate(colour) == before
+
+
+def test_the_first_stop_of_a_keyboard_is_the_way_to_the_content(browser: Browser, file: Path) -> None:
+    opened = Opened(browser, file, viewport={"width": 800, "height": 600}, color_scheme="dark")
+    assert opened.page.locator("#theme").get_attribute("aria-pressed") == "true"
+    opened.page.keyboard.press("Tab")
+    assert opened.page.evaluate("document.activeElement.className") == "skip"
+    assert opened.page.locator(".skip").bounding_box()["x"] >= 0  # type: ignore[index]
+    opened.page.keyboard.press("Enter")
+    assert opened.page.evaluate("document.activeElement.id") == "content"
+    opened.context.close()
+
+
+def test_a_phone_never_scrolls_sideways(browser: Browser, file: Path) -> None:
+    opened = Opened(browser, file, viewport={"width": WIDTH, "height": 740}, has_touch=True, is_mobile=True)
+    assert opened.page.evaluate(OVERFLOW) == 0
+    assert opened.page.evaluate("document.documentElement.clientWidth") == WIDTH
+    opened.context.close()
+    assert opened.said == []
+
+
+def test_what_tries_to_be_a_script_is_text(browser: Browser, tmp_path: Path) -> None:
+    hostile = "<script>document.title='taken'</script>"
+    table = invent_predictions((0,), species=(hostile, "<img src=x onerror=\"document.title='taken'\">", "c"))
+    path = run_maker(tmp_path)("<svg onload=alert(1)>", predictions=table)
+    report(ReportConfig(runs=(str(path),), out=str(tmp_path / "report.html")))
+    opened = Opened(browser, tmp_path / "report.html")
+    assert opened.page.title() == "Bird-sound classifiers"
+    assert opened.page.locator("table.species tbody th").first.inner_text() in {*table.columns, hostile} | {
+        name.removeprefix("truth:") for name in table.columns
+    }
+    assert opened.said == []
+    opened.context.close()
