@@ -73,11 +73,13 @@ class Axis:
 
 
 def axis_of(numbers: Sequence[Any], *, reference: float | None = None, step: float = 0.1) -> Axis:
-    """Return an axis around some numbers, with round ends."""
+    """Return an axis around some numbers, with round ends; the reference is on it if it is not far away."""
     known = [float(n) for n in numbers if n is not None and np.isfinite(n)]
-    if reference is not None:
-        known.append(reference)
     low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    if reference is not None and low - reference > high - low:
+        reference = None
+    if reference is not None:
+        low, high = min(low, reference), max(high, reference)
     low, high = np.floor(low / step + 1e-9) * step, np.ceil(high / step - 1e-9) * step
     return Axis(round(low, 6), round(max(high, low + step), 6), reference)
 
@@ -153,13 +155,13 @@ def facts_of(group: Group) -> list[tuple[str, str]]:
     """Return what the runs of a group were judged on."""
     table, run = group.runs[0].predictions, group.runs[0]
     data = run.config["data"]
-    facts = [("data", str(data["root"])), ("folds", folds_told(run))]
+    root = "the default" if data["root"] is None else str(data["root"])
     if not len(table):
-        return facts
+        return [("data", root), ("folds", folds_told(run))]
     truth = table[[TRUTH + code for code in run.species]].to_numpy(bool)
     authors = table["author"].astype(str)
     return [
-        ("data", str(data["root"])),
+        ("data", root),
         ("validated clips", f"{len(table)}"),
         ("recordings", f"{table['recording'].nunique()}"),
         ("authors", f"{authors[authors != ''].nunique()}"),
