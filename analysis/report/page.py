@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -15,9 +15,10 @@ from markupsafe import Markup
 from analysis.figures import COLOURS
 from analysis.report import tables
 from analysis.report.charts import Chart, dash, drawn
-from analysis.report.panels import decision_charts
+from analysis.report.panels import decision_charts, valid_config
 from analysis.report.selection import Group, Selection
 from analysis.report.verdicts import COMPARED, verdicts
+from core.evaluation import Evaluation, evaluate
 
 TEMPLATES = files("analysis.report") / "templates"
 RESAMPLES = 2000
@@ -29,17 +30,24 @@ class Detail:
     """What is shown of one run by itself."""
 
     number: int
+    evaluation: Evaluation
     species: dict[str, Any]
     charts: list[Chart]
 
 
 def details_of(selection: Selection) -> list[Detail]:
-    """Return species and decision charts of every run that validated something."""
-    return [
-        Detail(number, tables.species_table(run), decision_charts(run, number))
-        for number, run in enumerate(selection.runs)
-        if len(run.predictions)
-    ]
+    """Return metrics, species and decision charts of every run that validated something.
+
+    All are computed anew from the predictions: runs of different days are judged by one method.
+    """
+    found = []
+    for number, run in enumerate(selection.runs):
+        if len(run.predictions):
+            evaluation = evaluate(run.predictions, valid_config(run))
+            species = tables.species_table(evaluation, run.predictions)
+            charts = decision_charts(run, number, evaluation.threshold)
+            found.append(Detail(number, evaluation, species, charts))
+    return found
 
 
 def content_of(
@@ -54,13 +62,14 @@ def content_of(
     runs = selection.runs
     charts = [*curves, *(chart for detail in details for chart in detail.charts)]
     pictures = {chart.key: drawn(chart) for chart in charts}
+    evaluations = {runs[detail.number].name: detail.evaluation for detail in details}
     styles = {run.name: {"colour": i % len(COLOURS), "dash": dash(i)} for i, run in enumerate(runs)}
     return {
         "title": title,
         "created": time.strftime("%Y-%m-%d %H:%M"),
         "runs": runs,
         "styles": styles,
-        "groups": [group_content(group) for group in selection.groups],
+        "groups": [group_content(group, evaluations) for group in selection.groups],
         "curves": [pictures[chart.key] for chart in curves],
         "details": [
             {
@@ -80,7 +89,7 @@ def content_of(
     }
 
 
-def group_content(group: Group) -> dict[str, Any]:
+def group_content(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
     """Return leaderboard, verdicts and facts of one group."""
     content: dict[str, Any] = {
         "validated": group.validated,
@@ -90,7 +99,7 @@ def group_content(group: Group) -> dict[str, Any]:
         "pairs": [],
     }
     if group.validated:
-        content["board"] = tables.leaderboard(group)
+        content["board"] = tables.leaderboard(group, evaluations)
     if group.validated and len(group.runs) > 1:
         found, axes = verdicts(group, RESAMPLES)
         number = len(COMPARED)
@@ -121,10 +130,10 @@ def left_out(
     for codes, names in species.items():
         why = "no positive or no negative clip was validated: in no macro mean but padded cmAP"
         notes.append((f"species {', '.join(codes)} of {', '.join(names)}", why))
-    for run in selection.runs:
-        fixed = run.summary.get("species_with_one_recording", 0)
+    for detail in details:
+        fixed, name = detail.evaluation.num_fixed, selection.runs[detail.number].name
         if fixed:
-            notes.append((f"{fixed} species of {run.name}", "a single recording, which no interval can vary"))
+            notes.append((f"{fixed} species of {name}", "a single recording, which no interval can vary"))
     notes += [("soundscapes", note) for note in (browser or {}).get("notes", [])]
     return notes
 

@@ -103,27 +103,23 @@ def truth_and_probability(run: Run) -> tuple[np.ndarray, np.ndarray]:
     return truth, table[[PROBABILITY + code for code in run.species]].to_numpy(float)
 
 
-def decision_charts(run: Run, number: int) -> list[Chart]:
-    """Return a run's score by threshold and its reliability."""
+def decision_charts(run: Run, number: int, threshold: float) -> list[Chart]:
+    """Return a run's score by threshold, with the one that it decides at, and its reliability."""
     truth, probability = truth_and_probability(run)
     resampler = Resampler(run.predictions["recording"], run.predictions["species"], RESAMPLES)
     confidence = valid_config(run).confidence
     curve = score_by_threshold(truth, probability, resampler, confidence)
     found = reliability(truth, probability, resampler, confidence=confidence)
     return [
-        threshold_chart(run, number, curve, len(truth)),
+        threshold_chart(run, number, curve, threshold),
         reliability_chart(run, number, found, confidence),
     ]
 
 
-def threshold_chart(run: Run, number: int, curve: ScoreCurve, num_clips: int) -> Chart:
+def threshold_chart(run: Run, number: int, curve: ScoreCurve, threshold: float) -> Chart:
     """Return the 2022 score over the decision threshold."""
     chosen = np.unique(np.linspace(0, len(curve.positions) - 1, POINTS).round().astype(int))
     positions = curve.positions[chosen]
-    marks = [Mark(curve.best.value, "best here")]
-    decided = run.summary.get("metrics", {}).get("score", {}).get("threshold")
-    if decided is not None:
-        marks.insert(0, Mark(float(decided), "decided"))
     quantile = valid_config(run).threshold_quantile
     return Chart(
         key=f"threshold-{number + 1}",
@@ -135,13 +131,13 @@ def threshold_chart(run: Run, number: int, curve: ScoreCurve, num_clips: int) ->
             f"{curve.confidence:.0%} of {RESAMPLES} resamples of recordings, point by point. 'decided' is "
             f"the {quantile:g} quantile, which the leaderboard uses; 'best here' is the best on these very "
             f"rows, so it flatters: {curve.best.value:.3g}, in {curve.confidence:.0%} of resamples between "
-            f"{curve.best.low:.3g} and {curve.best.high:.3g}. {num_clips} clips."
+            f"{curve.best.low:.3g} and {curve.best.high:.3g}. {len(run.predictions)} clips."
         ),
         lines=(
             Line(run.name, positions, curve.score[chosen], number, curve.low[chosen], curve.high[chosen]),
         ),
         log_x=bool(positions[0] > 0 and positions[-1] > LOG_RANGE * positions[0]),
-        marks=tuple(marks),
+        marks=(Mark(threshold, "decided"), Mark(curve.best.value, "best here")),
         chance=0.5,
     )  # fmt: skip
 

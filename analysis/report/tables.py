@@ -1,7 +1,7 @@
 """Runs -> the tables of a report: leaderboard, species, settings, environment."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ import pandas as pd
 from analysis.report.panels import valid_config
 from analysis.report.selection import Group, finished_at
 from analysis.runs import Run, config_differences, show
-from core.evaluation import TRUTH, evaluate
+from core.bootstrap import Interval
+from core.evaluation import TRUTH, Evaluation
 from core.run_folder import RunFolder
 
 METRICS = {
@@ -35,7 +36,7 @@ class Estimate:
     value, low, high
         None: undefined.
     places
-        Low, value and high between 0 and 1.
+        Low, value and high between 0 and 1; low and high are the value where there is no interval.
     """
 
     value: float | None
@@ -71,6 +72,10 @@ class Axis:
         outer = [self.place(middle if n is None else n) for n in (left, right)]
         return Estimate(middle, left, right, (outer[0], self.place(middle), outer[1]))
 
+    def interval(self, found: Interval) -> Estimate:
+        """Return an interval on this axis."""
+        return self.estimate(found.value, found.low, found.high)
+
 
 def axis_of(numbers: Sequence[Any], *, reference: float | None = None, step: float = 0.1) -> Axis:
     """Return an axis around some numbers, with round ends; the reference is on it if it is not far away."""
@@ -84,32 +89,46 @@ def axis_of(numbers: Sequence[Any], *, reference: float | None = None, step: flo
     return Axis(round(low, 6), round(max(high, low + step), 6), reference)
 
 
-def leaderboard(group: Group) -> dict[str, Any]:
-    """Return the rows of a group with intervals, on one axis a metric."""
-    bounds = {
-        name: [run.summary.get("metrics", {}).get(name) for run in group.runs]
-        for name in (*METRICS, "best_score")
-    }
+def leaderboard(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
+    """Return the rows of a group with intervals, on one axis a metric.
+
+    Parameters
+    ----------
+    group
+        Runs that judged the same clips.
+    evaluations
+        Name of a run -> its metrics.
+    """
+    found = [evaluations[run.name] for run in group.runs]
     axes = {
         name: axis_of(
-            [found[bound] for found in bounds[name] if found for bound in BOUNDS],
+            [getattr(one.metrics[name], bound) for one in found for bound in BOUNDS],
             reference=0.5 if name in {"score", "macro_auc"} else None,
         )
         for name in METRICS
-    }  # fmt: skip
-    rows = []
-    for i, run in enumerate(group.runs):
-        cells = []
-        for name in METRICS:
-            found = bounds[name][i] or {"value": None, "low": None, "high": None}
-            cells.append(axes[name].estimate(found["value"], found["low"], found["high"]))
-        best = bounds["best_score"][i] or {}
-        rows.append({"run": run, "cells": cells, "optimistic": best.get("value"), "minutes": minutes(run)})
+    }
+    notes: dict[str, list[str]] = {}
+    for run, one in zip(group.runs, found, strict=True):
+        for name, label in METRICS.items():
+            if one.metrics[name].note:
+                notes.setdefault(f"{label}: {one.metrics[name].note}", []).append(run.name)
     confidence = {valid_config(run).confidence for run in group.runs}
     return {
-        "rows": rows,
+        "rows": [
+            {
+                "run": run,
+                "cells": [axes[name].interval(one.metrics[name]) for name in METRICS],
+                "optimistic": axes["score"].interval(one.metrics["best_score"]).value,
+                "minutes": minutes(run),
+            }
+            for run, one in zip(group.runs, found, strict=True)
+        ],
+        "clips": found[0].num_rows,
         "columns": [(label, axes[name]) for name, label in METRICS.items()],
         "confidence": " or ".join(f"{share:.0%}" for share in sorted(confidence)),
+        "notes": [
+            (note, "" if len(names) == len(group.runs) else ", ".join(names)) for note, names in notes.items()
+        ],
     }
 
 
@@ -119,36 +138,23 @@ def minutes(run: Run) -> float | None:
     return None if np.isnan(total) else total
 
 
-def species_table(run: Run) -> dict[str, Any]:
+def species_table(evaluation: Evaluation, predictions: pd.DataFrame) -> dict[str, Any]:
     """Return one row a scored species, and which could not be judged."""
-    table = per_species(run)
-    predictions = run.predictions
     axis = Axis(0.0, 1.0, 0.5)
     rows: list[dict[str, Any]] = []
-    for row in table.to_dict("records"):
-        code = str(row["species"])
-        holds = predictions[TRUTH + code].to_numpy(bool)
+    for row in evaluation.per_species.to_dict("records"):
+        holds = predictions[TRUTH + row["species"]].to_numpy(bool)
         rows.append(
             {
-                "species": code,
+                "species": row["species"],
                 "positives": int(row["positives"]),
                 "recordings": int(predictions.loc[holds, "recording"].nunique()),
+                "note": row["note"] if row["positives"] else "",
                 "cells": [axis.estimate(*(row[name + end] for end in ENDS)) for name in PER_SPECIES],
             }
-        )  # fmt: skip
-    left_out = [row["species"] for row in rows if row["cells"][0].value is None]
-    return {"rows": rows, "axis": axis, "columns": list(PER_SPECIES.values()), "left_out": left_out}
-
-
-def per_species(run: Run) -> pd.DataFrame:
-    """Return the `species.csv` of a run; computed anew where it is missing."""
-    file = run.folder / "species.csv"
-    if not file.is_file():
-        return evaluate(run.predictions, valid_config(run)).per_species
-    table = pd.read_csv(file, dtype=str, keep_default_na=False)  # a species may be called "nan"
-    numbers = table.columns.drop("species")
-    table[numbers] = table[numbers].apply(pd.to_numeric)
-    return table
+        )
+    columns = list(PER_SPECIES.values())
+    return {"rows": rows, "axis": axis, "columns": columns, "left_out": evaluation.left_out}
 
 
 def facts_of(group: Group) -> list[tuple[str, str]]:

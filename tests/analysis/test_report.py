@@ -19,7 +19,8 @@ from analysis.report.soundscapes import browse, lanes, read_predictions
 from analysis.report.tables import axis_of, species_table
 from analysis.report.verdicts import holm, verdicts
 from analysis.runs import find_runs
-from core.config import MixupConfig
+from core.config import MixupConfig, ValidConfig
+from core.evaluation import evaluate
 from core.files import write_atomically
 from tests.analysis.conftest import MakeRun, invent_predictions
 
@@ -167,7 +168,7 @@ def test_species_without_positives_are_named_not_scored(make_run: MakeRun) -> No
     table = invent_predictions((0,))
     table["truth:apapan"] = False
     (run,) = find_runs([make_run(predictions=table)])
-    found = species_table(run)
+    found = species_table(evaluate(run.predictions, ValidConfig()), run.predictions)
     assert found["left_out"] == ["apapan"]
     (row,) = [row for row in found["rows"] if row["species"] == "apapan"]
     assert row["positives"] == row["recordings"] == 0

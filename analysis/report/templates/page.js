@@ -91,9 +91,9 @@
       box.append(row);
     }
     box.hidden = false;
-    const isRight = x > 225;
-    box.style.left = isRight ? "auto" : `${(100 * (x + 10)) / 400}%`;
-    box.style.right = isRight ? `${(100 * (400 - x + 10)) / 400}%` : "auto";
+    const place = (x / 400) * plot.clientWidth;
+    const room = plot.clientWidth - box.offsetWidth;
+    box.style.left = `${Math.max(Math.min(place - box.offsetWidth / 2, room), 0)}px`;
     const pointer = one(".pointer", plot);
     pointer.setAttribute("x1", x);
     pointer.setAttribute("x2", x);
