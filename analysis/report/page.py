@@ -12,16 +12,17 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from analysis.compare import show_p
 from analysis.figures import COLOURS
 from analysis.report import tables
 from analysis.report.charts import Chart, dash, drawn
 from analysis.report.panels import decision_charts, valid_config
 from analysis.report.selection import Group, Selection
-from analysis.report.verdicts import COMPARED, verdicts
+from analysis.report.verdicts import judge
 from core.evaluation import Evaluation, evaluate
 
 TEMPLATES = files("analysis.report") / "templates"
-RESAMPLES = 2000
+RESAMPLES, FLIPS = 2000, 5000
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -96,20 +97,12 @@ def group_content(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[s
         "reason": group.reason,
         "names": [run.name for run in group.runs],
         "facts": tables.facts_of(group),
-        "pairs": [],
+        "verdicts": None,
     }
     if group.validated:
         content["board"] = tables.leaderboard(group, evaluations)
     if group.validated and len(group.runs) > 1:
-        found, axes = verdicts(group, RESAMPLES)
-        number = len(COMPARED)
-        content |= {
-            "pairs": [found[i : i + number] for i in range(0, len(found), number)],
-            "pair_axes": axes,
-            "num_found": sum(verdict.better is not None for verdict in found),
-            "num_verdicts": len(found),
-            "resamples": RESAMPLES,
-        }
+        content["verdicts"] = judge(group, RESAMPLES, FLIPS)
     return content
 
 
@@ -148,7 +141,7 @@ def render(content: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"signed": signed, "data_uri": data_uri}
+    environment.filters |= {"signed": signed, "p_value": show_p, "data_uri": data_uri}
     policy = (
         "default-src 'none'; img-src data:; media-src data:; "
         f"style-src '{fingerprint(style)}'; script-src '{fingerprint(script)}'; "

@@ -1,21 +1,20 @@
 """Which of two runs is better on the same clips, with the interval of the difference."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 
+from analysis.compare import Comparison, compare_pairs
+from analysis.metric_names import LABELS, MetricName
 from analysis.report.panels import valid_config
 from analysis.report.selection import Group
-from analysis.report.tables import METRICS, Axis, Estimate
-from core.bootstrap import Resampler, summarise
-from core.metrics import balanced_accuracy, macro, padded_average_precision, roc_auc
+from analysis.report.tables import Axis, Estimate
+from core.bootstrap import Interval
 
 ALL_PAIRS = 5
 """Up to as many runs each pair is compared; beyond, each run with the first."""
-COMPARED = ("score", "macro_auc", "padded_cmap")
-Metric = Callable[[np.ndarray | None], np.ndarray]
+COMPARED: tuple[MetricName, ...] = ("score", "macro_auc", "padded_cmap")
+SMALLEST_REACH = 0.02
 
 
 @dataclass(frozen=True)
@@ -24,93 +23,97 @@ class Verdict:
 
     Attributes
     ----------
-    one, other
-        Numbers of the runs in their group.
-    metric
-        Its name.
+    run, base
+        Names.
     difference
-        `one` minus `other`.
+        `run` minus `base`.
     p
-        Probability of such a difference, or a larger one, between equals, after Holm's correction over all
-        verdicts of the group.
+        Of the sign-flip test, corrected for the number of pairs of this metric.
     better
-        `one`, `other`, or None where no difference was found.
+        `run`, `base`, or None where no difference was found.
+    detectable
+        Smallest true difference that such a comparison finds in 4 of 5 cases.
     """
 
-    one: int
-    other: int
-    metric: str
+    run: str
+    base: str
     difference: Estimate
     p: float
-    better: int | None
+    better: str | None
+    detectable: float
 
 
-def verdicts(group: Group, num_resamples: int) -> tuple[list[Verdict], dict[str, Axis]]:
-    """Return every pair's verdict by each metric, and the axis of each metric's differences."""
-    aligned = group.aligned
-    numbers = range(len(group.runs))
-    pairs = [pair for pair in combinations(numbers, 2) if len(group.runs) <= ALL_PAIRS or pair[0] == 0]
-    resampler = Resampler(aligned.recording, aligned.primary, num_resamples)
-    drawn = [draws(resampler, metrics_of(group, number)) for number in numbers]
-    confidence = valid_config(group.runs[0]).confidence
-    found = []
-    for one, other in pairs:
-        for metric in COMPARED:
-            difference = drawn[one][metric] - drawn[other][metric]
-            interval = summarise(float(difference[0]), difference[1:], confidence)
-            found.append((one, other, metric, interval, probability(difference[1:])))
-    corrected = holm([p for *_, p in found])
-    axes = {
-        m: symmetric([b for _, _, name, i, _ in found if name == m for b in (i.low, i.high)])
-        for m in COMPARED
-    }
-    return [
-        Verdict(
-            one, other, METRICS[metric], axes[metric].estimate(i.value, i.low, i.high), p,
-            None if p > 1 - confidence else (one if i.value > 0 else other),
+@dataclass(frozen=True)
+class Verdicts:
+    """All comparisons of a group.
+
+    Attributes
+    ----------
+    rows
+        One a pair: a verdict by each metric.
+    columns
+        Label of a metric and the axis of its differences.
+    num_resamples
+        Behind each interval.
+    """
+
+    rows: list[tuple[Verdict, ...]]
+    columns: list[tuple[str, Axis]]
+    num_resamples: int
+
+    @property
+    def num_found(self) -> int:
+        """Comparisons that found a difference."""
+        return sum(verdict.better is not None for row in self.rows for verdict in row)
+
+    @property
+    def num_all(self) -> int:
+        """Comparisons."""
+        return len(self.rows) * len(self.columns)
+
+
+def judge(group: Group, num_resamples: int, num_flips: int) -> Verdicts:
+    """Return every pair's verdict by each metric.
+
+    Parameters
+    ----------
+    group
+        At least two runs.
+    num_resamples, num_flips
+        Of the intervals and of the tests.
+    """
+    config = valid_config(group.runs[0])
+    by_metric: list[list[Verdict]] = []
+    columns = []
+    for metric in COMPARED:
+        found = compare_pairs(
+            group.aligned,
+            metric,
+            pairs="all" if len(group.runs) <= ALL_PAIRS else "first",
+            num_resamples=num_resamples,
+            num_flips=num_flips,
+            confidence=config.confidence,
+            quantile=config.threshold_quantile,
         )
-        for (one, other, metric, i, _), p in zip(found, corrected, strict=True)
-    ], {METRICS[name]: axis for name, axis in axes.items()}  # fmt: skip
+        axis = symmetric([one.difference for one in found])
+        columns.append((LABELS[metric], axis))
+        by_metric.append([verdict_of(one, axis) for one in found])
+    return Verdicts(list(zip(*by_metric, strict=True)), columns, num_resamples)
 
 
-def metrics_of(group: Group, number: int) -> dict[str, Metric]:
-    """Return a run's metrics as functions of the rows' weights."""
-    truth, probability_ = group.aligned.truth, group.aligned.probability[number]
-    threshold = np.quantile(probability_, valid_config(group.runs[number]).threshold_quantile)
-    decision = probability_ >= threshold
-    return {
-        "score": lambda w: macro(balanced_accuracy(truth, decision, w)),
-        "macro_auc": lambda w: macro(roc_auc(truth, probability_, w)),
-        "padded_cmap": lambda w: macro(padded_average_precision(truth, probability_, w)),
-    }
+def verdict_of(found: Comparison, axis: Axis) -> Verdict:
+    """Return a comparison as the page shows it."""
+    better = None
+    if found.is_distinguishable:
+        better = found.run if found.difference.value > 0 else found.base
+    return Verdict(
+        found.run, found.base, axis.interval(found.difference), found.p_holm, better, found.detectable
+    )
 
 
-def draws(resampler: Resampler, metrics: dict[str, Metric]) -> dict[str, np.ndarray]:
-    """Return each metric on the rows themselves, then in every resample, (1 + resample,)."""
-    return {
-        name: np.concatenate([metric(None), *(metric(weights) for weights in resampler.chunks())])
-        for name, metric in metrics.items()
-    }
-
-
-def probability(difference: np.ndarray) -> float:
-    """Return twice the smaller share of resamples on one side of 0, at least one of them counted."""
-    known = difference[~np.isnan(difference)]
-    smaller = min((known <= 0).sum(), (known >= 0).sum())
-    return float(min(2 * (smaller + 1) / (len(known) + 1), 1.0))
-
-
-def holm(p: list[float]) -> list[float]:
-    """Return probabilities corrected for their number after Holm (1979)."""
-    order = np.argsort(p)
-    steps = np.maximum.accumulate([min((len(p) - i) * p[k], 1.0) for i, k in enumerate(order)])
-    corrected = np.empty(len(p))
-    corrected[order] = steps
-    return [float(value) for value in corrected]
-
-
-def symmetric(numbers: list[float]) -> Axis:
+def symmetric(found: list[Interval]) -> Axis:
     """Return an axis around 0 that holds some differences."""
-    known = [abs(number) for number in numbers if np.isfinite(number)]
-    reach = float(np.ceil(max(known, default=0.05) / 0.05) * 0.05) or 0.05
-    return Axis(-reach, reach, 0.0)
+    known = [abs(bound) for one in found for bound in (one.value, one.low, one.high) if np.isfinite(bound)]
+    step = 0.05 if max(known, default=0.0) > SMALLEST_REACH else SMALLEST_REACH
+    reach = max(float(np.ceil(max(known, default=0.0) / step - 1e-9)), 1.0) * step
+    return Axis(-round(reach, 6), round(reach, 6), 0.0)
