@@ -22,7 +22,6 @@ from analysis.report.verdicts import judge
 from core.evaluation import Evaluation, evaluate
 
 TEMPLATES = files("analysis.report") / "templates"
-RESAMPLES, FLIPS = 2000, 5000
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -102,7 +101,7 @@ def group_content(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[s
     if group.validated:
         content["board"] = tables.leaderboard(group, evaluations)
     if group.validated and len(group.runs) > 1:
-        content["verdicts"] = judge(group, RESAMPLES, FLIPS)
+        content["verdicts"] = judge(group)
     return content
 
 

@@ -17,6 +17,7 @@ from core.run_folder import RunFolder
 POINTS = 240
 """Points of a curve in the page; more cannot be told apart."""
 RESAMPLES = 1000
+"""Behind the bands, or as many as the run's configuration says if it says fewer."""
 LOG_RANGE = 50.0
 """Thresholds that span more than this ratio are drawn on a logarithmic axis."""
 CURVES = (
@@ -106,13 +107,14 @@ def truth_and_probability(run: Run) -> tuple[np.ndarray, np.ndarray]:
 def decision_charts(run: Run, number: int, threshold: float) -> list[Chart]:
     """Return a run's score by threshold, with the one that it decides at, and its reliability."""
     truth, probability = truth_and_probability(run)
-    resampler = Resampler(run.predictions["recording"], run.predictions["species"], RESAMPLES)
-    confidence = valid_config(run).confidence
-    curve = score_by_threshold(truth, probability, resampler, confidence)
-    found = reliability(truth, probability, resampler, confidence=confidence)
+    config = valid_config(run)
+    number_drawn = min(config.num_resamples, RESAMPLES)
+    resampler = Resampler(run.predictions["recording"], run.predictions["species"], number_drawn)
+    curve = score_by_threshold(truth, probability, resampler, config.confidence)
+    found = reliability(truth, probability, resampler, confidence=config.confidence)
     return [
         threshold_chart(run, number, curve, threshold),
-        reliability_chart(run, number, found, confidence),
+        reliability_chart(run, number, found, config.confidence),
     ]
 
 
@@ -128,7 +130,7 @@ def threshold_chart(run: Run, number: int, curve: ScoreCurve, threshold: float) 
         y_label="2022 score",
         caption=(
             f"{run.name}: the 2022 score if every species were decided at one threshold. The band holds "
-            f"{curve.confidence:.0%} of {RESAMPLES} resamples of recordings, point by point. 'decided' is "
+            f"{curve.confidence:.0%} of resamples of recordings, point by point. 'decided' is "
             f"the {quantile:g} quantile, which the leaderboard uses; 'best here' is the best on these very "
             f"rows, so it flatters: {curve.best.value:.3g}, in {curve.confidence:.0%} of resamples between "
             f"{curve.best.low:.3g} and {curve.best.high:.3g}. {len(run.predictions)} clips."

@@ -15,6 +15,7 @@ ALL_PAIRS = 5
 """Up to as many runs each pair is compared; beyond, each run with the first."""
 COMPARED: tuple[MetricName, ...] = ("score", "macro_auc", "padded_cmap")
 SMALLEST_REACH = 0.02
+FLIPS = 5000
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,8 @@ class Verdicts:
         return len(self.rows) * len(self.columns)
 
 
-def judge(group: Group, num_resamples: int, num_flips: int) -> Verdicts:
-    """Return every pair's verdict by each metric.
-
-    Parameters
-    ----------
-    group
-        At least two runs.
-    num_resamples, num_flips
-        Of the intervals and of the tests.
-    """
+def judge(group: Group) -> Verdicts:
+    """Return every pair's verdict by each metric; the first run's `valid` settings are those of all."""
     config = valid_config(group.runs[0])
     by_metric: list[list[Verdict]] = []
     columns = []
@@ -90,15 +83,15 @@ def judge(group: Group, num_resamples: int, num_flips: int) -> Verdicts:
             group.aligned,
             metric,
             pairs="all" if len(group.runs) <= ALL_PAIRS else "first",
-            num_resamples=num_resamples,
-            num_flips=num_flips,
+            num_resamples=config.num_resamples,
+            num_flips=FLIPS,
             confidence=config.confidence,
             quantile=config.threshold_quantile,
         )
         axis = symmetric([one.difference for one in found])
         columns.append((LABELS[metric], axis))
         by_metric.append([verdict_of(one, axis) for one in found])
-    return Verdicts(list(zip(*by_metric, strict=True)), columns, num_resamples)
+    return Verdicts(list(zip(*by_metric, strict=True)), columns, config.num_resamples)
 
 
 def verdict_of(found: Comparison, axis: Axis) -> Verdict:

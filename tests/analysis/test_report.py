@@ -25,6 +25,7 @@ from core.files import write_atomically
 from tests.analysis.conftest import MakeRun, invent_predictions
 
 ROOT = Path(__file__).parents[2]
+FEW = ValidConfig(num_resamples=200)
 ADDRESSES = {"src", "href", "srcset", "poster", "action", "data", "background"}
 
 
@@ -73,7 +74,10 @@ def write_soundscapes(folder: Path, *, number: int = 2, seconds: float = 10.0) -
 
 
 def test_a_page_holds_every_part_and_no_address_but_its_own(make_run: MakeRun, tmp_path: Path) -> None:
-    paths = [make_run("one", fold="all"), make_run("two", fold="all", mixup=MixupConfig(alpha=0.4))]
+    paths = [
+        make_run("one", fold="all", valid=FEW),
+        make_run("two", fold="all", valid=FEW, mixup=MixupConfig(alpha=0.4)),
+    ]
     given: Any = {name: str(path) for name, path in write_soundscapes(tmp_path / "scapes").items()}
     out = tmp_path / "report.html"
     report(ReportConfig(runs=tuple(map(str, paths)), out=str(out), **given))
@@ -93,7 +97,7 @@ def hostile_run(make_run: MakeRun) -> Path:
     """Return a run whose species and settings try to be markup."""
     species = ("<script>", '"><img src=x onerror=a>', "</script>")
     table = invent_predictions((0,), species=species)
-    path = make_run("<b>bold</b>", predictions=table.assign(author="</style>"))
+    path = make_run("<b>bold</b>", predictions=table.assign(author="</style>"), valid=FEW)
     config = json.loads((path / "config.json").read_text())
     config["data"]["root"] = "</pre><iframe>"
     write_atomically(path / "config.json", json.dumps(config))
@@ -110,9 +114,9 @@ def test_what_runs_are_called_never_becomes_markup(hostile_run: Path, tmp_path: 
 
 
 def test_runs_apart_and_unfinished_ones_are_shown_with_the_reason(make_run: MakeRun, tmp_path: Path) -> None:
-    make_run("one")
-    make_run("two")
-    make_run("other", predictions=invent_predictions((1,)))
+    make_run("one", valid=FEW)
+    make_run("two", valid=FEW)
+    make_run("other", valid=FEW, predictions=invent_predictions((1,)))
     make_run("empty", fold=None, predictions=invent_predictions((0,)).iloc[:0])
     make_run("late", finished=False)
     (make_run("broken") / "predictions.parquet").write_text("no table")
@@ -142,12 +146,12 @@ def test_nothing_left_to_show_is_an_error_with_every_reason(make_run: MakeRun, t
 
 def test_a_run_is_better_only_where_the_difference_is_found(make_run: MakeRun) -> None:
     paths = [
-        make_run("blind", predictions=invent_predictions((0,), skill=0.0)),
-        make_run("again", predictions=invent_predictions((0,), skill=0.0)),
-        make_run("skilled", predictions=invent_predictions((0,), skill=6.0)),
+        make_run("blind", valid=FEW, predictions=invent_predictions((0,), skill=0.0)),
+        make_run("again", valid=FEW, predictions=invent_predictions((0,), skill=0.0)),
+        make_run("skilled", valid=FEW, predictions=invent_predictions((0,), skill=6.0)),
     ]
     (group,) = select(paths).groups
-    found = judge(group, 200, 500)
+    found = judge(group)
     assert [label for label, _ in found.columns] == ["2022 score", "macro ROC-AUC", "padded cmAP"]
     assert len(found.rows) == 3
     for verdict in (verdict for row in found.rows for verdict in row):
@@ -240,11 +244,11 @@ def test_of_a_long_soundscape_the_part_where_most_is_heard_is_shown(tmp_path: Pa
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_each_figure_can_be_a_file_with_its_caption(make_run: MakeRun, tmp_path: Path, ending: str) -> None:
-    report(ReportConfig(runs=(str(make_run()),), format=ending, out=str(tmp_path / "figures")))  # type: ignore[arg-type]
+    report(ReportConfig(runs=(str(make_run(valid=FEW)),), format=ending, out=str(tmp_path / "figures")))  # type: ignore[arg-type]
     names = {file.name for file in (tmp_path / "figures").iterdir()}
     assert names >= {f"curve-valid-macro-auc.{ending}", f"threshold-1.{ending}", f"reliability-1.{ending}"}
     if ending == "svg":
-        assert "1000 resamples of recordings" in " ".join(
+        assert "95% of resamples of recordings" in " ".join(
             (tmp_path / "figures" / "threshold-1.svg").read_text().split()
         )
 
@@ -279,7 +283,7 @@ def test_the_program_prints_one_line_for_a_mistake_and_one_for_a_page(
     assert stopped.value.code == 2
     assert capsys.readouterr().err.startswith("error: nothing to report")
     out = tmp_path / "report.html"
-    monkeypatch.setattr(sys, "argv", ["report", str(make_run()), "--out", str(out)])
+    monkeypatch.setattr(sys, "argv", ["report", str(make_run(valid=FEW)), "--out", str(out)])
     main()
     assert capsys.readouterr().out.startswith(f"{out}: 1 run, ")
 

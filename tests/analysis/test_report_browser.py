@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, sync_playwright
 from analysis.report.__main__ import ReportConfig, report
 from core.config import MixupConfig
 from tests.analysis.conftest import invent_predictions, run_maker
-from tests.analysis.test_report import write_soundscapes
+from tests.analysis.test_report import FEW, write_soundscapes
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -74,8 +74,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         table = invent_predictions((0,), skill=0.7 * i, seed=i)
         if i == 4:
             table["truth:apapan"] = False
-        make(f"run_{i}", predictions=table, mixup=MixupConfig(alpha=0.2 + 0.1 * i))
-    make("another_with_a_long_name", predictions=invent_predictions((1,)))
+        make(f"run_{i}", predictions=table, valid=FEW, mixup=MixupConfig(alpha=0.2 + 0.1 * i))
+    make("another_with_a_long_name", predictions=invent_predictions((1,)), valid=FEW)
     make("unfinished", finished=False)
     given: Any = {name: str(path) for name, path in write_soundscapes(root / "scapes").items()}
     report(ReportConfig(runs=(str(root / "outputs"),), out=str(root / "report.html"), **given))
