@@ -1,5 +1,6 @@
 """The program: python -m analysis.report outputs/timm_007 outputs/timm_008 --out report.html."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,10 +9,11 @@ import tyro
 
 from analysis.command import run_command
 from analysis.figures import save
-from analysis.report.charts import Chart, figure_of
-from analysis.report.page import content_of, details_of, render
+from analysis.report.charts import Chart
+from analysis.report.page import Detail, content_of, details_of, render
 from analysis.report.panels import learning_curves
-from analysis.report.selection import select
+from analysis.report.selection import Selection, select
+from analysis.report.single_figures import single_figures
 from core.config import require
 from core.files import write_atomically
 
@@ -82,7 +84,7 @@ def report(config: ReportConfig) -> None:
     curves = learning_curves(selection)
     details = details_of(selection)
     if config.format != "html":
-        write_figures([*curves, *(chart for detail in details for chart in detail.charts)], config)
+        write_figures(selection, curves, details, config)
         return
     html = render(content_of(selection, curves, details, title=config.title, browser=browser))
     write_atomically(Path(config.out), html)
@@ -111,13 +113,16 @@ def browse_soundscapes(config: ReportConfig) -> dict[str, Any] | None:
     )
 
 
-def write_figures(charts: list[Chart], config: ReportConfig) -> None:
-    """Write each chart as a file with its caption."""
+def write_figures(
+    selection: Selection, curves: Sequence[Chart], details: Sequence[Detail], config: ReportConfig
+) -> None:
+    """Write each figure as a file with its caption."""
     folder = Path(config.out)
     require(folder.suffix == "" or folder.is_dir(), f"out={config.out}: a folder is wanted for the figures")
-    for chart in charts:
-        save(figure_of(chart), folder / f"{chart.key}.{config.format}", chart.caption)
-    print(f"{folder}: {len(charts)} figures")
+    figures = single_figures(selection, curves, details)
+    for one in figures:
+        save(one.figure, folder / f"{one.key}.{config.format}", one.caption)
+    print(f"{folder}: {len(figures)} figures")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,13 @@
-"""What a chart shows, apart from how: drawn as SVG in the page, by matplotlib into files of their own."""
+"""What a chart shows, and its pixels in the page; `single_figures` draws the same into files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from analysis.figures import COLOURS, GREY
+from analysis.figures import COLOURS
 
 WIDTH, HEIGHT = 400, 260
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 10, 40
@@ -266,52 +264,3 @@ def _diagonal(x: Scale, y: Scale) -> str:
 def dash(number: int) -> str:
     """Return the dashes of a run's lines, as SVG writes them."""
     return DASHES[(number // SOLID) % len(DASHES)]
-
-
-def figure_of(chart: Chart) -> Figure:
-    """Return a chart as a matplotlib figure, for a file of its own."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    named: set[str] = set()
-    for line in chart.lines:
-        name = line.name if line.kind != "thin" and line.name not in named else "_"  # not in the legend
-        named.add(line.name)
-        draw_line(axes, line, name)
-    if chart.chance is not None:
-        axes.axhline(chart.chance, color=GREY, linewidth=0.8, linestyle=":")
-    if chart.diagonal:
-        axes.axline((0, 0), slope=1, color=GREY, linewidth=0.8, linestyle=":")
-    for mark in chart.marks:
-        axes.axvline(mark.x, color=GREY, linewidth=0.8, linestyle="--")
-        axes.annotate(
-            mark.label, (mark.x, 0), xycoords=("data", "axes fraction"), xytext=(3, 4),
-            textcoords="offset points", va="bottom", fontsize=7.5, color="#444444", rotation=90,
-        )  # fmt: skip
-    axes.set(title=chart.title, xlabel=chart.x_label, ylabel=chart.y_label)
-    axes.set_xscale("log" if chart.log_x else "linear")
-    axes.set_yscale("log" if chart.log_y else "linear")
-    axes.set(xlim=chart.x_range, ylim=chart.y_range)
-    if chart.whole_x:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, fontsize=8)
-    return figure
-
-
-def draw_line(axes: Axes, line: Line, name: str) -> None:
-    """Draw a line, a band or points with bars."""
-    colour = COLOURS[line.colour % len(COLOURS)]
-    bounds = None if line.low is None or line.high is None else (line.low, line.high)
-    if line.kind == "points":
-        bars = None if bounds is None else np.clip([line.y - bounds[0], bounds[1] - line.y], 0, None)
-        axes.errorbar(line.x, line.y, yerr=bars, fmt="o", markersize=4, linewidth=1, color=colour, label=name)
-        return
-    width, alpha = (0.7, 0.45) if line.kind == "thin" else (1.6, 1.0)
-    marker = "o" if np.isfinite(line.y).sum() == 1 else None
-    (artist,) = axes.plot(
-        line.x, line.y, linewidth=width, alpha=alpha, marker=marker, color=colour, label=name
-    )
-    dashes = [float(word) for word in dash(line.colour).split()]
-    if dashes:
-        artist.set_dashes(dashes)
-    if bounds is not None:
-        axes.fill_between(line.x, *bounds, color=colour, alpha=0.18, linewidth=0)

@@ -7,111 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from analysis.report.media import AUDIO_RATE, PICTURE, frequency_ticks, opus, picture, read_stretch
+from analysis.report.predictions import Predictions, read_predictions
 from core.config import require
 from core.data.audio import AudioError, duration_seconds
 from core.inference.predictor import find_soundscapes
 from core.inference.windows import WINDOW_SECONDS
 
 EN_DASH = "\N{EN DASH}"
-QUANTILE = 0.85
-"""Of all probabilities: the decision where no submission is given, as in `core.inference`."""
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What is known of the windows of soundscapes.
-
-    Attributes
-    ----------
-    species
-        Codes.
-    windows
-        File id -> (window,) end times in seconds.
-    probability, target, truth
-        File id -> (window, species); target 1 where detected; truth nan where nobody judged.
-    rule
-        How it was decided, in words.
-    """
-
-    species: tuple[str, ...]
-    windows: Mapping[str, np.ndarray]
-    probability: Mapping[str, np.ndarray]
-    target: Mapping[str, np.ndarray]
-    truth: Mapping[str, np.ndarray]
-    rule: str
-
-
-def read_predictions(probabilities: Path, submission: Path | None, truth: Path | None) -> Predictions:
-    """Return the predictions that `core.inference --probabilities` wrote, with decisions and truth.
-
-    Raises
-    ------
-    ValueError
-        If a file is missing or has other columns.
-    """
-    require(probabilities.is_file(), f"probabilities={probabilities}: no such file")
-    known = {".parquet": pd.read_parquet, ".csv": read_text}
-    require(
-        probabilities.suffix in known, f"probabilities={probabilities}: the name must end in .parquet or .csv"
-    )
-    table = known[probabilities.suffix](probabilities)
-    message = f"probabilities={probabilities}: needs file_id, end_time and a column per species"
-    require({"file_id", "end_time"} <= set(table.columns) and len(table.columns) > 2, message)
-    species = tuple(str(name) for name in table.columns if name not in {"file_id", "end_time"})
-    table = table.sort_values(["file_id", "end_time"], ignore_index=True)
-    by_file = {str(name): part for name, part in table.groupby("file_id", sort=True)}
-    windows = {name: part["end_time"].to_numpy(float) for name, part in by_file.items()}
-    values = {name: part[list(species)].to_numpy(float) for name, part in by_file.items()}
-    if submission is not None:
-        target, rule = (
-            read_targets(submission, "submission", windows, species),
-            f"Detections are those of {submission.name}",
-        )
-    else:
-        limit = float(np.quantile(table[list(species)].to_numpy(float), QUANTILE))
-        target = {name: (value >= limit).astype(float) for name, value in values.items()}
-        rule = f"A species counts as detected where it reaches {limit:.3g}, the {QUANTILE:g} quantile of all"
-    known_truth = (
-        read_targets(truth, "truth", windows, species) if truth is not None else unknown(windows, species)
-    )
-    return Predictions(species, windows, values, target, known_truth, rule)  # fmt: skip
-
-
-def read_text(path: Path) -> pd.DataFrame:
-    """Return a table whose texts stay as they are: a file may be called "nan"."""
-    return pd.read_csv(path, dtype={"file_id": str, "row_id": str}, keep_default_na=False)
-
-
-def unknown(windows: Mapping[str, np.ndarray], species: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return a table of nan for every file."""
-    return {name: np.full((len(ends), len(species)), np.nan) for name, ends in windows.items()}
-
-
-def read_targets(
-    path: Path, field: str, windows: Mapping[str, np.ndarray], species: Sequence[str]
-) -> dict[str, np.ndarray]:
-    """Return (window, species) of 1, 0, or nan where a table of `row_id,target` has no row.
-
-    Raises
-    ------
-    ValueError
-        If the table is missing or lacks a column, or has no row of these soundscapes.
-    """
-    require(path.is_file(), f"{field}={path}: no such file")
-    table = read_text(path)
-    require({"row_id", "target"} <= set(table.columns), f"{field}={path}: needs columns row_id and target")
-    positive = table["target"].astype(str).str.lower().eq("true")
-    known = dict(zip(table["row_id"], positive.astype(float), strict=True))
-    found = {
-        name: np.array([[known.get(f"{name}_{code}_{end:g}", np.nan) for code in species] for end in ends])
-        for name, ends in windows.items()
-    }
-    judged = any(np.isfinite(values).any() for values in found.values())
-    require(judged, f"{field}={path}: no row about the windows of these probabilities")
-    return found
 
 
 @dataclass(frozen=True)

@@ -73,13 +73,11 @@ class Verdicts:
         return len(self.rows) * len(self.columns)
 
 
-def judge(group: Group) -> Verdicts:
-    """Return every pair's verdict by each metric; the first run's `valid` settings are those of all."""
+def comparisons(group: Group) -> list[list[Comparison]]:
+    """Return every pair by each of `COMPARED`; the first run's `valid` settings are those of all."""
     config = valid_config(group.runs[0])
-    by_metric: list[list[Verdict]] = []
-    columns = []
-    for metric in COMPARED:
-        found = compare_pairs(
+    return [
+        compare_pairs(
             group.aligned,
             metric,
             pairs="all" if len(group.runs) <= ALL_PAIRS else "first",
@@ -88,10 +86,18 @@ def judge(group: Group) -> Verdicts:
             confidence=config.confidence,
             quantile=config.threshold_quantile,
         )
-        axis = symmetric([one.difference for one in found])
-        columns.append((LABELS[metric], axis))
-        by_metric.append([verdict_of(one, axis) for one in found])
-    return Verdicts(list(zip(*by_metric, strict=True)), columns, config.num_resamples)
+        for metric in COMPARED
+    ]
+
+
+def judge(group: Group) -> Verdicts:
+    """Return every pair's verdict by each metric."""
+    found = comparisons(group)
+    axes = [symmetric([one.difference for one in pairs]) for pairs in found]
+    by_metric = [[verdict_of(one, axis) for one in pairs] for pairs, axis in zip(found, axes, strict=True)]
+    columns = list(zip((LABELS[metric] for metric in COMPARED), axes, strict=True))
+    num_resamples = valid_config(group.runs[0]).num_resamples
+    return Verdicts(list(zip(*by_metric, strict=True)), columns, num_resamples)
 
 
 def verdict_of(found: Comparison, axis: Axis) -> Verdict:

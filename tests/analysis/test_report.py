@@ -14,8 +14,9 @@ import soundfile
 from analysis.report.__main__ import ReportConfig, main, report
 from analysis.report.charts import Chart, Line, drawn, log_ticks
 from analysis.report.page import TEMPLATES
+from analysis.report.predictions import read_predictions
 from analysis.report.selection import select
-from analysis.report.soundscapes import browse, lanes, read_predictions
+from analysis.report.soundscapes import browse, lanes
 from analysis.report.tables import axis_of, species_table
 from analysis.report.verdicts import judge
 from analysis.runs import find_runs
@@ -244,9 +245,11 @@ def test_of_a_long_soundscape_the_part_where_most_is_heard_is_shown(tmp_path: Pa
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_each_figure_can_be_a_file_with_its_caption(make_run: MakeRun, tmp_path: Path, ending: str) -> None:
-    report(ReportConfig(runs=(str(make_run(valid=FEW)),), format=ending, out=str(tmp_path / "figures")))  # type: ignore[arg-type]
+    paths = (str(make_run("one", valid=FEW)), str(make_run("two", valid=FEW)))
+    report(ReportConfig(runs=paths, format=ending, out=str(tmp_path / "figures")))  # type: ignore[arg-type]
     names = {file.name for file in (tmp_path / "figures").iterdir()}
-    assert names >= {f"curve-valid-macro-auc.{ending}", f"threshold-1.{ending}", f"reliability-1.{ending}"}
+    assert names >= {f"curve-valid-macro-auc.{ending}", f"threshold-1.{ending}", f"reliability-2.{ending}"}
+    assert names >= {f"leaderboard.{ending}", f"differences.{ending}", f"species-1.{ending}"}
     if ending == "svg":
         assert "95% of resamples of recordings" in " ".join(
             (tmp_path / "figures" / "threshold-1.svg").read_text().split()
@@ -258,6 +261,7 @@ def test_each_figure_can_be_a_file_with_its_caption(make_run: MakeRun, tmp_path:
     [
         ({"probabilities": None}, "soundscapes and probabilities: name both, or neither"),
         ({"probabilities": "absent.parquet"}, "probabilities=absent.parquet: no such file"),
+        ({"probabilities": __file__}, "the name must end in .parquet or .csv"),
         ({"truth": "absent.csv"}, "truth=absent.csv: no such file"),
         ({"out": "report.txt"}, r"out=report.txt: a page ends in \.html"),
         ({"num_soundscapes": 0}, "num_soundscapes=0: at least 1"),
