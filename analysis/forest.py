@@ -56,7 +56,8 @@ def draw_forest(
     legend = LINE_INCHES * math.ceil(len(series) / 3)
     figure = Figure(figsize=(7.2, 0.8 + height + legend), layout="constrained")
     axes = figure.subplots()
-    shifts = np.linspace(-0.3, 0.3, len(series)) if len(series) > 1 else np.zeros(1)
+    span = 0.36 * (1 - 1 / len(series))
+    shifts = np.linspace(-span, span, len(series)) if len(series) > 1 else np.zeros(1)
     for number, (one, shift) in enumerate(zip(series, shifts, strict=True)):
         colour = COLOURS[number % len(COLOURS)] if len(series) > 1 else BLUE
         _draw_series(axes, one, shift, colour)

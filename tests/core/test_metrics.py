@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
+from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, roc_auc_score
 
 from core.metrics import (
     average_precision,
@@ -69,6 +69,21 @@ def test_the_copied_implementation_differs() -> None:
     wrong = (matrix[1, 1] / matrix[:, 1].sum() + matrix[0, 0] / matrix[:, 0].sum()) / 2
     assert right > 0.75
     assert wrong < 0.62
+
+
+def test_micro_f1_of_batches_is_another_number() -> None:
+    """A model that knows the common species alone: half right by species, nearly all right by rows."""
+    truth = np.zeros((400, 2), dtype=bool)
+    truth[:200, 0] = True
+    truth[[50, 150, 250, 350], 1] = True
+    decision = truth & np.array([True, False])
+    score = macro(balanced_accuracy(truth, decision))[0]
+    assert score == pytest.approx((1 + 0.5) / 2)
+    whole = f1_score(truth, decision, average="micro")
+    parts = [slice(start, start + 100) for start in range(0, 400, 100)]
+    batches = [f1_score(truth[part], decision[part], average="micro", zero_division=0) for part in parts]
+    assert whole > 0.98  # rows of the common species outweigh
+    assert abs(np.mean(batches) - whole) > 0.4  # and a batch without it counts as a failure
 
 
 def test_padded_precision_is_padded_once_not_per_batch() -> None:
