@@ -34,7 +34,7 @@ def test_few_recordings_are_noted_and_one_has_no_interval(drawn: Bootstrapped) -
 
 def test_macro_says_whose_uncertainty_it_lacks(drawn: Bootstrapped) -> None:
     interval = drawn.macro_interval("auc")
-    assert "1 of 1 species, whose uncertainty is missing" in interval.note
+    assert interval.note == "misses the uncertainty of 1 species with a single recording"
     assert interval.low < interval.value < interval.high
 
 
@@ -59,3 +59,15 @@ def test_a_species_that_a_resample_lacks_is_counted_and_keeps_its_value() -> Non
     areas = roc_auc(truth, probability, weights)
     areas[lacking, 1] = roc_auc(truth, probability)[0, 1]
     np.testing.assert_allclose(drawn.macro_drawn("auc"), macro(areas), atol=1e-6)
+
+
+def test_cmap_of_rare_species_is_said_to_read_high() -> None:
+    species = np.repeat([0, 1, 2], [30, 6, 30])
+    truth = species[:, None] == np.arange(2)
+    probability = np.random.default_rng(0).random(truth.shape)
+    resampler = Resampler(range(66), species, 100)
+    names = ("auc", "average_precision")
+    drawn = bootstrap(build_metrics(truth, probability, resampler.cluster_of_row, names), truth, resampler)
+    note = drawn.macro_interval("average_precision").note
+    assert note == "reads high: 1 species with fewer than 10 recordings"
+    assert drawn.macro_interval("auc").note == ""
