@@ -47,10 +47,16 @@ def save(figure: Figure, file: Path, caption: str) -> Path:
     if file.suffix not in {".png", ".svg", ".pdf"}:
         message = f"{file}: a figure ends in .png, .svg or .pdf"
         raise ValueError(message)
-    width = figure.get_size_inches()[0]
+    width, height = figure.get_size_inches()
     lines = textwrap.wrap(caption, max(int((width - 0.2) / CHARACTER_INCHES), 20))
     figure.text(
-        0.1 / width, -0.05, "\n".join(lines), ha="left", va="top", fontsize=CAPTION_FONT, color="#444444"
+        0.1 / width,
+        -0.1 / height,
+        "\n".join(lines),
+        ha="left",
+        va="top",
+        fontsize=CAPTION_FONT,
+        color="#444444",
     )
     title = {".png": "Description", ".svg": "Description", ".pdf": "Subject"}[file.suffix]
     with replacing(file) as new:
