@@ -151,10 +151,7 @@ def hear(run: Run, mistakes: Sequence[Mistake], root: str | None) -> list[Heard]
         model, card, missing = models[mistake.fold]
         wave = read_clip(folder, mistake, data, features.sample_rate)
         if wave is None:
-            missing = (
-                f"no spectrograms of recordings that cannot be read, such as {mistake.recording} in {folder};"
-                " name their folder with --root"
-            )
+            missing = f"no spectrograms: recordings cannot be read in {folder}; name their folder with --root"
             found.append(Heard(mistake, data.valid_seconds, missing=missing))
             continue
         mel, detections, clip = look(wave, model, features, data.num_valid_parts)

@@ -208,6 +208,11 @@ def ask(
     )
 
 
+def text_of(place: float | str) -> str:
+    """Return a place as text."""
+    return place if isinstance(place, str) else f"{place:g}"
+
+
 def verdict(answer: PenaltyAnswer) -> list[str]:
     """Return the answer in plain sentences."""
     rule, effect = answer.by_rule.places[0], answer.by_rule.effects[0]
@@ -220,12 +225,12 @@ def verdict(answer: PenaltyAnswer) -> list[str]:
     harmful = []
     for change, words in (
         (answer.by_tilt, "species' frequencies tilted by {}"),
-        (answer.by_dominant, "{} heard ten times as often"),
+        (answer.by_dominant, "{} ten times as often"),
         (answer.by_factor, "all probabilities times {}"),
     ):
         place, worst = change.worst
-        lines.append(f"Worst of '{change.what}': {words.format(place)}, effect {worst}.")
-        harmful += [words.format(place) for place, _ in change.harmful]
+        lines.append(f"The worst of '{change.what}' is {words.format(text_of(place))}: {worst}.")
+        harmful += [words.format(text_of(place)) for place, _ in change.harmful]
     if harmful:
         lines.append(f"DANGEROUS, the whole interval is below 0, with: {'; '.join(harmful)}.")
     else:

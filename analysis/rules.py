@@ -4,6 +4,10 @@ A rule is a threshold (the untuned 0.85 quantile, a tuned quantile, one threshol
 species) with or without the published penalty of 0.4, a tuned penalty, a tuned boost of rare species, or
 both.
 
+One partition of the recordings into parts is luck too: what a rule fits may differ from partition to
+partition. So each rule is judged on several, its score is their mean, and every resample takes one of them
+in turn, which puts the luck of the partition into the interval.
+
 The safest rule is the one whose difference to the untuned quantile has the highest lower bound, where the
 bounds hold for all rules at once (the largest of their standardised deviations in each resample, after
 Romano and Wolf 2005): with twenty rules the best of them looks good by luck. Untuned itself has the bound 0,
@@ -57,9 +61,11 @@ class Judged:
     post
         Fitted to all rows.
     decisions
-        (row, species), each by settings fitted on other recordings.
+        (partition, row, species), each by settings fitted on other recordings.
     score
-        2022 score of `decisions`.
+        2022 score of `decisions`, mean over partitions.
+    partitions
+        (partition,) the score with each.
     difference
         `score` minus that of the first rule, paired.
     bound
@@ -76,6 +82,7 @@ class Judged:
     post: PostConfig
     decisions: np.ndarray = field(repr=False)
     score: Interval
+    partitions: np.ndarray
     difference: Interval
     bound: float
     in_sample: float
@@ -158,7 +165,12 @@ def choose_shrinkage(rows: Observations, config: TuneConfig, strengths: Sequence
 
 
 def judge_rules(
-    observed: Observations, rules: Sequence[Rule], config: TuneConfig, resampler: Resampler
+    observed: Observations,
+    rules: Sequence[Rule],
+    config: TuneConfig,
+    resampler: Resampler,
+    *,
+    partitions: int = 1,
 ) -> list[Judged]:
     """Return what each rule is worth beside the first one.
 
@@ -172,14 +184,20 @@ def judge_rules(
         Number and seed of the parts.
     resampler
         Of the rows' recordings.
+    partitions
+        Ways of cutting the recordings into parts, by the seed of `config` and the next ones.
 
     Raises
     ------
     ValueError
         If there are fewer recordings than parts.
     """
-    decisions = np.stack([decide_in_parts(rule.fitter, observed, config) for rule in rules])
-    values = np.stack([balanced_accuracy(observed.truth, decided)[0] for decided in decisions])
+    cuts = [replace(config, seed=config.seed + number) for number in range(partitions)]
+    decisions = np.stack(
+        [np.stack([decide_in_parts(rule.fitter, observed, cut) for cut in cuts]) for rule in rules]
+    )
+    by_partition = own_scores(observed.truth, decisions)  # (rule, partition, species)
+    values = by_partition.mean(axis=1)
     drawn = species_scores(observed.truth, decisions, resampler)  # (rule, resample, species)
     scores, means = np.stack([macro(one) for one in drawn]), macro(values)
     bounds = simultaneous_bounds(means - means[0], scores - scores[0])
@@ -195,6 +213,7 @@ def judge_rules(
                 post,
                 decisions[place],
                 summarise(float(means[place]), scores[place], 0.95),
+                macro(by_partition[place]),
                 summarise(float(means[place] - means[0]), scores[place] - scores[0], 0.95),
                 float(bounds[place]),
                 observed.score(post),
@@ -207,12 +226,27 @@ def judge_rules(
 
 
 def species_scores(truth: np.ndarray, decisions: np.ndarray, resampler: Resampler) -> np.ndarray:
-    """Return the 2022 score (rule, resample, species) of decisions (rule, row, species)."""
-    pieces = [
-        np.stack([balanced_accuracy(truth, decided, weights) for decided in decisions])
-        for weights in resampler.chunks()
-    ]
-    return np.concatenate(pieces, axis=1)
+    """Return the 2022 score (rule, resample, species) of decisions (rule, partition, row, species).
+
+    Each resample takes the next partition.
+    """
+    drawn, partitions = [], decisions.shape[1]
+    for weights in resampler.chunks():
+        scores = np.empty((len(decisions), len(weights), truth.shape[1]))
+        for number in range(partitions):
+            for rule, decided in enumerate(decisions[:, number]):
+                scores[rule, number::partitions] = balanced_accuracy(
+                    truth, decided, weights[number::partitions]
+                )
+        drawn.append(scores)
+    return np.concatenate(drawn, axis=1)
+
+
+def own_scores(truth: np.ndarray, decisions: np.ndarray) -> np.ndarray:
+    """Return the 2022 score (rule, partition, species) on the rows themselves."""
+    return np.stack(
+        [np.concatenate([balanced_accuracy(truth, decided) for decided in one]) for one in decisions]
+    )
 
 
 def simultaneous_bounds(values: np.ndarray, drawn: np.ndarray, confidence: float = 0.95) -> np.ndarray:

@@ -73,10 +73,16 @@ def look_at_species(config: SpeciesConfig) -> list[BySpecies]:
             folder = Path(config.out) / (slug(run.name) if len(runs) > 1 else "")
         look_at_run(run, scores, folder, config)
     if config.out is not None and not all(np.isnan(one.trained).all() for one in found):
-        caption = (
-            "Each scored species' ROC-AUC and 2022 score at the 0.85 quantile beside the recordings that "
-            "trained it, with 95 % intervals over recordings; "
-            + "; ".join(f"{one.run}: rank correlation with ROC-AUC {one.trend}" for one in found)
+        caption = "; ".join(
+            [
+                "Each scored species' ROC-AUC and 2022 score at the 0.85 quantile beside the recordings that "
+                "trained it, with 95 % intervals over recordings",
+                *(
+                    f"{one.run}: rank correlation with ROC-AUC {one.trend}"
+                    for one in found
+                    if not np.isnan(one.trend.value)
+                ),
+            ]
         )
         file = Path(config.out) / f"species_by_count.{config.format}"
         print(save(draw_by_count(found), file, f"{caption}."))

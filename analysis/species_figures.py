@@ -34,9 +34,7 @@ def draw_by_count(found: Sequence[BySpecies]) -> Figure:
         axes.xaxis.set_minor_formatter(NullFormatter())
         label_species(axes, found[0], [getattr(one, name) for one in found])
     if len(found) > 1:
-        figure.legend(
-            *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False
-        )
+        panels[1].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 

@@ -71,6 +71,7 @@ def rule_rows(judged: list[Judged]) -> Rows:
             "2022 score": one.score,
             "minus untuned": one.difference if place else "",
             "bound for all at once": one.bound,
+            "by partition": f"{one.partitions.min():.3f} to {one.partitions.max():.3f}",
             "optimism": one.optimism,
             "wins": f"{one.wins:.0%}",
             "worst species": f"{one.worst} {one.worst_difference}" if place else "",
@@ -177,8 +178,9 @@ def figures_of(answers: Answers) -> Iterator[tuple[str, Figure, str]]:
     yield (
         "rules",
         draw_rules(answers.judged),
-        "2022 score of each rule of the decision, cross-fitted, and its paired difference to the untuned "
-        f"0.85 quantile. Strokes: score of the same rule on the rows that fitted it. {data}",
+        "2022 score of each rule of the decision, cross-fitted in several partitions of the recordings, and "
+        "its paired difference to the untuned 0.85 quantile."
+        f" Strokes: score of the same rule on the rows that fitted it. {data}",
     )
     yield (
         "stability",

@@ -21,16 +21,16 @@ from analysis.command import run_command
 from analysis.figures import Format
 from analysis.observations import observations_of
 from analysis.penalty import Effects, ask
-from analysis.rules import PENALTY, THRESHOLDS, Judged, all_rules, judge_rules
+from analysis.rules import PENALTY, THRESHOLDS, Judged, all_rules, judge_rules, own_scores, species_scores
 from analysis.runs import Run, find_runs
 from analysis.stability import refit
 from analysis.threshold_tables import Answers, format_answers, slug, write_answers
-from core.bootstrap import Resampler
+from core.bootstrap import Resampler, summarise
 from core.calibration import score_by_quantile, score_by_threshold
 from core.config import require
 from core.inference.config import TuneConfig
 from core.inference.tuning import Observations
-from core.metrics import balanced_accuracy, macro
+from core.metrics import macro
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,8 @@ class ThresholdsConfig:
     """Powers to choose from where the boost is tuned."""
     splits: int = 5
     """Parts that the recordings are cut into."""
+    partitions: int = 5
+    """Ways of cutting them, each with the next seed, on all of which a rule is judged."""
     seed: int = 0
     """Seed of parts and resamples."""
 
@@ -64,6 +66,7 @@ class ThresholdsConfig:
         """Check ranges."""
         require(len(self.runs) > 0, "runs: name at least one")
         require(self.resamples >= 100, f"resamples={self.resamples}: at least 100")
+        require(self.partitions >= 1, f"partitions={self.partitions}: at least 1")
         require(self.refits >= 20, f"refits={self.refits}: at least 20")
         require(
             all(strength >= 0 for strength in self.shrinkages),
@@ -113,7 +116,7 @@ def answer(run: Run, config: ThresholdsConfig) -> Answers:
     resampler = Resampler(observed.group, observed.stratum, config.resamples, config.seed)
     has_counts = bool(observed.counts.any())
     rules = all_rules(config.tuning, config.shrinkages, has_counts=has_counts)
-    judged = judge_rules(observed, rules, config.tuning, resampler)
+    judged = judge_rules(observed, rules, config.tuning, resampler, partitions=config.partitions)
     penalty = None
     if has_counts:
         penalty = ask(observed, penalty_by_rule(observed, judged, resampler), resampler)
@@ -140,18 +143,11 @@ def penalty_by_rule(observed: Observations, judged: Sequence[Judged], resampler:
     by_name = {one.name: one for one in judged}
     places, effects = [], []
     for threshold in THRESHOLDS:
-        penalised, plain = (
-            by_name[name].decisions for name in (f"{threshold}, penalty {PENALTY:g}", threshold)
-        )
-
-        def difference(
-            weights: np.ndarray | None, one: np.ndarray = penalised, other: np.ndarray = plain
-        ) -> np.ndarray:
-            scores = [macro(balanced_accuracy(observed.truth, decided, weights)) for decided in (one, other)]
-            return np.asarray(scores[0] - scores[1])
-
+        pair = [by_name[name].decisions for name in (f"{threshold}, penalty {PENALTY:g}", threshold)]
+        own = macro(own_scores(observed.truth, np.stack(pair)).mean(axis=1))
+        drawn = [macro(one) for one in species_scores(observed.truth, np.stack(pair), resampler)]
         places.append(threshold)
-        effects.append(resampler.interval(difference))
+        effects.append(summarise(float(own[0] - own[1]), drawn[0] - drawn[1], 0.95))
     return Effects("threshold rule", tuple(places), tuple(effects))
 
 

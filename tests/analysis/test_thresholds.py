@@ -20,6 +20,7 @@ from analysis.rules import (
     settled,
     shares_of_wins,
     simultaneous_bounds,
+    species_scores,
     tuned,
 )
 from analysis.runs import find_runs
@@ -79,7 +80,21 @@ def test_no_rule_decides_a_row_by_its_own_truth() -> None:
     for one, other in zip(
         judge_rules(observed, rules, CONFIG, few), judge_rules(changed, rules, CONFIG, few), strict=True
     ):
-        np.testing.assert_array_equal(one.decisions[held], other.decisions[held])
+        np.testing.assert_array_equal(one.decisions[0, held], other.decisions[0, held])
+
+
+def test_the_luck_of_a_partition_is_in_the_interval() -> None:
+    observed = invent()
+    decisions = np.stack([np.stack([observed.truth, np.ones_like(observed.truth)])])
+    drawn = species_scores(observed.truth, decisions, resampler_of(observed, 10))[0]
+    assert drawn.mean(axis=1).tolist() == [1, 0.5] * 5, "each resample takes the next partition"
+    plain = replace(CONFIG, penalties=(0.0,), rare_boosts=(0.0,), shrinkage=0.0)
+    rule = tuned("", "class_wise", plain)
+    one = judge_rules(observed, [rule], plain, resampler_of(observed, 100), partitions=3)[0]
+    assert len(set(one.partitions)) > 1
+    assert one.score.value == pytest.approx(one.partitions.mean())
+    alone = judge_rules(observed, [rule], replace(plain, seed=1), resampler_of(observed, 100))[0]
+    assert alone.score.value == pytest.approx(one.partitions[1])
 
 
 def test_every_threshold_is_combined_with_every_adjustment() -> None:
@@ -217,13 +232,13 @@ def test_tilt_turns_the_frequencies_round() -> None:
 def test_the_verdict_says_what_was_found() -> None:
     observed = planted()
     rule = Effects("threshold rule", ("0.85 quantile",), (Interval(0.02, 0.01, 0.03),))
-    answer = ask(observed, rule, resampler_of(observed, 100))
+    answer = ask(observed, rule, resampler_of(observed, 40))
     words = "\n".join(verdict(answer))
     assert "the penalty of 0.4 helps: 0.020 [0.010, 0.030]" in words
     assert "DANGEROUS" in words
     assert "all probabilities times 0.25" in words
     assert answer.by_species.places == observed.species
-    harmless = ask(replace(observed, counts=np.ones(8)), rule, resampler_of(observed, 100))
+    harmless = ask(replace(observed, counts=np.ones(8)), rule, resampler_of(observed, 40))
     words = "\n".join(verdict(harmless))
     assert "DANGEROUS" not in words, "equal shares change no order"
     assert "a loss of 0.000 remains possible" in words
@@ -286,7 +301,8 @@ def test_the_program_writes_tables_figures_and_settings(
         "--format",
         "svg",
     ]
-    monkeypatch.setattr(sys, "argv", [*words, "--shrinkages", "0", "10"])
+    few = ["--partitions", "2", "--penalties", "0", "0.4", "--rare_boosts", "0", "0.5"]
+    monkeypatch.setattr(sys, "argv", [*words, *few, "--shrinkages", "0", "10"])
     main()
     printed = capsys.readouterr().out
     assert "| 0.85 quantile, penalty 0.4 |" in printed
@@ -305,7 +321,9 @@ def test_the_program_writes_tables_figures_and_settings(
 def test_a_single_fold_without_checkpoint_is_judged_without_penalty(
     make_run: MakeRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = ThresholdsConfig(runs=(str(make_run()),), resamples=100, refits=20, shrinkages=(0.0,), splits=2)
+    config = ThresholdsConfig(
+        runs=(str(make_run()),), resamples=100, refits=20, shrinkages=(0.0,), splits=2, partitions=1
+    )
     answers = judge_thresholds(config)[0]
     assert answers.penalty is None
     assert "No penalty and no boost" in capsys.readouterr().out
