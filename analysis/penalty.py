@@ -222,7 +222,7 @@ def verdict(answer: PenaltyAnswer) -> list[str]:
         f"On recordings like these, at the {rule}, the penalty of {answer.strength:g} {known}: {effect}.",
         f"The species it costs most is {code}: {loss}.",
     ]
-    harmful = []
+    harmful, tried = [], 0
     for change, words in (
         (answer.by_tilt, "species' frequencies tilted by {}"),
         (answer.by_dominant, "{} ten times as often"),
@@ -230,9 +230,13 @@ def verdict(answer: PenaltyAnswer) -> list[str]:
     ):
         place, worst = change.worst
         lines.append(f"The worst of '{change.what}' is {words.format(text_of(place))}: {worst}.")
+        tried += len(change.places)
         harmful += [words.format(text_of(place)) for place, _ in change.harmful]
     if harmful:
-        lines.append(f"DANGEROUS, the whole interval is below 0, with: {'; '.join(harmful)}.")
+        lines.append(
+            f"DANGEROUS, the whole interval is below 0, with: {'; '.join(harmful)}. Of the {tried} changes "
+            f"that were tried about {tried * 0.025:.1f} would look so by luck."
+        )
     else:
         lowest = min(change.worst[1].low for change in (answer.by_tilt, answer.by_dominant, answer.by_factor))
         lines.append(

@@ -21,7 +21,7 @@ import numpy as np
 
 from core.bootstrap import Interval, Resampler, summarise
 from core.inference.config import PostConfig, TuneConfig
-from core.inference.tuning import Observations, Tuned, cross_fit, decide_in_parts, fit
+from core.inference.tuning import Observations, Tuned, decide_in_parts, fit, parts_of
 from core.metrics import balanced_accuracy, macro
 
 PENALTY = 0.4
@@ -157,9 +157,11 @@ def choose_shrinkage(rows: Observations, config: TuneConfig, strengths: Sequence
     Of equally good ones the strongest is taken.
     """
     candidates = [replace(config, shrinkage=strength) for strength in sorted(strengths, reverse=True)]
+    parts = parts_of(rows, config)
 
     def score(one: TuneConfig) -> float:
-        return float(macro(balanced_accuracy(rows.truth, cross_fit(("class_wise",), rows, one)))[0])
+        decisions = decide_in_parts(lambda others: fit(("class_wise",), others, one), rows, config, parts)
+        return float(macro(balanced_accuracy(rows.truth, decisions))[0])
 
     return max(candidates, key=score)
 
@@ -193,8 +195,9 @@ def judge_rules(
         If there are fewer recordings than parts.
     """
     cuts = [replace(config, seed=config.seed + number) for number in range(partitions)]
+    parts = [parts_of(observed, cut) for cut in cuts]
     decisions = np.stack(
-        [np.stack([decide_in_parts(rule.fitter, observed, cut) for cut in cuts]) for rule in rules]
+        [np.stack([decide_in_parts(rule.fitter, observed, config, part) for part in parts]) for rule in rules]
     )
     by_partition = own_scores(observed.truth, decisions)  # (rule, partition, species)
     values = by_partition.mean(axis=1)

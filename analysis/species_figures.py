@@ -13,7 +13,8 @@ from analysis.hardest import Heard
 from analysis.species_scores import BySpecies
 from core.bootstrap import Interval
 
-MAX_NUMBERS = 16
+MAX_NUMBERS = 24
+LEAST_NUMBER = 0.05
 """Species up to which cells of the confusion hold numbers."""
 RANGE_DB = 60.0
 COLUMNS = 4
@@ -51,9 +52,8 @@ def draw_points(axes: Axes, x: np.ndarray, intervals: Sequence[Interval], colour
 
 def label_species(axes: Axes, one: BySpecies, intervals: Sequence[Sequence[Interval]]) -> None:
     """Write each species' code above its highest interval, higher where another code is in the way."""
-    tops = np.nanmax(
-        [[i.high if not np.isnan(i.high) else i.value for i in run] for run in intervals], axis=0
-    )
+    ends = np.array([[i.value if np.isnan(i.high) else i.high for i in run] for run in intervals])
+    tops = np.where(np.isnan(ends).all(axis=0), np.nan, np.nan_to_num(ends, nan=-np.inf).max(axis=0))
     known = [i for i in range(len(tops)) if not np.isnan(tops[i]) and one.trained[i] > 0]
     low, high = axes.get_ylim()
     if not known:
@@ -63,11 +63,13 @@ def label_species(axes: Axes, one: BySpecies, intervals: Sequence[Sequence[Inter
     for i in sorted(known, key=lambda i: tops[i]):
         x, y = float(np.log(one.trained[i])), float(tops[i]) + 0.015 * (high - low)
         for other_x, other_y in sorted(placed, key=lambda place: place[1]):
-            if abs(other_x - x) < 0.13 * width and abs(other_y - y) < 0.045 * (high - low):
+            if abs(other_x - x) < 0.11 * width and abs(other_y - y) < 0.045 * (high - low):
                 y = other_y + 0.045 * (high - low)
         placed.append((x, y))
         axes.text(np.exp(x), y, one.species[i], fontsize=7, ha="center", va="bottom")
+    ticks = [tick for tick in axes.get_yticks() if low <= tick <= 1]
     axes.set_ylim(low, max(high, max(y for _, y in placed) + 0.06 * (high - low)))
+    axes.set_yticks(ticks)  # above 1 there are only names
 
 
 def draw_confusion(confusion: Confusion) -> Figure:
@@ -81,7 +83,7 @@ def draw_confusion(confusion: Confusion) -> Figure:
     axes.set_yticks(range(number), confusion.species)
     axes.set(xlabel="species called", ylabel="recordings of", title="What is taken for what")
     if number <= MAX_NUMBERS:
-        for row, column in np.argwhere(confusion.share > 0):
+        for row, column in np.argwhere(confusion.share >= LEAST_NUMBER):
             share = confusion.share[row, column]
             colour = "white" if share > 0.6 else "black"
             axes.text(

@@ -89,8 +89,8 @@ def draw_stability(spreads: Sequence[Spread]) -> Figure:
         is_own = [np.isclose(value, one.value) for value in shares]
         panel.bar(names, list(shares.values()), color=[ORANGE if own else BLUE for own in is_own])
         panel.set(ylabel="share", title=f"{one.name[:1].upper()}{one.name[1:]}")
-        if len(names) > 12:
-            panel.set_xticks(range(0, len(names), -(-len(names) // 10)))
+        if len(names) > 8:
+            panel.set_xticks(range(0, len(names), -(-len(names) // 8)))
     return figure
 
 

@@ -48,7 +48,7 @@ class ThresholdsConfig:
     resamples: int = 2000
     """Bootstrap resamples behind an interval."""
     refits: int = 500
-    """Resamples to which thresholds are fitted anew."""
+    """Resamples to which thresholds are fitted anew, and behind the penalty's effects under a change."""
     shrinkages: tuple[float, ...] = (0.0, 3.0, 10.0, 30.0, 100.0)
     """Positives that the common threshold counts for in class-wise ones; each is judged, and their choice."""
     penalties: tuple[float, ...] = TuneConfig.penalties
@@ -117,9 +117,10 @@ def answer(run: Run, config: ThresholdsConfig) -> Answers:
     has_counts = bool(observed.counts.any())
     rules = all_rules(config.tuning, config.shrinkages, has_counts=has_counts)
     judged = judge_rules(observed, rules, config.tuning, resampler, partitions=config.partitions)
+    fewer = Resampler(observed.group, observed.stratum, config.refits, config.seed)
     penalty = None
     if has_counts:
-        penalty = ask(observed, penalty_by_rule(observed, judged, resampler), resampler)
+        penalty = ask(observed, penalty_by_rule(observed, judged, resampler), fewer)
     as_trained, calibrated = compare_calibrations(observed, config.tuning, resampler)
     truth, probability = observed.truth, observed.probability
     return Answers(
@@ -127,9 +128,7 @@ def answer(run: Run, config: ThresholdsConfig) -> Answers:
         observed,
         config.by,
         judged,
-        refit(
-            observed, config.tuning, Resampler(observed.group, observed.stratum, config.refits, config.seed)
-        ),
+        refit(observed, config.tuning, fewer),
         score_by_threshold(truth, probability, resampler),
         score_by_quantile(truth, probability, resampler),
         penalty,

@@ -21,6 +21,8 @@ from core.metrics import balanced_accuracy, balanced_accuracy_at, macro
 
 NUM_THRESHOLDS = 200
 RESAMPLES = 2000
+Part = tuple[np.ndarray, np.ndarray]
+"""Rows that fit, and rows that are decided."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,10 @@ def cross_fit(rules: Sequence[str], observed: Observations, config: TuneConfig) 
 
 
 def decide_in_parts(
-    fitter: Callable[[Observations], PostConfig], observed: Observations, config: TuneConfig
+    fitter: Callable[[Observations], PostConfig],
+    observed: Observations,
+    config: TuneConfig,
+    parts: Sequence[Part] | None = None,
 ) -> np.ndarray:
     """Return decisions (row, species), made part by part with settings that `fitter` gives from the others.
 
@@ -200,6 +205,8 @@ def decide_in_parts(
         The rows.
     config
         Number and seed of the parts.
+    parts
+        These parts, where they are known; None: those of `parts_of`.
 
     Raises
     ------
@@ -207,13 +214,19 @@ def decide_in_parts(
         See `parts_of`.
     """
     decisions = np.zeros(observed.truth.shape, dtype=bool)
-    for others, held in parts_of(observed, config):
+    for others, held in parts_of(observed, config) if parts is None else parts:
         decisions[held] = observed.decide(fitter(observed.rows(others)))[held]
     return decisions
 
 
-def parts_of(observed: Observations, config: TuneConfig) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return (rows that fit, rows that are decided) of each part; groups stay whole."""
+def parts_of(observed: Observations, config: TuneConfig) -> list[Part]:
+    """Return the parts of some rows; groups stay whole.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer groups than parts.
+    """
     number = len(set(observed.group))
     if number < config.splits:
         message = f"splits={config.splits}: there are only {number} recordings"
