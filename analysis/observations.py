@@ -1,17 +1,16 @@
 """Predictions of one run as thresholds are fitted to them, with what trained behind each row."""
 
-from typing import Literal
-
 import numpy as np
 import pandas as pd
 
 from analysis.runs import Run, align
+from analysis.units import Unit, exchanged_units
 from core.checkpoint import CheckpointError
 from core.inference.tune import counts_of_rows
 from core.inference.tuning import Observations
 
 
-def observations_of(run: Run, by: Literal["recording", "author"] = "recording") -> Observations:
+def observations_of(run: Run, by: Unit = "recording") -> Observations:
     """Return a run's predictions with their truth.
 
     Parameters
@@ -19,7 +18,7 @@ def observations_of(run: Run, by: Literal["recording", "author"] = "recording") 
     run
         The run.
     by
-        What is never divided: the recording, or all of an author's.
+        What is never divided between fitting and judging: a recording, or all of an author's.
 
     Raises
     ------
@@ -30,7 +29,7 @@ def observations_of(run: Run, by: Literal["recording", "author"] = "recording") 
     return Observations(
         aligned.probability[0],
         aligned.truth,
-        aligned.recording if by == "recording" else aligned.author,
+        exchanged_units(aligned, by),
         aligned.primary,
         train_counts(run, aligned.species),
         aligned.species,

@@ -11,7 +11,6 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import tyro
@@ -22,9 +21,10 @@ from analysis.figures import Format
 from analysis.observations import observations_of
 from analysis.penalty import Effects, ask
 from analysis.rules import PENALTY, THRESHOLDS, Judged, all_rules, judge_rules, own_scores, species_scores
-from analysis.runs import Run, find_runs
+from analysis.runs import Run, align, find_runs
 from analysis.stability import refit
 from analysis.threshold_tables import Answers, format_answers, slug, write_answers
+from analysis.units import Unit, drawn_units
 from core.bootstrap import Resampler, summarise
 from core.calibration import score_by_quantile, score_by_threshold
 from core.config import require
@@ -43,8 +43,8 @@ class ThresholdsConfig:
     """Folder for tables, figures and safest.json; of several runs one folder each inside."""
     format: Format = "png"
     """Of the figures."""
-    by: Literal["recording", "author"] = "recording"
-    """What is drawn as a whole, and never divided between fitting and judging."""
+    by: Unit = "recording"
+    """What is drawn as a whole, and never divided between fitting and judging; author is stricter."""
     resamples: int = 2000
     """Bootstrap resamples behind an interval."""
     refits: int = 500
@@ -113,11 +113,12 @@ def answer(run: Run, config: ThresholdsConfig) -> Answers:
         If it validated nothing, or too few recordings to divide them.
     """
     observed = observations_of(run, by=config.by)
-    resampler = Resampler(observed.group, observed.stratum, config.resamples, config.seed)
+    units = drawn_units(align([run]), config.by)
+    resampler = Resampler(units, observed.stratum, config.resamples, config.seed)
     has_counts = bool(observed.counts.any())
     rules = all_rules(config.tuning, config.shrinkages, has_counts=has_counts)
     judged = judge_rules(observed, rules, config.tuning, resampler, partitions=config.partitions)
-    fewer = Resampler(observed.group, observed.stratum, config.refits, config.seed)
+    fewer = Resampler(units, observed.stratum, config.refits, config.seed)
     penalty = None
     if has_counts:
         penalty = ask(observed, penalty_by_rule(observed, judged, resampler), fewer)

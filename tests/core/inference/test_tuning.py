@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from core import checkpoint
 from core.inference.config import InferenceConfig, PostConfig, TuneConfig
 from core.inference.run import predict, read_tuned
 from core.inference.tune import read_runs, tune
@@ -153,6 +154,14 @@ def test_the_command_on_runs_writes_what_the_main_command_takes(trained: Trained
     assert content["tuned_on"]["rows"] == len(observed.truth)
     assert (observed.counts.sum(axis=1) > 0).all()
     assert observed.counts.shape == observed.truth.shape
+    rows = 0
+    for run in trained.runs:
+        card = checkpoint.read_card(Path(run) / "checkpoints" / "last")
+        table = pd.read_parquet(Path(run) / "predictions.parquet")
+        judged = observed.counts[rows : rows + len(table)]
+        assert (judged == [card.train_counts.get(code, 0) for code in observed.species]).all()
+        rows += len(table)
+    assert len(np.unique(observed.counts, axis=0)) == 2, "each fold trained on its own recordings"
     assert read_tuned(out) == PostConfig(**content["post"])
     data = trained.root / "test_soundscapes"
     predict(
