@@ -120,7 +120,8 @@ def figure_of(chart: Chart) -> Figure:
     axes.set(xlim=chart.x_range, ylim=chart.y_range)
     if chart.whole_x:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, fontsize=8)
+    if len({line.name for line in chart.lines if line.kind != "thin"}) > 1:
+        figure.legend(loc="outside lower left", frameon=False, fontsize=8, ncols=2)
     return figure
 
 
@@ -138,7 +139,7 @@ def draw_line(axes: Axes, line: Line, name: str) -> None:
         line.x, line.y, linewidth=width, alpha=alpha, marker=marker, color=colour, label=name
     )
     dashes = [float(word) for word in dash(line.colour).split()]
-    if dashes:
+    if dashes and line.kind != "thin":
         artist.set_dashes(dashes)
     if bounds is not None:
         axes.fill_between(line.x, *bounds, color=colour, alpha=0.18, linewidth=0)

@@ -25,6 +25,8 @@ PER_SPECIES = {"score": "2022 score", "auc": "ROC-AUC", "average_precision": "av
 ENDS = ("", "_low", "_high")
 BOUNDS = ("value", "low", "high")
 SHORT_COMMIT = 10
+SHOWN = 2
+TOLD_BY_NAME = ("name", "data.fold")
 
 
 @dataclass(frozen=True)
@@ -117,11 +119,12 @@ def leaderboard(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[str
         "rows": [
             {
                 "run": run,
+                "distinction": distinction,
                 "cells": [axes[name].interval(one.metrics[name]) for name in METRICS],
                 "optimistic": axes["score"].interval(one.metrics["best_score"]).value,
                 "minutes": minutes(run),
             }
-            for run, one in zip(group.runs, found, strict=True)
+            for run, one, distinction in zip(group.runs, found, distinctions(group.runs), strict=True)
         ],
         "clips": found[0].num_rows,
         "columns": [(label, axes[name]) for name, label in METRICS.items()],
@@ -130,6 +133,15 @@ def leaderboard(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[str
             (note, "" if len(names) == len(group.runs) else ", ".join(names)) for note, names in notes.items()
         ],
     }
+
+
+def distinctions(runs: Sequence[Run]) -> list[str]:
+    """Return for each run the settings that tell it from the others beside it, the first few of them."""
+    found = [(field, values) for field, values in settings(runs) if field not in TOLD_BY_NAME]
+    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+    return [
+        ", ".join(f"{field} {values[i]}" for field, values in found[:SHOWN]) + more for i in range(len(runs))
+    ]
 
 
 def minutes(run: Run) -> float | None:

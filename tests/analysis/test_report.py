@@ -17,7 +17,7 @@ from analysis.report.page import TEMPLATES
 from analysis.report.predictions import read_predictions
 from analysis.report.selection import select
 from analysis.report.soundscapes import browse, lanes
-from analysis.report.tables import axis_of, species_table
+from analysis.report.tables import axis_of, distinctions, species_table
 from analysis.report.verdicts import judge
 from analysis.runs import find_runs
 from core.config import MixupConfig, ValidConfig
@@ -162,6 +162,11 @@ def test_a_run_is_better_only_where_the_difference_is_found(make_run: MakeRun) -
         else:
             assert (verdict.difference.value, verdict.p, verdict.better) == (0.0, 1.0, None)
     assert (found.num_found, found.num_all) == (6, 9)
+
+
+def test_runs_of_one_name_are_told_apart_by_their_settings(make_run: MakeRun) -> None:
+    paths = [make_run(stamp=f"20260101-00000{i}-aaaa", mixup=MixupConfig(alpha=i + 1.0)) for i in range(2)]
+    assert distinctions(find_runs(paths)) == ["mixup.alpha 1", "mixup.alpha 2"]
 
 
 def test_species_without_positives_are_named_not_scored(make_run: MakeRun) -> None:
