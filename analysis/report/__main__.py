@@ -74,11 +74,11 @@ def report(config: ReportConfig) -> None:
     ValueError
         If no run is left to show, or a named file does not fit.
     """
+    out = Path(config.out)
     if config.format == "html":
-        ending = Path(config.out).suffix.lower()
-        require(
-            ending in {".html", ".htm"}, f"out={config.out}: a page ends in .html; for figures give --format"
-        )
+        require(out.suffix.lower() in {".html", ".htm"}, f"out={out}: a page ends in .html")
+    else:
+        require(out.suffix == "" or out.is_dir(), f"out={out}: --format={config.format} wants a folder")
     selection = select(config.runs)
     browser = browse_soundscapes(config)
     curves = learning_curves(selection)
@@ -87,7 +87,7 @@ def report(config: ReportConfig) -> None:
         write_figures(selection, curves, details, config)
         return
     html = render(content_of(selection, curves, details, title=config.title, browser=browser))
-    write_atomically(Path(config.out), html)
+    write_atomically(out, html)
     told = "; ".join(selection.refused)
     number = len(selection.runs)
     print(
@@ -118,7 +118,6 @@ def write_figures(
 ) -> None:
     """Write each figure as a file with its caption."""
     folder = Path(config.out)
-    require(folder.suffix == "" or folder.is_dir(), f"out={config.out}: a folder is wanted for the figures")
     figures = single_figures(selection, curves, details)
     for one in figures:
         save(one.figure, folder / f"{one.key}.{config.format}", one.caption)

@@ -269,6 +269,7 @@ def test_each_figure_can_be_a_file_with_its_caption(make_run: MakeRun, tmp_path:
         ({"probabilities": __file__}, "the name must end in .parquet or .csv"),
         ({"truth": "absent.csv"}, "truth=absent.csv: no such file"),
         ({"out": "report.txt"}, r"out=report.txt: a page ends in \.html"),
+        ({"format": "png", "out": "report.html"}, "out=report.html: --format=png wants a folder"),
         ({"num_soundscapes": 0}, "num_soundscapes=0: at least 1"),
         ({"soundscapes": "absent"}, "soundscapes: absent does not exist"),
     ],
