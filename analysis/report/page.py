@@ -112,7 +112,7 @@ def left_out(
     notes = [("run not shown", reason) for reason in selection.refused]
     apart = [run.name for group in selection.groups[1:] for run in group.runs]
     if apart:
-        notes.append((", ".join(apart), "not compared with the first table; the leaderboard says why"))
+        notes.append(("; ".join(apart), "not compared with the first table; the leaderboard says why"))
     species: dict[tuple[str, ...], list[str]] = {}
     for detail in details:
         if detail.species["left_out"]:
@@ -121,7 +121,7 @@ def left_out(
             )
     for codes, names in species.items():
         why = "no positive or no negative clip was validated: in no macro mean but padded cmAP"
-        notes.append((f"species {', '.join(codes)} of {', '.join(names)}", why))
+        notes.append((f"species {', '.join(codes)} of {'; '.join(names)}", why))
     for detail in details:
         fixed, name = detail.evaluation.num_fixed, selection.runs[detail.number].name
         if fixed:

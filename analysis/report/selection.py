@@ -45,7 +45,7 @@ class Selection:
     Attributes
     ----------
     groups
-        The largest first, of equally large ones that with more clips.
+        The largest first, of equally large ones that which was named first.
     refused
         Why a run is not shown, one sentence each.
     """
@@ -127,7 +127,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
             members.append([run])
         else:
             home.append(run)
-    members.sort(key=lambda group: (len(group[0].predictions) == 0, -len(group), -len(group[0].predictions)))
+    members.sort(key=lambda group: (len(group[0].predictions) == 0, -len(group)))
     first = members[0][0]
     return [
         Group(tuple(sorted(group, key=score_of, reverse=True)), difference(first, group[0]) or "")

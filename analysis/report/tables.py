@@ -109,11 +109,6 @@ def leaderboard(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[str
         )
         for name in METRICS
     }
-    notes: dict[str, list[str]] = {}
-    for run, one in zip(group.runs, found, strict=True):
-        for name, label in METRICS.items():
-            if one.metrics[name].note:
-                notes.setdefault(f"{label}: {one.metrics[name].note}", []).append(run.name)
     confidence = {valid_config(run).confidence for run in group.runs}
     return {
         "rows": [
@@ -129,10 +124,22 @@ def leaderboard(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[str
         "clips": found[0].num_rows,
         "columns": [(label, axes[name]) for name, label in METRICS.items()],
         "confidence": " or ".join(f"{share:.0%}" for share in sorted(confidence)),
-        "notes": [
-            (note, "" if len(names) == len(group.runs) else ", ".join(names)) for note, names in notes.items()
-        ],
+        "notes": notes_of(group, found),
     }
+
+
+def notes_of(group: Group, evaluations: Sequence[Evaluation]) -> list[str]:
+    """Return what keeps the intervals of a group from being trusted, each once."""
+    concerned: dict[str, tuple[dict[str, None], dict[str, None]]] = {}
+    for run, one in zip(group.runs, evaluations, strict=True):
+        for name, label in METRICS.items():
+            if one.metrics[name].note:
+                labels, names = concerned.setdefault(one.metrics[name].note, ({}, {}))
+                labels[label] = names[run.name] = None
+    return [
+        f"{', '.join(labels)} of {'all' if len(names) == len(group.runs) else '; '.join(names)}: {note}"
+        for note, (labels, names) in concerned.items()
+    ]
 
 
 def distinctions(runs: Sequence[Run]) -> list[str]:

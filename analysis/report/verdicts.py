@@ -54,13 +54,10 @@ class Verdicts:
         One a pair: a verdict by each metric.
     columns
         Label of a metric and the axis of its differences.
-    num_resamples
-        Behind each interval.
     """
 
     rows: list[tuple[Verdict, ...]]
     columns: list[tuple[str, Axis]]
-    num_resamples: int
 
     @property
     def num_found(self) -> int:
@@ -96,8 +93,7 @@ def judge(group: Group) -> Verdicts:
     axes = [symmetric([one.difference for one in pairs]) for pairs in found]
     by_metric = [[verdict_of(one, axis) for one in pairs] for pairs, axis in zip(found, axes, strict=True)]
     columns = list(zip((LABELS[metric] for metric in COMPARED), axes, strict=True))
-    num_resamples = valid_config(group.runs[0]).num_resamples
-    return Verdicts(list(zip(*by_metric, strict=True)), columns, num_resamples)
+    return Verdicts(list(zip(*by_metric, strict=True)), columns)
 
 
 def verdict_of(found: Comparison, axis: Axis) -> Verdict:
