@@ -14,6 +14,7 @@ from core.calibration import Reliability, ScoreCurve
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#7F7F7F"  # Okabe and Ito, safe for colour-blind readers
 DPI = 120
+LEAST_SHARE = 0.005  # of clips, to have its number written
 mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9})
 
 
@@ -127,7 +128,7 @@ def draw_confusion(truth: np.ndarray, probability: np.ndarray, species: Sequence
     figure = Figure(figsize=(2.4 + 0.42 * len(species), 1.6 + 0.42 * len(held)), layout="constrained")
     axes = figure.subplots()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for row, column in np.argwhere(shares > 0):
+    for row, column in np.argwhere(shares >= LEAST_SHARE):
         colour = "white" if shares[row, column] > 0.55 else "black"
         text = f"{100 * shares[row, column]:.0f}"
         axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
