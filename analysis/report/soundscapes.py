@@ -123,31 +123,27 @@ def browse(
     )
     notes: list[str] = []
     shown: list[Excerpt] = []
-    used = full = 0
-    for name in names:
-        if len(shown) >= number:
-            full += 1
-            continue
+    waiting = list(names)
+    while waiting and len(shown) < number:
         try:
-            one = excerpt(predictions, name, files[name], longest)
+            one = excerpt(predictions, waiting[0], files[waiting[0]], longest)
         except AudioError as error:
-            notes.append(f"{files[name].name} cannot be played: {error}")
+            notes.append(f"{files[waiting.pop(0)].name} cannot be played: {error}")
             continue
-        if used + one.num_bytes > num_bytes:
-            full += 1
-            continue
+        if one.num_bytes + sum(other.num_bytes for other in shown) > num_bytes:
+            break
         shown.append(one)
-        used += one.num_bytes
+        waiting.pop(0)
     absent = len(predictions.windows) - len(names)
-    if full:
+    if waiting:
         notes.insert(
             0,
-            f"{full} of {len(names)} are left out to keep the page small; those with most detections and "
-            "true windows are shown",
+            f"{len(waiting)} of {len(names)} are left out to keep the page small; those with most detections "
+            "and true windows are shown",
         )
     if absent:
         notes.append(f"{absent} files of the probabilities are not in {folder}")
-    return sorted(shown, key=lambda one: one.name), notes  # fmt: skip
+    return sorted(shown, key=lambda one: one.name), notes
 
 
 def lanes(one: Excerpt, predictions: Predictions) -> dict[str, Any]:

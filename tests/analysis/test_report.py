@@ -1,6 +1,7 @@
 """The report: what it says, what it refuses, and that it asks nothing of a network."""
 
 import json
+import shutil
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
@@ -139,6 +140,13 @@ def test_runs_apart_and_unfinished_ones_are_shown_with_the_reason(make_run: Make
     assert "not finished, it has no summary.json" in html
 
 
+def test_a_run_of_all_folds_without_its_folds_is_refused(make_run: MakeRun) -> None:
+    path = make_run(fold="all")
+    shutil.rmtree(path.with_name(path.name.replace("-all", "-fold1")))
+    with pytest.raises(ValueError, match=r"its folds 20260101-000000-aaaa-fold1 are missing beside it"):
+        select([path])
+
+
 def test_nothing_left_to_show_is_an_error_with_every_reason(make_run: MakeRun, tmp_path: Path) -> None:
     path = make_run(finished=False)
     with pytest.raises(ValueError, match=r"nothing to report(.|\n)*not finished(.|\n)*no such folder"):
@@ -227,6 +235,11 @@ def test_what_does_not_fit_is_left_out_and_counted(tmp_path: Path) -> None:
     shown, notes = browse(given["soundscapes"], predictions, number=9, longest=60.0, num_bytes=10)
     assert not shown
     assert "2 of 2 are left out" in notes[0]
+    size = browse(given["soundscapes"], predictions, number=1, longest=60.0, num_bytes=1 << 24)[0][
+        0
+    ].num_bytes
+    shown, _ = browse(given["soundscapes"], predictions, number=9, longest=60.0, num_bytes=int(1.5 * size))
+    assert len(shown) == 1
     (given["soundscapes"] / "tone_1.wav").write_bytes(b"RIFF, not really")
     (given["soundscapes"] / "tone_0.wav").unlink()
     shown, notes = browse(given["soundscapes"], predictions, number=9, longest=60.0, num_bytes=1 << 24)
@@ -248,7 +261,10 @@ def test_of_a_long_soundscape_the_part_where_most_is_heard_is_shown(tmp_path: Pa
     assert [(cell["left"], cell["width"]) for cell in cells] == [(0.0, 50.0), (50.0, 50.0)]
 
 
-@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+@pytest.mark.parametrize(
+    "ending",
+    ["svg", pytest.param("png", marks=pytest.mark.slow), pytest.param("pdf", marks=pytest.mark.slow)],
+)
 def test_each_figure_can_be_a_file_with_its_caption(make_run: MakeRun, tmp_path: Path, ending: str) -> None:
     paths = (str(make_run("one", valid=FEW)), str(make_run("two", valid=FEW)))
     report(ReportConfig(runs=paths, format=ending, out=str(tmp_path / "figures")))  # type: ignore[arg-type]
