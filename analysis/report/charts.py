@@ -154,6 +154,8 @@ def axes_of(chart: Chart) -> tuple[Scale, Scale]:
     """Return both axes of a chart in the page."""
     columns = [line.x for line in chart.lines]
     heights = [v for line in chart.lines for v in (line.y, line.low, line.high) if v is not None]
+    if chart.chance is not None:
+        heights.append(np.array([chart.chance]))
     x = scale(columns, chart.x_range, (LEFT, WIDTH - RIGHT), log=chart.log_x, whole=chart.whole_x)
     return x, scale(heights, chart.y_range, (HEIGHT - BOTTOM, TOP), log=chart.log_y)
 

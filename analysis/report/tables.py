@@ -136,10 +136,11 @@ def notes_of(group: Group, evaluations: Sequence[Evaluation]) -> list[str]:
             if one.metrics[name].note:
                 labels, names = concerned.setdefault(one.metrics[name].note, ({}, {}))
                 labels[label] = names[run.name] = None
-    return [
-        f"{', '.join(labels)} of {'all' if len(names) == len(group.runs) else '; '.join(names)}: {note}"
-        for note, (labels, names) in concerned.items()
-    ]
+    found = []
+    for note, (labels, names) in concerned.items():
+        whose = "" if len(names) == len(group.runs) else f" of {'; '.join(names)}"
+        found.append(f"{', '.join(labels)}{whose}: {note}")
+    return found
 
 
 def distinctions(runs: Sequence[Run]) -> list[str]:

@@ -203,6 +203,12 @@ def test_a_line_is_lifted_where_a_value_is_missing() -> None:
     assert drawn(chart)["lines"][0]["path"].count("M") == 2
 
 
+def test_what_a_guess_reaches_is_inside_the_chart() -> None:
+    line = Line("a", np.array([1.0, 2.0]), np.array([0.7, 0.8]), 0)
+    one = drawn(Chart(key="k", title="t", x_label="x", y_label="y", caption="c", lines=(line,), chance=0.5))
+    assert one["frame"]["top"] < one["chance"] < one["frame"]["bottom"]
+
+
 def test_windows_are_hits_misses_and_false_alarms(tmp_path: Path) -> None:
     given = write_soundscapes(tmp_path)
     predictions = read_predictions(given["probabilities"], given["submission"], given["truth"])
