@@ -1,10 +1,12 @@
 """From a command line to the configuration of a run, before torch is imported.
 
 W&B agents call a program with `--mixup.alpha=0.4 --data.fold=None --optim.betas=(0.9, 0.98)`; tyro takes
-exactly that with the two markers below. This module also settles which data a run trains on and whether
-it is shortened, so that a program, a sweep and a test agree on both.
+exactly that with the two markers below, and their nested form, `--mixup={'alpha': 0.4}`, is made flat first.
+This module also settles which data a run trains on and whether it is shortened, so that a program, a sweep
+and a test agree on both.
 """
 
+import ast
 import json
 import os
 import sys
@@ -17,6 +19,7 @@ import tyro
 
 from core.config import Config
 from core.config_values import flatten, from_dict
+from core.machine import follow_launcher
 from core.run_folder import last_run
 from core.schedule import changes, shorten
 
@@ -36,6 +39,7 @@ def parse_arguments(default: C, arguments: Sequence[str] | None = None) -> C:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     words = ["--resume=True" if word == "--resume" else word for word in words]
+    words = [flat for word in words for flat in unnest(word)]
     try:
         return tyro.cli(
             type(default),
@@ -48,6 +52,20 @@ def parse_arguments(default: C, arguments: Sequence[str] | None = None) -> C:
     except ValueError as error:  # a check of a configuration dataclass
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def unnest(word: str) -> list[str]:
+    """Return `--mixup.alpha=0.4` for `--mixup={'alpha': 0.4}`, and any other word as it is."""
+    key, _, text = word.partition("=")
+    if not (key.startswith("--") and text.startswith("{")):
+        return [word]
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return [word]
+    if not isinstance(value, dict):
+        return [word]
+    return [flat for name, child in value.items() for flat in unnest(f"{key}.{name}={child}")]
 
 
 def parse_config(default: C, arguments: Sequence[str] | None = None) -> C:
@@ -66,6 +84,8 @@ def parse_config(default: C, arguments: Sequence[str] | None = None) -> C:
         With `data.root` and `schedule` settled. An override given in `arguments` always wins over what
         the schedule or a resumed run would set.
     """
+    if arguments is None:
+        follow_launcher()  # before torch is imported, which takes seconds in which a launcher may be stopped
     given = parse_arguments(default, arguments)
     try:
         if given.resume:

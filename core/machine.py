@@ -8,34 +8,47 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 PACKAGES = (
     "torch", "torchvision", "torchaudio", "timm", "accelerate", "wandb", "numpy", "pandas", "scikit-learn",
     "soundfile", "soxr", "safetensors", "tyro", "onnxruntime", "openvino",
 )  # fmt: skip
 LAUNCHERS = ("accelerate", "torchrun", "torch/distributed")
+LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # `accelerate launch` sets it for what it starts
 PR_SET_PDEATHSIG = 1
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 PROJECT = Path(__file__).resolve().parents[1]
 
 
 def follow_launcher() -> None:
-    """Ask Linux to end this process when `accelerate launch` is ended.
+    """Ask Linux to end this process when `accelerate launch` is ended, and end it if that has happened.
 
     Without it, a W&B agent that stops a trial stops only the launcher, and the training lives on.
     Programs started without a launcher are left alone: their shell may be closed.
     """
     if not sys.platform.startswith("linux"):
         return
+    parent = os.getppid()
     try:
-        parent = Path(f"/proc/{os.getppid()}/cmdline").read_text()
+        command = Path(f"/proc/{parent}/cmdline").read_text()
     except OSError:
-        return
-    if any(name in parent for name in LAUNCHERS):
+        command = ""
+    if any(name in command for name in LAUNCHERS):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        orphaned = os.getppid() != parent  # it ended before the wish was heard
+    else:
+        orphaned = parent == 1 and LAUNCHED in os.environ
+    if orphaned:
+        sys.exit(128 + signal.SIGTERM)
+
+
+def usable_cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def tune_cpu(num_processes: int = 1) -> None:
@@ -45,15 +58,19 @@ def tune_cpu(num_processes: int = 1) -> None:
     fetches them again at every layer: on a virtual machine of two cores, keeping them made training steps of
     EfficientNet-Lite0 1.45 times as fast (benchmarks/training_step.py).
     """
-    torch.set_num_threads(max((os.cpu_count() or 1) // num_processes, 1))
+    import torch
+
+    torch.set_num_threads(max(usable_cores() // num_processes, 1))
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, ctypes.c_int(-1))
 
 
-def describe_environment(device: torch.device) -> dict[str, Any]:
+def describe_environment(device: "torch.device") -> dict[str, Any]:
     """Return versions, commit, device and command of this process, for `environment.json`."""
+    import torch
+
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -2,11 +2,14 @@
 
 A run is online when a key is configured and the server answers; otherwise it is recorded offline, with one
 line that says how to upload it. `WANDB_MODE` decides if it is set. Whatever W&B raises is reported once and
-the training goes on; the record in the run's folder does not depend on it.
+the training goes on; the record in the run's folder does not depend on it. A resumed run that was offline is
+recorded anew from its `metrics.jsonl`, so that one `wandb sync` uploads the whole of it, each row once.
 """
 
 import os
+import shutil
 import socket
+import statistics
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,6 +29,7 @@ from core.run_report import report_run
 ANSWER_SECONDS = 3.0
 INIT_SECONDS = 30.0
 FINISH_SECONDS = 120.0
+SPEED = "train/clips_per_second"
 
 
 class RunRecord:
@@ -61,9 +65,11 @@ class RunRecord:
         if bad_files:
             print(f"{len(bad_files)} files cannot be used, see {folder.path / 'bad_files.csv'}")
         folder.rewind(global_step)
-        self.tracker.start(
-            self.config, folder.path, run_id=folder.run_id, group=folder.stamp, resumed_id=wandb_id
-        )
+        outdated = offline_records(folder.path)
+        group = os.environ.get("WANDB_RUN_GROUP", folder.stamp)
+        self.tracker.start(self.config, folder.path, run_id=folder.run_id, group=group, resumed_id=wandb_id)
+        if outdated:
+            self.tracker.replay(folder.history(), outdated)
 
     def log(self, row: dict[str, Any], global_step: int, *, is_epoch: bool = False) -> None:
         """Record a row of numbers; that of an epoch is printed too."""
@@ -79,6 +85,8 @@ class RunRecord:
         """Write and print the results, and show them in W&B."""
         if not self.accelerator.is_main_process:
             return
+        speeds = [row[SPEED] for row in self.folder.history() if row.get(SPEED) is not None]
+        facts = facts | {"clips_per_second": statistics.median(speeds) if speeds else None}
         evaluation, drawn = report_run(self.config, self.folder, predictions, facts)
         step = facts["global_step"]
         self.tracker.log_pictures(pictures | drawn, step)
@@ -89,6 +97,12 @@ class RunRecord:
             self.tracker.summarise({name: interval.value for name, interval in final.items()})
             self.tracker.summarise({f"{name}_low": interval.low for name, interval in final.items()})
             self.tracker.summarise({f"{name}_high": interval.high for name, interval in final.items()})
+        costs = {
+            SPEED: facts["clips_per_second"],
+            "minutes": facts["minutes"],
+            "parameters": facts["parameters"],
+        }
+        self.tracker.summarise(costs)
 
     def close(self, error: BaseException | None = None) -> None:
         """End the W&B run, as failed if an error ended the training."""
@@ -135,6 +149,14 @@ class Tracker:
         """Log a row of numbers."""
         if self.is_active:
             self._attempt(lambda: self._run.log(row, step=global_step))
+
+    def replay(self, rows: Sequence[dict[str, Any]], outdated: Sequence[Path]) -> None:
+        """Log the rows of an interrupted run again, in the place of its outdated offline records."""
+        for row in rows:
+            self.log(row, row["global_step"])
+        if self.is_active:
+            for record in outdated:
+                shutil.rmtree(record, ignore_errors=True)
 
     def log_pictures(self, pictures: dict[str, Path], global_step: int) -> None:
         """Log pictures by their path."""
@@ -201,6 +223,12 @@ class Tracker:
             print(f"W&B: {type(error).__name__}: {error}. Training goes on without it.", file=sys.stderr)
             return False
         return True
+
+
+def offline_records(folder: Path) -> list[Path]:
+    """Return the offline records in a run's folder that no `wandb sync` has uploaded yet."""
+    records = sorted(folder.glob("wandb/offline-run-*"))
+    return [record for record in records if not list(record.glob("*.wandb.synced"))]
 
 
 def choose_mode() -> tuple[str, str]:

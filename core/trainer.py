@@ -134,9 +134,9 @@ class Trainer:
 
     def fit(self) -> None:
         """Train all epochs that are left, validate, and report."""
-        self.start()
         try:
             with self.stop.listening():
+                self.start()
                 for epoch in range(self.progress.epoch, self.config.epochs):
                     self.train_epoch(epoch)
                     self.end_epoch()

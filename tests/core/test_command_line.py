@@ -20,6 +20,12 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(tmp_path)
 
 
+def test_nested_parameters_of_a_sweep_are_made_flat() -> None:
+    words = ["--mixup={'alpha': 0.25, 'probability': 1.0}", "--data={'noise': {'max_snr_db': 9.0}}"]
+    config = parse_arguments(DEFAULT, words)
+    assert (config.mixup.alpha, config.mixup.probability, config.data.noise.max_snr_db) == (0.25, 1.0, 9.0)
+
+
 def test_the_syntax_of_wandb_agents() -> None:
     words = (
         "--mixup.alpha=0.4",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sweeps.check import SweepError, read_sweep
+from sweeps.check import read_sweep
+from sweeps.errors import SweepError
 from tests.runs import ROOT
 
 FILES = sorted((ROOT / "sweeps").glob("*.yaml"))
@@ -21,8 +22,9 @@ def test_shipped_sweeps_are_right_and_ask_a_question(file: Path) -> None:
     first = file.read_text().splitlines()[0]
     assert first.startswith("# ")
     assert "?" in first
-    assert sweep["name"] == file.stem
-    assert sweep["command"][:3] == ["${env}", "accelerate", "launch"]
+    assert sweep.question == first.removeprefix("# ")
+    assert sweep.name == file.stem
+    assert sweep.command[:3] == ("${env}", "accelerate", "launch")
 
 
 def test_all_the_questions_are_there() -> None:
@@ -43,6 +45,19 @@ def test_all_the_questions_are_there() -> None:
         ("seed", {"valeus": [1]}, "seed: needs value, a list of values"),
         ("seed", {"values": []}, "seed: needs value, a list of values"),
         ("seed", 3, "seed: needs value, a list of values"),
+        ("seed", {"distribution": "uniforn", "min": 0, "max": 1}, "distribution=uniforn: one of constant"),
+        ("seed", {"distribution": "normal", "min": 0, "max": 1}, "max, min does not go with"),
+        ("seed", {"distribution": "int_uniform", "min": 0.5, "max": 2}, "int_uniform needs whole numbers"),
+        ("optim.lr", {"distribution": "log_uniform_values", "min": 0, "max": 1}, "must be positive"),
+        ("optim.lr", {"distribution": "normal", "mu": 0.001, "sigma": 0.01}, "must be positive"),
+        ("optim.lr", {"distribution": "q_uniform", "min": 0.1, "max": 1.0, "q": 0}, "q=0: must be positive"),
+        ("seed", {"values": [1, 2], "probabilities": [0.5, 0.6]}, "add up to 1.1"),
+        ("seed", {"values": [1, 2], "probabilities": [1.0]}, "one number for each value"),
+        ("data.fold", {"values": [0, "all"]}, "a trial is one run"),
+        ("data.fold", {"value": None}, "validates nothing"),
+        ("output_dir", {"value": "here"}, "a trial's runs go into the sweep's folder"),
+        ("mixup", {"value": {"alpha": 0.4}}, "name the fields, such as mixup.FIELD"),
+        ("mixup", {"parameters": {"alhpa": {"value": 0.4}}}, "mixup.alhpa"),
     ],
 )
 def test_mistakes_name_the_file_and_the_key(tmp_path: Path, key: str, entry: object, said: str) -> None:
@@ -69,6 +84,26 @@ def test_mistakes_name_the_file_and_the_key(tmp_path: Path, key: str, entry: obj
         ({"program": "../other/run.py"}, "no such experiment"),
         ({"metric": {"name": "valid/score", "goal": "best"}}, "goal: maximize or minimize"),
         ({"command": ["${env}", "python", "${program}"]}, "command lacks ${args}"),
+        ({"command": ["python", "${args}"]}, "command lacks ${program}"),
+        ({"command": ["python", "${program}", "${args_json}"]}, "${args_json} is not supported"),
+        ({"command": ["python", "${program}", "${args_no_hyphens}"]}, "${args_no_hyphens} is not supported"),
+        ({"command": ["python", "${args}", "${program}"]}, "${args} has to come after ${program}"),
+        ({"command": ["python", "${program}", "--epochs=none", "${args}"]}, "--epochs=none"),
+        ({"metric": {"name": "valid/scroe", "goal": "maximize"}}, "name=valid/scroe: nothing logs that"),
+        ({"metric": {"name": "valid/score", "goal": "maximize", "target": 1}}, "unknown key target"),
+        ({"method": "grid"}, "method grid goes through values; it cannot through a log_uniform_values"),
+        ({"run_cap": 0}, "run_cap=0"),
+        ({"early_terminate": {"type": "median"}}, "early_terminate: type=median: only hyperband"),
+        ({"early_terminate": {"type": "hyperband"}}, "needs min_iter, or max_iter and s"),
+        ({"early_terminate": {"type": "hyperband", "min_iters": 3}}, "unknown key min_iters"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": 0}}, "min_iter=0: at least 1"),
+        ({"early_terminate": {"type": "hyperband", "min_iter": 3, "eta": 1}}, "eta=1: a number above 1"),
+        ({"early_terminate": {"type": "hyperband", "max_iter": 27}}, "max_iter needs s"),
+        ({"method": "bayes", "parameters": {"seed": {"value": 1}}}, "all are constant"),
+        (
+            {"method": "bayes", "parameters": {"seed": {"values": [1, 2], "probabilities": [0.5, 0.5]}}},
+            "seed: method bayes takes no probabilities",
+        ),
     ],
 )
 def test_mistakes_beside_the_parameters(tmp_path: Path, change: dict[str, object], said: str) -> None:
@@ -78,6 +113,51 @@ def test_mistakes_beside_the_parameters(tmp_path: Path, change: dict[str, object
     with pytest.raises(SweepError, match=r".") as error:
         read_sweep(file)
     assert said in str(error.value)
+
+
+def changed(tmp_path: Path, **change: object) -> Path:
+    """Return a copy of the mixup sweep with entries replaced."""
+    sweep = yaml.safe_load((ROOT / "sweeps" / "mixup.yaml").read_text())
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump(sweep | change))
+    return file
+
+
+def test_values_that_cannot_come_together_are_told(tmp_path: Path) -> None:
+    low, high = {"values": [0.0, 9000.0]}, {"values": [8000.0, 16000.0]}
+    file = changed(tmp_path, parameters={"features.f_min_hz": low, "features.f_max_hz": high})
+    with pytest.raises(
+        SweepError, match=r"f_max_hz=8000.0, features.f_min_hz=9000.0, which may come together"
+    ):
+        read_sweep(file)
+
+
+def test_nested_parameters_are_the_dotted_ones(tmp_path: Path) -> None:
+    nested = {"mixup": {"parameters": {"alpha": {"values": [0.2, 0.4]}}}, "epochs": {"value": 2}}
+    sweep = read_sweep(changed(tmp_path, parameters=nested))
+    assert [parameter.key for parameter in sweep.parameters] == ["epochs", "mixup.alpha"]
+    both = nested | {"mixup.alpha": {"value": 0.1}}
+    with pytest.raises(SweepError, match=r"mixup.alpha: given twice"):
+        read_sweep(changed(tmp_path, parameters=both))
+
+
+def test_words_replace_constants_and_not_what_is_swept(tmp_path: Path) -> None:
+    file = changed(tmp_path, parameters={"seed": {"values": [1, 2]}, "epochs": {"value": 9}})
+    assert [parameter.key for parameter in read_sweep(file, ["--epochs=2"]).parameters] == ["seed"]
+    with pytest.raises(SweepError, match=r"seed is swept; --seed cannot be given beside it"):
+        read_sweep(file, ["--seed=3"])
+    with pytest.raises(SweepError, match=r"--epohcs=2: Unrecognized options"):
+        read_sweep(file, ["--epohcs=2"])
+    with pytest.raises(SweepError, match=r"resume: a sweep goes on by itself"):
+        read_sweep(file, ["--resume"])
+
+
+def test_a_key_that_is_there_twice_is_told(tmp_path: Path) -> None:
+    text = (ROOT / "sweeps" / "mixup.yaml").read_text()
+    file = tmp_path / "mine.yaml"
+    file.write_text(text.replace("parameters:", "parameters:\n  mixup.alpha: {value: 0.3}", 1))
+    with pytest.raises(SweepError, match=r"the key mixup.alpha is given twice"):
+        read_sweep(file)
 
 
 def test_files_that_are_no_sweeps(tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""Which GPUs, or which CPU cores, each of several trials at once gets."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sweeps.errors import demand
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A place for one trial.
+
+    Attributes
+    ----------
+    gpus
+        Its GPUs, as `CUDA_VISIBLE_DEVICES` names them; empty where there are none to share.
+    cores
+        Its CPU cores; None: all.
+    """
+
+    gpus: tuple[str, ...] = ()
+    cores: tuple[int, ...] | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables of a trial in this place."""
+        return {"CUDA_VISIBLE_DEVICES": ",".join(self.gpus)} if self.gpus else {}
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that this process may use, without importing torch."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        return [name.strip() for name in given.split(",") if name.strip() not in ("", "-1")]
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    listed = subprocess.run([program, "-L"], capture_output=True, text=True, check=False)
+    count = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+    return [str(i) for i in range(count)]
+
+
+def visible_cores() -> list[int]:
+    """Return the CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def share(jobs: int, processes: int, gpus: Sequence[str], cores: Sequence[int]) -> list[Slot]:
+    """Return one place for each of `jobs` trials of `processes` processes.
+
+    Raises
+    ------
+    SweepError
+        If there are not enough GPUs, or not a core for each.
+    """
+    demand(jobs >= 1, f"--jobs={jobs}: at least 1")
+    if jobs == 1:
+        return [Slot()]
+    if gpus:
+        demand(
+            jobs * processes <= len(gpus),
+            f"--jobs={jobs}: {processes} GPU for each trial, and {len(gpus)} are visible",
+        )
+        return [Slot(gpus=tuple(gpus[i * processes : (i + 1) * processes])) for i in range(jobs)]
+    demand(
+        jobs <= len(cores), f"--jobs={jobs}: a CPU core for each trial at least, and {len(cores)} are usable"
+    )
+    each = len(cores) // jobs
+    return [Slot(cores=tuple(cores[i * each : (i + 1) * each])) for i in range(jobs)]

@@ -1,0 +1,52 @@
+"""The command of a sweep file against what W&B's agent makes of it."""
+
+import sys
+from typing import Any
+
+import pytest
+from wandb.sdk.launch.sweeps import utils as wandb_sweeps
+
+from sweeps.command import check_command, expand, fixed_words, num_processes
+
+PARAMETERS: dict[str, Any] = {
+    "mixup.alpha": 0.4, "data.fold": None, "tracking.use": False, "optim.betas": [0.9, 0.98], "seed": 7,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("macro", ["args", "args_no_equals"])
+def test_parameters_become_the_words_that_wandb_makes(macro: str) -> None:
+    given = {"args": {key: {"value": value} for key, value in PARAMETERS.items()}}
+    expected = wandb_sweeps.create_sweep_command_args(given)[macro]
+    command = check_command("file", ["python", "${program}", f"${{{macro}}}"])
+    assert expand(command, "run.py", PARAMETERS) == ["python", "run.py", *expected]
+
+
+def test_macros_of_the_surroundings_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKERS", "3")
+    words = [
+        "${env}",
+        "A=1",
+        "${interpreter}",
+        "${program}",
+        "--data.num_workers=${envvar:WORKERS}",
+        "${args}",
+    ]
+    command = check_command("file", words)
+    expected = [
+        "/usr/bin/env",
+        "A=1",
+        sys.executable,
+        "run.py",
+        "--data.num_workers=3",
+        "--seed=1",
+        "--resume=True",
+    ]
+    assert expand(command, "run.py", {"seed": 1}, ["--resume=True"]) == expected
+    assert fixed_words(command) == ["--data.num_workers=3"]
+
+
+def test_the_number_of_processes_is_read_from_the_launcher() -> None:
+    assert num_processes(["accelerate", "launch", "--num_processes=2", "${program}"]) == 2
+    assert num_processes(["accelerate", "launch", "--num_processes", "4", "${program}"]) == 4
+    assert num_processes(["torchrun", "--nproc_per_node", "8", "${program}"]) == 8
+    assert num_processes(["python", "${program}"]) == 1
