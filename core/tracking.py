@@ -30,6 +30,8 @@ ANSWER_SECONDS = 3.0
 INIT_SECONDS = 30.0
 FINISH_SECONDS = 120.0
 SPEED = "train/clips_per_second"
+COSTS = ("clips_per_second", "minutes", "parameters")
+"""Facts that a sweep's score is drawn against."""
 
 
 class RunRecord:
@@ -97,12 +99,7 @@ class RunRecord:
             self.tracker.summarise({name: interval.value for name, interval in final.items()})
             self.tracker.summarise({f"{name}_low": interval.low for name, interval in final.items()})
             self.tracker.summarise({f"{name}_high": interval.high for name, interval in final.items()})
-        costs = {
-            SPEED: facts["clips_per_second"],
-            "minutes": facts["minutes"],
-            "parameters": facts["parameters"],
-        }
-        self.tracker.summarise(costs)
+        self.tracker.summarise({name: facts[name] for name in COSTS})
 
     def close(self, error: BaseException | None = None) -> None:
         """End the W&B run, as failed if an error ended the training."""

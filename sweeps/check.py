@@ -29,7 +29,6 @@ NUM_COMBINATIONS = 500
 FRAME = re.compile(r"[│─╭╮╰╯]|-{4,}")
 OWN_FIELDS = {
     "resume": "a sweep goes on by itself",
-    "output_dir": "a trial's runs go into the sweep's folder",
     "name": "it names the experiment",
 }
 """Fields that a sweep decides, and why."""
@@ -53,6 +52,8 @@ def read_sweep(file: Path, words: Sequence[str] = ()) -> Sweep:
     sweep = read_sweep_file(file)
     default = config_of(file, sweep.program)
     fixed = fixed_words(sweep.command)
+    twice = sorted(set(keys_of(fixed)) & set(keys_of(words)))
+    demand(not twice, f"{file}: --{', '.join(twice)}: the file's command gives it already")
     sweep = without_replaced(sweep, [*fixed, *words])
     check_fields(sweep, [*fixed, *words])
     given = parse(default, [*fixed, *words])

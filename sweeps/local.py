@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweeps.check import config_of, read_sweep, refusal_at_start
+from sweeps.check import config_of, keys_of, read_sweep, refusal_at_start
 from sweeps.command import fixed_words, num_processes, parameter_words
 from sweeps.devices import share, visible_cores, visible_gpus
 from sweeps.errors import SweepError, demand
@@ -62,6 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def check_start(sweep: Sweep, seed: int, words: Sequence[str]) -> None:
     """Check that the first trial could start here: that its data are where they are said to be."""
+    keys = [*keys_of([*fixed_words(sweep.command), *words]), *(one.key for one in sweep.parameters)]
+    demand(
+        "output_dir" not in keys,
+        f"{sweep.file}: output_dir: a trial's runs go into the sweep's folder (--out)",
+    )
     first = propose(sweep, seed, 0).parameters
     line = [*fixed_words(sweep.command), *parameter_words(first), *words]
     refused = refusal_at_start(config_of(sweep.file, sweep.program), line)

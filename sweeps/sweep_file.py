@@ -1,6 +1,6 @@
 """A sweep file: the question, the program, the parameters and how they are chosen."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,11 +156,4 @@ def check_method(file: Path, method: str, parameters: list[Parameter]) -> None:
     demand(
         method == "grid" or varied,
         f"{file}: parameters: all are constant, method {method} has nothing to choose",
-    )
-
-
-def adapted(content: Mapping[str, Any], question: str) -> str:
-    """Return the text of a sweep file with its question first."""
-    return (f"# {question}\n" if question else "") + yaml.safe_dump(
-        dict(content), sort_keys=False, width=10**6
     )

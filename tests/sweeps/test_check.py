@@ -55,7 +55,7 @@ def test_all_the_questions_are_there() -> None:
         ("seed", {"values": [1, 2], "probabilities": [1.0]}, "one number for each value"),
         ("data.fold", {"values": [0, "all"]}, "a trial is one run"),
         ("data.fold", {"value": None}, "validates nothing"),
-        ("output_dir", {"value": "here"}, "a trial's runs go into the sweep's folder"),
+        ("resume", {"value": True}, "a sweep goes on by itself"),
         ("mixup", {"value": {"alpha": 0.4}}, "name the fields, such as mixup.FIELD"),
         ("mixup", {"parameters": {"alhpa": {"value": 0.4}}}, "mixup.alhpa"),
     ],

@@ -1,0 +1,93 @@
+"""Write a sweep file for other data or more processes: python -m sweeps.adapt FILE --to=NEW [words].
+
+`wandb agent` takes no words for its trials: they stand in the file's `command:`, and are put there like this:
+
+python -m sweeps.adapt sweeps/mixup.yaml --to=mixup-demo.yaml --schedule=demo --epochs=4
+python -m sweeps.adapt sweeps/mixup.yaml --to=mixup-2gpus.yaml --processes=2 --data.root=FOLDER
+python -m sweeps.adapt sweeps/mixup.yaml --to=mixup-2cpus.yaml --processes=2 --cpu
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from core.files import write_atomically
+from sweeps.check import keys_of, read_sweep
+from sweeps.errors import SweepError, demand
+from sweeps.sweep_file import Sweep
+
+LAUNCHER_WORDS = ("--num_processes", "--multi_gpu", "--main_process_port")
+ON_CPU = "ACCELERATE_USE_CPU=true"
+
+
+def adapted(sweep: Sweep, words: Sequence[str], processes: int | None, *, cpu: bool) -> str:
+    """Return the text of a sweep file that says more to every trial.
+
+    Parameters
+    ----------
+    sweep
+        The file to start from.
+    words
+        For the program of every trial.
+    processes
+        Of every trial; None: as the file has it.
+    cpu
+        Whether several processes share the CPU instead of having a GPU each.
+    """
+    content = yaml.safe_load(sweep.text)
+    replaced = set(keys_of(words))
+    content["parameters"] = {
+        key: entry for key, entry in content["parameters"].items() if key not in replaced
+    }
+    command = list(sweep.command) if processes is None else launched(sweep, processes, cpu=cpu)
+    content["command"] = [*command, *words]
+    text = yaml.safe_dump(content, sort_keys=False, width=10**6)
+    return f"# {sweep.question}\n{text}" if sweep.question else text
+
+
+def launched(sweep: Sweep, processes: int, *, cpu: bool) -> list[str]:
+    """Return a file's command with another number of processes."""
+    words = list(sweep.command)
+    demand(
+        "launch" in words[: words.index("${program}")],
+        f"{sweep.file}: command: --processes needs one with accelerate launch",
+    )
+    words = [word for word in words if word.partition("=")[0] not in LAUNCHER_WORDS and word != ON_CPU]
+    several = ["--multi_gpu", "--main_process_port=0"] if processes > 1 else []
+    place = words.index("launch") + 1
+    words[place:place] = [f"--num_processes={processes}", *several]
+    if cpu:
+        words = ["${env}", ON_CPU, *words[words[0] == "${env}" :]]
+    return words
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the new file, checked."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sweeps.adapt",
+        description=__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, help="the sweep file")
+    parser.add_argument("--to", type=Path, required=True, help="the file to write")
+    parser.add_argument("--processes", type=int, help="processes of every trial")
+    parser.add_argument("--cpu", action="store_true", help="they share the CPU")
+    given, words = parser.parse_known_args(arguments)
+    try:
+        demand(given.processes is None or given.processes >= 1, f"--processes={given.processes}: at least 1")
+        demand(given.to.resolve() != given.file.resolve(), f"--to={given.to}: is the file itself")
+        sweep = read_sweep(given.file, words)
+        write_atomically(given.to, adapted(sweep, words, given.processes, cpu=given.cpu))
+        read_sweep(given.to)
+    except SweepError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    print(given.to)
+
+
+if __name__ == "__main__":
+    main()
