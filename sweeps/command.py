@@ -99,4 +99,6 @@ def num_processes(command: Sequence[str]) -> int:
 
 
 def _with_variables(word: str) -> str:
-    return VARIABLE.sub(lambda match: os.environ.get(match[1], ""), word)
+    for name in VARIABLE.findall(word):
+        demand(name in os.environ, f"command: {word}: the variable {name} is not set here")
+    return VARIABLE.sub(lambda match: os.environ[match[1]], word)

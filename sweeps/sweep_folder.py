@@ -66,6 +66,7 @@ class SweepFolder:
     def __init__(self, path: Path, sweep: Sweep) -> None:
         self.path, self.sweep = path, sweep
         self.trials: dict[int, Trial] = {}
+        self._values: dict[int, tuple[int, list[float]]] = {}  # by trial: size of the log, and what it held
 
     def open(self, seed: int, words: Sequence[str]) -> None:
         """Make the folder, or read the trials it holds.
@@ -131,8 +132,14 @@ class SweepFolder:
     def values_of(self, trial: Trial) -> list[float]:
         """Return the values of the metric that a trial's run has logged."""
         run = self.run_of(trial)
-        rows = run.history() if run is not None else []
-        return [row[self.sweep.metric] for row in rows if row.get(self.sweep.metric) is not None]
+        file = run.path / "metrics.jsonl" if run is not None else None
+        if run is None or file is None or not file.is_file():
+            return []
+        size = file.stat().st_size
+        if trial.number not in self._values or self._values[trial.number][0] != size:
+            rows = [row.get(self.sweep.metric) for row in run.history()]
+            self._values[trial.number] = (size, [value for value in rows if value is not None])
+        return self._values[trial.number][1]
 
     def outcomes(self) -> list[Outcome]:
         """Return what is known of the trials so far, but the failed ones."""

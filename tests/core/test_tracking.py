@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from core.tracking import offline_records
 from tests.runs import PROGRAM, ROOT, TINY_WORDS
 from tests.wandb_server import WandbServer, run_client, stop_clients
 
@@ -75,6 +76,15 @@ def test_a_failed_run_is_marked_as_failed(server: WandbServer, tiny_demo: Path, 
     assert "the loss became" in done.stdout
     (run,) = server.runs.values()
     assert run.state == "failed"
+
+
+def test_only_offline_records_that_no_sync_has_uploaded_are_outdated(tmp_path: Path) -> None:
+    new, uploaded = (tmp_path / "wandb" / f"offline-run-2022010{day}_000000-a" for day in (1, 2))
+    for record in (new, uploaded):
+        record.mkdir(parents=True)
+        (record / "run-a.wandb").touch()
+    (uploaded / "run-a.wandb.synced").touch()
+    assert offline_records(tmp_path) == [new]
 
 
 def test_without_a_key_the_run_is_kept_offline_and_nobody_is_asked(tiny_demo: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from wandb.sdk.launch.sweeps import utils as wandb_sweeps
 
 from sweeps.command import check_command, expand, fixed_words, num_processes
+from sweeps.errors import SweepError
 
 PARAMETERS: dict[str, Any] = {
     "mixup.alpha": 0.4, "data.fold": None, "tracking.use": False, "optim.betas": [0.9, 0.98], "seed": 7,
@@ -43,6 +44,15 @@ def test_macros_of_the_surroundings_are_replaced(monkeypatch: pytest.MonkeyPatch
     ]
     assert expand(command, "run.py", {"seed": 1}, ["--resume=True"]) == expected
     assert fixed_words(command) == ["--data.num_workers=3"]
+
+
+def test_a_variable_that_is_not_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WORKERS", raising=False)
+    command = check_command(
+        "file", ["python", "${program}", "--data.num_workers=${envvar:WORKERS}", "${args}"]
+    )
+    with pytest.raises(SweepError, match="the variable WORKERS is not set here"):
+        fixed_words(command)
 
 
 def test_the_number_of_processes_is_read_from_the_launcher() -> None:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from core.tracking import offline_records
 from sweeps.trial_process import processes_of
 from tests.runs import ROOT, TINY_WORDS
 from tests.wandb_server import (
@@ -26,7 +27,7 @@ from tests.wandb_server import (
 )
 
 pytestmark = pytest.mark.slow
-PATIENCE_SECONDS = 240.0
+PATIENCE_SECONDS = 500.0
 OWN_KEYS = {"_step", "_runtime", "_timestamp", "_wandb"}
 
 
@@ -210,6 +211,7 @@ def test_a_local_sweep_survives_a_kill_and_its_offline_runs_are_uploaded_whole(
     assert len(records) == 2
     done = run_client(server, ["wandb", "sync", *records], tmp_path)
     assert done.returncode == 0, done.stdout
+    assert [offline_records(Path(record).parents[1]) for record in records] == [[], []]
     runs = {run.name: run for run in server.runs.values()}
     assert len(runs) == 2
     for row in table.itertuples():
