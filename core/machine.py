@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.stopping import EXIT_CODE_BASE
+
 if TYPE_CHECKING:
     import torch
 
@@ -43,7 +45,7 @@ def follow_launcher() -> None:
     else:
         orphaned = parent == 1 and LAUNCHED in os.environ
     if orphaned:
-        sys.exit(128 + signal.SIGTERM)
+        sys.exit(EXIT_CODE_BASE + signal.SIGTERM)
 
 
 def usable_cores() -> int:

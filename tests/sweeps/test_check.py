@@ -1,8 +1,8 @@
 """Sweep files are checked against the programs they start."""
 
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -172,7 +172,7 @@ def test_files_that_are_no_sweeps(tmp_path: Path) -> None:
             read_sweep(file)
 
 
-def test_the_command_answers_quickly_and_without_torch(tmp_path: Path) -> None:
+def test_the_command_answers_within_a_second_and_without_torch(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text((ROOT / "sweeps" / "mixup.yaml").read_text().replace("mixup.alpha", "mixup.alhpa"))
     script = (
@@ -181,11 +181,12 @@ def test_the_command_answers_quickly_and_without_torch(tmp_path: Path) -> None:
         "try:\n    runpy.run_module('sweeps.check', run_name='__main__')\n"
         "except SystemExit as stop:\n    print('torch' in sys.modules, stop.code)\n"
     )
-    seconds = []
+    seconds = []  # of computing, which other work on the machine hardly changes
     for _ in range(3):
-        started = time.perf_counter()
+        before = os.times()
         result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-        seconds.append(time.perf_counter() - started)
+        after = os.times()
+        seconds.append(sum(after[2:4]) - sum(before[2:4]))
     assert result.stdout.split() == ["False", "1"]
     assert "mixup.alhpa" in result.stderr
-    assert min(seconds) < 2.0, "a second, and one for a busy machine"
+    assert min(seconds) < 1.0

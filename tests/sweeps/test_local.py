@@ -118,6 +118,7 @@ def test_a_stopped_sweep_lets_its_trial_save_and_leaves_no_process(start: Starte
     assert [row["state"] for row in table(tmp_path)] == ["running"]
 
 
+@pytest.mark.slow
 def test_failed_trials_are_marked_and_several_in_a_row_end_the_sweep(start: Starter, tmp_path: Path) -> None:
     parameters = {"mixup.alpha": {"values": [0.1, 0.5, 0.2, 0.6, 0.7, 0.8, 0.3]}}
     file = write_sweep(tmp_path, parameters=parameters)
@@ -148,6 +149,7 @@ def test_poor_trials_end_early(start: Starter, tmp_path: Path) -> None:
     assert no_process_is_left(tmp_path)
 
 
+@pytest.mark.slow
 def test_several_trials_at_once_have_a_gpu_each(start: Starter, tmp_path: Path) -> None:
     file = write_sweep(tmp_path, method="random", parameters={"mixup.alpha": {"min": 0.1, "max": 0.9}})
     finish(start(file, "--count=4", "--jobs=2", STAND_IN_SECONDS="0.1", CUDA_VISIBLE_DEVICES="3,5"))
@@ -177,6 +179,7 @@ def test_mistakes_are_told_before_anything_starts(
     assert not (tmp_path / "outputs").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_is_not_mixed_with_another_file_or_words(start: Starter, tmp_path: Path) -> None:
     finish(start(write_sweep(tmp_path), "--id=one"))
     assert "begun with overrides" in finish(start(write_sweep(tmp_path), "--id=one", "--epochs=2"), code=2)

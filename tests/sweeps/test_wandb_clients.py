@@ -72,6 +72,14 @@ def agent(sweep: SweepRecord, *options: str) -> list[str]:
     return ["wandb", "agent", *options, f"{sweep.entity}/{sweep.project}/{sweep.id}"]
 
 
+def nothing_is_left_of(server: WandbServer, seconds: float = 60.0) -> bool:
+    """Return whether every process that logged to a server ends by itself in time."""
+    deadline = time.monotonic() + seconds
+    while find_clients(server.url) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return not find_clients(server.url)
+
+
 def logged_rows(folder: Path) -> list[dict[str, Any]]:
     """Return what a run's folder says was logged, one row a step, as W&B keeps it."""
     rows: dict[int, dict[str, Any]] = {}
@@ -138,28 +146,31 @@ def test_a_trial_that_fails_is_marked_and_one_that_is_stopped_leaves_no_process(
     assert failed.exit_code
     server.stop_run(stopped.id)
     assert client.wait(PATIENCE_SECONDS) == 0
-    deadline = time.monotonic() + 30
-    while find_clients(server.url) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert find_clients(server.url) == []
+    assert nothing_is_left_of(server)
     folder = checkout / "outputs" / "timm_007" / stopped.name
     assert list((folder / "checkpoints").glob("last*")), "SIGTERM saves"
     assert not (folder / "summary.json").exists()
     assert stopped.state != "finished"
 
 
-def test_two_processes_are_one_run(server: WandbServer, tiny_demo: Path, checkout: Path) -> None:
-    alphas = {"mixup.alpha": {"values": [0.4]}}
-    one = write_sweep(checkout, tiny_demo, alphas, "--epochs=1")
+def test_two_processes_are_one_run_and_end_together(
+    server: WandbServer, tiny_demo: Path, checkout: Path
+) -> None:
+    one = write_sweep(checkout, tiny_demo, {"epochs": {"values": [1, 5000]}})
     two = checkout / "two.yaml"
     command = [sys.executable, "-m", "sweeps.adapt", str(one), f"--to={two}", "--processes=2", "--cpu"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     sweep = create_sweep(server, checkout, two)
-    done = run_client(server, agent(sweep), checkout, timeout_seconds=PATIENCE_SECONDS, PYTHONPATH=str(ROOT))
-    assert done.returncode == 0, done.stdout
-    (run,) = server.runs.values()
+    client = start_client(server, agent(sweep), checkout, PYTHONPATH=str(ROOT))
+    server.wait_until(lambda: len(sweep.runs) == 2 and len(sweep.runs[1].history) > 1, PATIENCE_SECONDS)
+    server.stop_run(sweep.runs[1].id)
+    assert client.wait(PATIENCE_SECONDS) == 0
+    assert nothing_is_left_of(server)
+    assert len(server.runs) == 2
+    run = sweep.runs[0]
     assert (run.state, run.sweep) == ("finished", sweep.id)
-    (folder,) = (checkout / "outputs" / "timm_007").iterdir()
+    folder = checkout / "outputs" / "timm_007" / run.name
+    assert len(list(folder.parent.iterdir())) == 2
     assert json.loads((folder / "environment.json").read_text())["processes"] == 2
     check_config(run)
     check_against_folder(run, folder)

@@ -11,9 +11,9 @@ standard library. An operation it does not know is answered with an error and li
 ...     print(run.state, run.config, run.history)
 """
 
-from .clients import find_clients, run_client, start_client, stop_clients
-from .server import WandbServer
-from .store import ArtifactRecord, RunRecord, SweepRecord
+from tests.wandb_server.clients import find_clients, run_client, start_client, stop_clients
+from tests.wandb_server.server import WandbServer
+from tests.wandb_server.store import ArtifactRecord, RunRecord, SweepRecord
 
 __all__ = [
     "ArtifactRecord",

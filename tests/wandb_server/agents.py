@@ -8,9 +8,9 @@ one trial at a time.
 import json
 from typing import Any
 
-from .graphql import GraphQLError, Operation, Variables, describe_project
-from .store import DEFAULT_PROJECT, ENTITY, AgentRecord, RunRecord, Store, SweepRecord
-from .sweep_yaml import parse_sweep_yaml
+from tests.wandb_server.graphql import GraphQLError, Operation, Variables, describe_project
+from tests.wandb_server.store import DEFAULT_PROJECT, ENTITY, AgentRecord, RunRecord, Store, SweepRecord
+from tests.wandb_server.sweep_yaml import parse_sweep_yaml
 
 Command = dict[str, Any]
 

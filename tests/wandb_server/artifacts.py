@@ -6,8 +6,8 @@ update the manifest with its digest and put it, commit.
 
 from typing import Any
 
-from .graphql import Operation, Variables, describe_project
-from .store import ArtifactRecord, Store
+from tests.wandb_server.graphql import Operation, Variables, describe_project
+from tests.wandb_server.store import ArtifactRecord, Store
 
 MANIFEST = "manifest.json"
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
-from .server import WandbServer
+from tests.wandb_server.server import WandbServer
 
 
 def start_client(

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from .store import RunRecord
+from tests.wandb_server.store import RunRecord
 
 HISTORY = "wandb-history.jsonl"
 EVENTS = "wandb-events.jsonl"

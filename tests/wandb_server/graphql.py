@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from .store import DEFAULT_PROJECT, ENTITY, RunRecord, Store
+from tests.wandb_server.store import DEFAULT_PROJECT, ENTITY, RunRecord, Store
 
 Variables = dict[str, Any]
 Operation = Callable[[Store, Variables], dict[str, Any]]

@@ -14,11 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from . import file_stream
-from .agents import SWEEP_OPERATIONS
-from .artifacts import ARTIFACT_OPERATIONS
-from .graphql import RUN_OPERATIONS, GraphQLError
-from .store import ArtifactRecord, RunRecord, Store, SweepRecord
+from tests.wandb_server import file_stream
+from tests.wandb_server.agents import SWEEP_OPERATIONS
+from tests.wandb_server.artifacts import ARTIFACT_OPERATIONS
+from tests.wandb_server.graphql import RUN_OPERATIONS, GraphQLError
+from tests.wandb_server.store import ArtifactRecord, RunRecord, Store, SweepRecord
 
 OPERATIONS = RUN_OPERATIONS | ARTIFACT_OPERATIONS | SWEEP_OPERATIONS
 API_KEY = "0123456789" * 4

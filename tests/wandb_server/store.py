@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from .sweeps import Parameters, choose_trials
+from tests.wandb_server.sweeps import Parameters, choose_trials
 
 ENTITY = "tester"
 DEFAULT_PROJECT = "uncategorized"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from .agents import create_agent, heartbeat
-from .store import Store, SweepRecord
-from .sweep_yaml import parse_sweep_yaml
-from .sweeps import choose_trials
+from tests.wandb_server.agents import create_agent, heartbeat
+from tests.wandb_server.store import Store, SweepRecord
+from tests.wandb_server.sweep_yaml import parse_sweep_yaml
+from tests.wandb_server.sweeps import choose_trials
 
 GRID = {"method": "grid", "parameters": {"a": {"values": [1, 2]}, "b": {"values": ["x", "y"]}}}
 DRAWN = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from . import RunRecord, SweepRecord, WandbServer, run_client, start_client, stop_clients
+from tests.wandb_server import RunRecord, SweepRecord, WandbServer, run_client, start_client, stop_clients
 
 LOGGING = """
 import wandb
