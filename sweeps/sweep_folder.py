@@ -163,7 +163,7 @@ class SweepFolder:
 
     def write_table(self) -> None:
         """Write `trials.csv`."""
-        swept = [parameter.key for parameter in self.sweep.parameters]
+        swept = [parameter.key for parameter in self.sweep.parameters if not parameter.is_constant]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["trial", "state", "run", "minutes", *swept, self.sweep.metric])
@@ -171,7 +171,7 @@ class SweepFolder:
             run = self.run_of(trial)
             where = run.path.relative_to(self.path) if run is not None else ""
             values = self.values_of(trial) if trial.state in (FINISHED, STOPPED) else []
-            parameters = [trial.parameters.get(key, "") for key in swept]
+            parameters = [str(trial.parameters[key]) for key in swept]
             value = values[-1] if values else ""
             writer.writerow([number, trial.state, where, f"{trial.minutes:.2f}", *parameters, value])
         write_atomically(self.path / "trials.csv", text.getvalue())

@@ -15,7 +15,7 @@ import pytest
 
 from sweeps.trial_process import processes_of
 from tests.runs import ROOT
-from tests.sweeps.sweep_texts import write_sweep
+from tests.sweeps.sweep_texts import ALPHAS, write_sweep
 
 Starter = Callable[..., "subprocess.Popen[str]"]
 
@@ -67,7 +67,7 @@ def no_process_is_left(tmp_path: Path) -> bool:
 
 
 def test_a_grid_ends_by_itself_and_leaves_a_table(start: Starter, tmp_path: Path) -> None:
-    file = write_sweep(tmp_path)
+    file = write_sweep(tmp_path, parameters=ALPHAS | {"features.f_max_hz": {"value": None}})
     output = finish(start(file, "--epochs=2"))
     folder = sweep_folder(tmp_path)
     assert folder.name.startswith("mine-")
