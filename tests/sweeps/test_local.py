@@ -109,8 +109,10 @@ def test_a_killed_sweep_goes_on_where_it_was(start: Starter, tmp_path: Path) -> 
 
 
 def test_a_stopped_sweep_lets_its_trial_save_and_leaves_no_process(start: Starter, tmp_path: Path) -> None:
-    process = start(write_sweep(tmp_path), "--epochs=100", STAND_IN_SECONDS="0.2")
+    file = write_sweep(tmp_path)
+    process = start(file, "--epochs=100", STAND_IN_SECONDS="0.2")
     wait_until(lambda: "epoch 0.1 0" in starts(tmp_path))
+    assert "another process is running this sweep" in finish(start(file, "--epochs=100"), code=2)
     process.send_signal(signal.SIGTERM)
     output = finish(process, code=143)
     assert "the same command goes on" in output
