@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from core.tracking import offline_records
+from sweeps.sweep_file import LOGGED
 from tests.runs import PROGRAM, ROOT, TINY_WORDS
 from tests.wandb_server import WandbServer, run_client, stop_clients
 
@@ -61,7 +62,8 @@ def test_a_run_arrives_with_config_history_pictures_and_score(
     summary = json.loads((folder / "summary.json").read_text())
     assert run.summary["valid/score"] == pytest.approx(summary["metrics"]["score"]["value"])
     assert run.summary["valid/score_low"] <= run.summary["valid/score"] <= run.summary["valid/score_high"]
-    assert any("train/loss" in row for row in run.history)
+    assert run.summary["clips_per_second"] == pytest.approx(summary["clips_per_second"])
+    assert set(LOGGED) <= {name for row in run.history for name in row}
     assert [row["valid/score"] for row in run.history if "valid/score" in row]
     pictures = [Path(name).name for name in run.files if name.endswith(".png")]
     for name in ("species", "score_by_threshold", "reliability", "confusion"):
