@@ -51,7 +51,7 @@ def draw_points(axes: Axes, x: np.ndarray, intervals: Sequence[Interval], colour
 
 
 def label_species(axes: Axes, one: BySpecies, intervals: Sequence[Sequence[Interval]]) -> None:
-    """Write each species' code above its highest interval, higher where another code is in the way."""
+    """Write each species' code above the intervals there, higher where another code is in the way."""
     ends = np.array([[i.value if np.isnan(i.high) else i.high for i in run] for run in intervals])
     tops = np.where(np.isnan(ends).all(axis=0), np.nan, np.nan_to_num(ends, nan=-np.inf).max(axis=0))
     known = [i for i in range(len(tops)) if not np.isnan(tops[i]) and one.trained[i] > 0]
@@ -61,7 +61,9 @@ def label_species(axes: Axes, one: BySpecies, intervals: Sequence[Sequence[Inter
     width = max(float(np.log(one.trained[known].max() / one.trained[known].min())), 0.7)
     placed: list[tuple[float, float]] = []
     for i in sorted(known, key=lambda i: tops[i]):
-        x, y = float(np.log(one.trained[i])), float(tops[i]) + 0.015 * (high - low)
+        x = float(np.log(one.trained[i]))
+        beside = [tops[j] for j in known if abs(np.log(one.trained[j]) - x) < 0.05 * width]
+        y = float(max(beside)) + 0.015 * (high - low)
         for other_x, other_y in sorted(placed, key=lambda place: place[1]):
             if abs(other_x - x) < 0.11 * width and abs(other_y - y) < 0.045 * (high - low):
                 y = other_y + 0.045 * (high - low)
