@@ -9,6 +9,7 @@ from scipy.spatial.distance import squareform
 from analysis.runs import Run, align
 from core.bootstrap import Resampler
 from core.inference.config import PostConfig
+from core.metric_bootstrap import few_noted
 
 QUANTILE = PostConfig().quantile
 
@@ -95,6 +96,7 @@ def confusion_rows(
     for _, one, other in pairs[:number]:
         chosen = there[place[one]].astype(float)
         hits = chosen * called[:, place[other]]
+        recordings = len(set(aligned.recording[there[place[one]]]))
 
         def share(
             weights: np.ndarray | None, hits: np.ndarray = hits, chosen: np.ndarray = chosen
@@ -106,7 +108,7 @@ def confusion_rows(
             {
                 "clips of": one,
                 "taken for": other,
-                "share": resampler.interval(share),
+                "share": few_noted(resampler.interval(share), recordings, "recordings"),
                 "clips": int(chosen.sum()),
             }
         )

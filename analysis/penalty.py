@@ -33,6 +33,7 @@ from core.calibration import scores_at_quantile
 from core.inference.config import PostConfig
 from core.inference.postprocess import subtract_penalty
 from core.inference.tuning import Observations
+from core.metric_bootstrap import clusters_with_positive, few_noted
 from core.metrics import macro, unit_weights
 
 PENALTY = 0.4
@@ -86,7 +87,7 @@ class PenaltyAnswer:
     by_rule
         Threshold rule -> effect on validation, cross-fitted.
     by_species
-        At the 0.85 quantile.
+        At the 0.85 quantile; without bounds where recordings are too few for an interval.
     shares
         (species,) mean share of the training recordings.
     by_strength, by_tilt, by_dominant, by_factor
@@ -181,7 +182,11 @@ def ask(
     def along(what: str, places: Sequence[float | str], one: Callable[..., Interval]) -> Effects:
         return Effects(what, tuple(places), tuple(one(place) for place in places))
 
-    species = effect_of(observed, resampler, strength)[1:]
+    clusters = clusters_with_positive(observed.truth, resampler.cluster_of_row)
+    species = [
+        few_noted(one, int(number), "recordings")
+        for one, number in zip(effect_of(observed, resampler, strength)[1:], clusters, strict=True)
+    ]
     shares = observed.counts / np.maximum(observed.counts.sum(axis=-1, keepdims=True), 1)
     present = [code for code in observed.species if (observed.stratum == code).any()]
     return PenaltyAnswer(

@@ -22,6 +22,7 @@ import numpy as np
 from core.bootstrap import Interval, Resampler, summarise
 from core.inference.config import PostConfig, TuneConfig
 from core.inference.tuning import Observations, Tuned, decide_in_parts, fit, parts_of
+from core.metric_bootstrap import clusters_with_positive, few_noted
 from core.metrics import balanced_accuracy, macro
 
 PENALTY = 0.4
@@ -75,7 +76,8 @@ class Judged:
     wins
         Share of resamples in which no other rule's decisions score higher; rules that tie share it.
     worst, worst_difference
-        The species that loses most to the first rule, and its difference.
+        The species that loses most to the first rule, and its difference; without bounds where recordings
+        are too few for an interval.
     """
 
     name: str
@@ -205,6 +207,7 @@ def judge_rules(
     scores, means = np.stack([macro(one) for one in drawn]), macro(values)
     bounds = simultaneous_bounds(means - means[0], scores - scores[0])
     wins = shares_of_wins(scores)
+    clusters = clusters_with_positive(observed.truth, resampler.cluster_of_row)
     judged = []
     for place, rule in enumerate(rules):
         post = rule.fitter(observed)
@@ -222,7 +225,11 @@ def judge_rules(
                 observed.score(post),
                 float(wins[place]),
                 observed.species[worst],
-                summarise(float(losses[worst]), drawn[place, :, worst] - drawn[0, :, worst], 0.95),
+                few_noted(
+                    summarise(float(losses[worst]), drawn[place, :, worst] - drawn[0, :, worst], 0.95),
+                    int(clusters[worst]),
+                    "recordings",
+                ),
             )
         )
     return judged

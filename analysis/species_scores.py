@@ -9,7 +9,7 @@ from analysis.observations import train_counts
 from analysis.runs import Run, align
 from core.bootstrap import Interval, Resampler, summarise
 from core.inference.config import PostConfig
-from core.metrics import balanced_accuracy, roc_auc
+from core.metric_bootstrap import bootstrap, build_metrics
 
 QUANTILE = PostConfig().quantile
 
@@ -29,7 +29,8 @@ class BySpecies:
     positives, recordings
         (species,) validated clips and recordings with it.
     auc, score
-        One interval a species; nan where it has no positive or no negative clip.
+        One interval a species, without bounds where recordings are too few for one; nan where it has no
+        positive or no negative clip.
     trend
         Spearman correlation of `auc` with `trained` over the species, with its interval over recordings.
     """
@@ -62,20 +63,20 @@ def by_species(run: Run, num_resamples: int, seed: int) -> BySpecies:
     aligned = align([run])
     truth, probability = aligned.truth, aligned.probability[0]
     resampler = Resampler(aligned.recording, aligned.primary, num_resamples, seed)
-    decided = probability >= np.quantile(probability, QUANTILE)
+    metrics = build_metrics(truth, probability, resampler.cluster_of_row, ("score", "auc"), quantile=QUANTILE)
+    drawn = bootstrap(metrics, truth, resampler)
     counts = train_counts(run, aligned.species)
     trained = counts.mean(axis=0) if counts.any() else np.full(len(aligned.species), np.nan)
-    own = roc_auc(truth, probability)[0]
-    drawn = np.concatenate([roc_auc(truth, probability, weights) for weights in resampler.chunks()])
+    trends = np.array([correlation(one, trained) for one in drawn.drawn["auc"]])
     return BySpecies(
         run.name,
         aligned.species,
         trained,
         truth.sum(axis=0),
-        np.array([len(set(aligned.recording[truth[:, column]])) for column in range(truth.shape[1])]),
-        tuple(summarise(float(value), drawn[:, i], 0.95) for i, value in enumerate(own)),
-        tuple(resampler.intervals(lambda w: balanced_accuracy(truth, decided, w))),
-        summarise(correlation(own, trained), np.array([correlation(one, trained) for one in drawn]), 0.95),
+        drawn.clusters,
+        tuple(drawn.species_intervals("auc")),
+        tuple(drawn.species_intervals("score")),
+        summarise(correlation(drawn.values["auc"], trained), trends, 0.95),
     )
 
 
@@ -98,6 +99,7 @@ def species_rows(found: BySpecies) -> list[dict[str, object]]:
             "recordings": int(found.recordings[i]),
             "ROC-AUC": found.auc[i],
             "2022 score": found.score[i],
+            "note": "; ".join(dict.fromkeys(filter(None, (found.auc[i].note, found.score[i].note)))),
         }
         for i in order
     ]

@@ -13,7 +13,7 @@ from analysis.hardest import find_mistakes, hear
 from analysis.runs import Run, find_runs
 from analysis.species import SpeciesConfig, look_at_species, main
 from analysis.species_figures import draw_by_count, draw_confusion, draw_mistakes
-from analysis.species_scores import by_species, correlation
+from analysis.species_scores import by_species, correlation, species_rows
 from core.bootstrap import Interval
 from core.config import DataConfig
 from core.evaluation import PROBABILITY, TRUTH, predictions_table
@@ -49,7 +49,7 @@ def test_a_planted_confusion_is_found_and_its_species_stand_beside_each_other(ma
     assert abs(place["bee"] - place["dog"]) == 1
     row = confusion_rows(run, confusion, 3, 100, 0)[0]
     assert (row["clips of"], row["taken for"], row["clips"]) == ("bee", "dog", 9)
-    assert row["share"] == Interval(1.0, 1.0, 1.0)
+    assert row["share"] == Interval(1.0, 1.0, 1.0, note="recordings: 9, interval may be too short")
 
 
 def test_a_second_species_that_is_there_is_no_confusion(make_run: MakeRun) -> None:
@@ -92,6 +92,16 @@ def test_scores_by_species_are_those_of_the_metric(make_run: MakeRun) -> None:
     assert found.positives.tolist() == [24, 24, 24]
     assert found.recordings.tolist() == [12, 12, 12]
     assert np.isnan(found.trend.value), "all trained alike"
+
+
+def test_a_species_of_few_recordings_has_no_interval(make_run: MakeRun) -> None:
+    table = invent_predictions((0, 1, 2))
+    rare = (table["species"] == "aniani") & (table["recording"] > "aniani/XC01.ogg")
+    found = by_species(find_runs([make_run(predictions=table[~rare], fold="all")])[0], 100, 0)
+    notes = {row["species"]: row["note"] for row in species_rows(found)}
+    assert notes == {"akiapo": "", "aniani": "recordings: 2, no interval", "apapan": ""}
+    assert np.isnan(found.auc[1].low)
+    assert "aniani" in {text.get_text() for text in draw_by_count([found]).axes[0].texts}
 
 
 def test_more_recordings_and_better_scores_correlate() -> None:
