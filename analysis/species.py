@@ -76,7 +76,7 @@ def look_at_species(config: SpeciesConfig) -> list[BySpecies]:
         caption = "; ".join(
             [
                 "Each scored species' ROC-AUC and 2022 score at the 0.85 quantile beside the recordings that "
-                "trained it, with 95 % intervals over recordings",
+                "trained it, with 95 % intervals over recordings where a species has four or more",
                 *(
                     f"{one.run}: rank correlation with ROC-AUC {one.trend}"
                     for one in found

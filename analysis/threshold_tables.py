@@ -220,7 +220,8 @@ def figures_of(answers: Answers) -> Iterator[tuple[str, Figure, str]]:
             "penalty_species",
             draw_penalty_species(answers.penalty),
             f"What a penalty of {strength} at the 0.85 quantile does to each species, and to the mean over "
-            f"species where one of them is heard ten times as often. {data}",
+            "species where one of them is heard ten times as often; species of few recordings have no "
+            f"interval. {data}",
         )
 
 
