@@ -1,0 +1,83 @@
+"""What a sweep showed: python -m analysis.sweep outputs/sweeps/ID, or ENTITY/PROJECT/SWEEP of W&B.
+
+Trials with intervals, whether the best is better than the second, marginal effects, importance, and score
+against throughput; printed, as tables, and as figures.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from analysis.command import run_command
+from analysis.figures import Format
+from analysis.sweep_analysis import analyse
+from analysis.sweep_files import write_all
+from analysis.sweep_report import report
+from analysis.sweep_trials import Sweep, read_sweep
+from analysis.sweep_wandb import read_wandb_sweep
+from core.config import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """Analyse a sweep: trials, verdict on the best, effects and importance of parameters, cost."""
+
+    sweep: tyro.conf.Positional[str]
+    """Its folder (outputs/sweeps/ID), or entity/project/sweep or project/sweep of W&B."""
+    out: str | None = None
+    """Folder for tables and figures; by default `analysis` in the sweep's, or outputs/sweeps/ID/analysis."""
+    format: Format = "png"
+    """Of the figures."""
+    runs: str = "outputs"
+    """Where the runs of a W&B sweep lie, if they do: trials are compared in pairs by their predictions."""
+    resamples: int = 10_000
+    """Bootstrap resamples of each interval."""
+    flips: int = 10_000
+    """Random exchanges of each test."""
+    confidence: float = 0.95
+    """Of intervals and verdicts."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(0 < self.confidence < 1, f"confidence={self.confidence}: between 0 and 1")
+        require(self.resamples >= 100, f"resamples={self.resamples}: at least 100")
+        require(self.flips >= 100, f"flips={self.flips}: at least 100")
+
+
+def open_sweep(config: SweepConfig) -> Sweep:
+    """Return the sweep that is named: a folder, else one of W&B."""
+    path = Path(config.sweep)
+    parts = config.sweep.split("/")
+    # "outputs/sweeps/x" looks like one of W&B as well: a name whose beginning lies here is a folder
+    if path.exists() or path.is_absolute() or len(parts) not in (2, 3) or Path(parts[0]).exists():
+        return read_sweep(path)
+    return read_wandb_sweep(config.sweep, Path(config.runs))
+
+
+def analyse_sweep(config: SweepConfig) -> None:
+    """Print what a sweep shows; write tables and figures."""
+    sweep = open_sweep(config)
+    found = analyse(
+        sweep, num_resamples=config.resamples, num_flips=config.flips, confidence=config.confidence
+    )
+    print(report(found), flush=True)
+    folder = Path(config.out) if config.out is not None else default_folder(sweep)
+    files = write_all(found, folder, config.format)
+    print(f"\nWritten to {folder}: {', '.join(file.name for file in files)}")
+
+
+def default_folder(sweep: Sweep) -> Path:
+    """Return where the files of a sweep go: into its own folder, that of a W&B sweep into one of its name."""
+    source = Path(sweep.source)
+    home = source if source.is_dir() else Path("outputs/sweeps") / source.name
+    return home / "analysis"
+
+
+def main() -> None:
+    """Analyse the sweep named on the command line."""
+    run_command(SweepConfig, analyse_sweep)
+
+
+if __name__ == "__main__":
+    main()

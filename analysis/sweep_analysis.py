@@ -1,0 +1,73 @@
+"""All that is found out about a sweep, in one place."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analysis.sweep_effects import Effect, effect_of
+from analysis.sweep_importance import Importance, importance_of
+from analysis.sweep_trials import Sweep
+from analysis.sweep_verdict import Setting, Verdict, judge, pooled_settings, single_settings
+
+
+@dataclass(frozen=True)
+class SweepAnalysis:
+    """All that was found.
+
+    Attributes
+    ----------
+    sweep
+        The trials.
+    pooled
+        Settings with all folds pooled; empty where the fold is not swept.
+    verdict
+        None where nothing can be tested.
+    effects
+        Of each parameter.
+    importance
+        None where trials are too few.
+    """
+
+    sweep: Sweep
+    pooled: list[Setting]
+    verdict: Verdict | None
+    effects: list[Effect]
+    importance: Importance | None
+
+
+def analyse(
+    sweep: Sweep, *, num_resamples: int = 2000, num_flips: int = 5000, confidence: float = 0.95
+) -> SweepAnalysis:
+    """Return what a sweep shows.
+
+    Parameters
+    ----------
+    sweep
+        With a trial that finished.
+    num_resamples, num_flips
+        Of every bootstrap, and of every test.
+    confidence
+        Of intervals and verdicts.
+    """
+    trials = sweep.ranked
+    metric = np.array([trial.metric.value for trial in trials])
+    coordinates = [one.coordinates(trial.values[one.key] for trial in trials) for one in sweep.parameters]
+    pooled = pooled_settings(sweep, num_resamples, confidence)
+    return SweepAnalysis(
+        sweep=sweep,
+        pooled=pooled,
+        verdict=judge(
+            sweep,
+            pooled or single_settings(sweep),
+            num_resamples=num_resamples,
+            num_flips=num_flips,
+            confidence=confidence,
+        ),
+        effects=[
+            effect_of(parameter, one, metric, num_resamples=num_resamples, confidence=confidence)
+            for parameter, one in zip(sweep.parameters, coordinates, strict=True)
+        ],
+        importance=importance_of(
+            sweep.parameters, coordinates, metric, num_resamples=num_resamples, confidence=confidence
+        ),
+    )

@@ -1,0 +1,161 @@
+"""How much each parameter of a sweep matters: permutation importance in a random forest, on unseen trials.
+
+Every tree learns from a random half of the trials and predicts the other half, once as it is and once for
+each parameter with its values exchanged among these trials (Breiman 2001, sections 3 and 10). A trial's
+predictions are averaged over the trees that have not seen it. How much their squared error grows without a
+parameter, divided by the variance of the metric, is the share of the variance that only it predicts. What
+parameters do together counts for each, so that shares need not add up. Halves instead of bootstrap samples:
+no trial is in a tree twice.
+
+Intervals vary the trials that are predicted (bootstrap, adjusted for few), not those the forest learned from.
+`explained` says whether the forest knows anything: where it explains nothing, importances mean nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.tree import DecisionTreeRegressor
+
+from analysis.sweep_parameters import SweptParameter
+from core.bootstrap import Interval, Resampler, summarise
+
+FEWEST = 8
+TREES = 300
+
+
+@dataclass(frozen=True)
+class Importance:
+    """What a forest says of a sweep's parameters.
+
+    Attributes
+    ----------
+    parameters
+        Which.
+    shares
+        (parameter,) share of the metric's variance that is lost without each.
+    explained
+        Share of the variance that the forest predicts on unseen trials; below 0: worse than their mean does.
+    num_trials
+        Trials.
+    """
+
+    parameters: tuple[SweptParameter, ...]
+    shares: tuple[Interval, ...]
+    explained: float
+    num_trials: int
+
+    @property
+    def ranked(self) -> list[tuple[SweptParameter, Interval]]:
+        """Parameters with their shares, the largest first."""
+        pairs = zip(self.parameters, self.shares, strict=True)
+        return sorted(pairs, key=lambda pair: -pair[1].value)
+
+    @property
+    def enough(self) -> int:
+        """Trials from which on no caution is due: twenty, or ten for each parameter."""
+        return max(20, 10 * len(self.parameters))
+
+    @property
+    def caution(self) -> str:
+        """What keeps it from being trusted; empty if nothing is known to."""
+        found = []
+        if self.explained <= 0:
+            found.append(
+                "the forest predicts unseen trials no better than their mean: nothing to be read here"
+            )
+        if self.num_trials < self.enough:
+            found.append(
+                f"{self.num_trials} trials for {len(self.parameters)} parameters: a hint at most "
+                f"(wanted: {self.enough})"
+            )
+        return "; ".join(found)
+
+
+def importance_of(
+    parameters: Sequence[SweptParameter],
+    coordinates: Sequence[np.ndarray],
+    metric: np.ndarray,
+    *,
+    num_trees: int = TREES,
+    num_resamples: int = 2000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Importance | None:
+    """Return the importance of each parameter; None with fewer than 8 trials, or a metric that never varies.
+
+    Parameters
+    ----------
+    parameters, coordinates
+        What varies, and (trial,) where the trials lie.
+    metric
+        (trial,).
+    num_trees
+        Of the forest.
+    num_resamples, confidence
+        Of the intervals.
+    seed
+        Of everything random.
+    """
+    number, variance = len(metric), float(np.var(metric))
+    if number < FEWEST or variance == 0 or not parameters:
+        return None
+    blocks = [features(*pair) for pair in zip(parameters, coordinates, strict=True)]
+    predicted, without = forest_predictions(blocks, metric, num_trees, seed)
+    error = (predicted - metric) ** 2
+    resampler = Resampler(range(number), np.zeros(number), num_resamples, seed)
+    grown = ((without - metric[:, None]) ** 2 - error[:, None]) / variance  # (trial, parameter)
+    shares = []
+    for one in grown.T:
+        drawn = np.concatenate([one @ weights / number for weights in resampler.blocks()])
+        influence = resampler.influence((one - one.mean()) / number)
+        shares.append(summarise(float(one.mean()), drawn, confidence, influence, "adjusted"))
+    return Importance(tuple(parameters), tuple(shares), float(1 - error.mean() / variance), number)
+
+
+def features(parameter: SweptParameter, coordinates: np.ndarray) -> np.ndarray:
+    """Return what a tree sees of a parameter, (trial, column): its coordinate, or a column for each value."""
+    if parameter.levels and not parameter.is_ordered:
+        indicators: np.ndarray = (coordinates[:, None] == np.arange(len(parameter.levels))).astype(float)
+        return indicators
+    return coordinates[:, None]
+
+
+def forest_predictions(
+    blocks: Sequence[np.ndarray], metric: np.ndarray, num_trees: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a forest predicts of each trial from the others, and what with each parameter exchanged.
+
+    Parameters
+    ----------
+    blocks
+        For each parameter (trial, column).
+    metric
+        (trial,).
+    num_trees, seed
+        Of the forest.
+
+    Returns
+    -------
+    tuple
+        (trial,) and (trial, parameter).
+    """
+    table = np.concatenate(blocks, axis=1)
+    ends = np.cumsum([block.shape[1] for block in blocks])
+    columns = [slice(end - block.shape[1], end) for end, block in zip(ends, blocks, strict=True)]
+    number = len(metric)
+    times, total = np.zeros(number), np.zeros((number, len(blocks) + 1))
+    generator = np.random.default_rng(seed)
+    for tree_seed in range(num_trees):
+        order = generator.permutation(number)
+        learned, left = order[: number // 2], order[number // 2 :]
+        tree = DecisionTreeRegressor(min_samples_leaf=2, random_state=tree_seed)
+        tree.fit(table[learned], metric[learned])
+        versions = np.repeat(table[None, left], len(blocks) + 1, axis=0)
+        for place, column in enumerate(columns):
+            versions[place + 1, :, column] = table[generator.permutation(left), column]
+        predicted = tree.predict(versions.reshape(-1, table.shape[1]))
+        times[left] += 1
+        total[left] += predicted.reshape(len(versions), -1).T
+    mean = total / np.maximum(times, 1)[:, None]
+    return mean[:, 0], mean[:, 1:]

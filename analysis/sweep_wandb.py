@@ -1,0 +1,126 @@
+"""A sweep of Weights & Biases -> its trials, through W&B's public API.
+
+Intervals are those that runs wrote into their summaries. Predictions are not uploaded: trials can only be
+compared in pairs where the folders of their runs lie here, too.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.sweep_parameters import SweptParameter, number_of, read_parameters
+from analysis.sweep_trials import (
+    FAILED,
+    FINISHED,
+    RUNNING,
+    STOPPED,
+    THROUGHPUT,
+    Sweep,
+    Trial,
+    varies,
+    with_run,
+)
+from core.bootstrap import Interval
+
+STATE = {"finished": FINISHED, "failed": FAILED, "crashed": FAILED, "killed": STOPPED}
+"""What W&B says of a run that has ended; anything else is running."""
+
+
+def read_wandb_sweep(path: str, runs: Path) -> Sweep:
+    """Return a sweep that W&B holds.
+
+    Parameters
+    ----------
+    path
+        `entity/project/sweep` or `project/sweep`.
+    runs
+        Folder in which the runs' own folders are looked for, at any depth.
+
+    Raises
+    ------
+    ValueError
+        If W&B cannot be reached, does not know it, or no trial has finished.
+    """
+    try:
+        import wandb
+
+        sweep = sweep_of(wandb.Api().sweep(path), path, local_runs(runs))
+    except ImportError as error:
+        message = f"{path}: reading a sweep of W&B takes the package wandb: {error}"
+        raise ValueError(message) from error
+    except (wandb.Error, OSError, ValueError) as error:
+        message = f"{path}: not read from W&B: {error} (a folder of a sweep is read without W&B)"
+        raise ValueError(message) from error
+    return sweep.checked()
+
+
+def local_runs(folder: Path) -> dict[str, Path]:
+    """Return name -> folder of the finished runs under a folder."""
+    return {file.parent.name: file.parent for file in sorted(folder.rglob("summary.json"))}
+
+
+def sweep_of(found: Any, path: str, local: Mapping[str, Path]) -> Sweep:
+    """Return what the public API's object of a sweep holds.
+
+    Parameters
+    ----------
+    found
+        `wandb.apis.public.Sweep`.
+    path
+        Where it was found.
+    local
+        Name -> folder of runs that lie here.
+    """
+    content = found.config
+    parameters = tuple(read_parameters(content["parameters"]))
+    metric = content["metric"]
+    trials = tuple(trial_of(run, parameters, metric["name"], local) for run in found.runs)
+    return Sweep(
+        source=path,
+        name=str(found.name),
+        question=str(content.get("description") or ""),
+        method=content["method"],
+        metric=metric["name"],
+        goal=metric.get("goal", "minimize"),
+        parameters=tuple(parameter for parameter in parameters if varies(parameter, trials)),
+        trials=trials,
+    )
+
+
+def trial_of(run: Any, parameters: Iterable[SweptParameter], metric: str, local: Mapping[str, Path]) -> Trial:
+    """Return a run of W&B as a trial, with predictions if its folder lies here."""
+    summary = run.summary
+    value, low, high = (number_of(summary.get(metric + ending)) for ending in ("", "_low", "_high"))
+    trial = Trial(
+        name=str(run.name),
+        state=STATE.get(run.state, RUNNING),
+        values={one.key: one.value_of(setting(run.config, one.key)) for one in parameters},
+        metric=Interval(value, low, high),
+        minutes=number_of(summary.get("_runtime")) / 60,
+        clips_per_second=logged_throughput(run),
+    )
+    if trial.state != FINISHED or run.name not in local:
+        return trial
+    known = with_run(trial, local[run.name], metric)
+    # What W&B recorded stays; only what it does not hold is taken from the folder.
+    return replace(known, metric=trial.metric, clips_per_second=trial.clips_per_second)
+
+
+def logged_throughput(run: Any) -> float:
+    """Return the median clips per second of a run's history; nan if none was logged."""
+    rows = run.history(keys=[THROUGHPUT], pandas=False)
+    numbers = [row[THROUGHPUT] for row in rows if row.get(THROUGHPUT) is not None]
+    return float(np.median(numbers)) if numbers else float("nan")
+
+
+def setting(config: Mapping[str, Any], key: str) -> Any:
+    """Return a field of a run's configuration, which is flat, or nested."""
+    if key in config:
+        return config[key]
+    value: Any = config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value

@@ -1,0 +1,116 @@
+"""`python -m analysis.sweep` from a folder to words, tables and figures."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.sweep import main
+from tests.analysis.sweeps import MadeTrial, mixup_values, write_sweep
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    generator = np.random.default_rng(0)
+    trials = []
+    for number in range(14):
+        values = mixup_values(number, generator)
+        skill = 1.6 + 0.5 * np.log10(values["mixup.alpha"]) + 0.05 * generator.standard_normal()
+        trials.append(MadeTrial(values, float(skill), speed=float(generator.uniform(20, 30))))
+    trials[3].state, trials[3].skill = "failed", None
+    trials[8].state, trials[8].value = "stopped", 0.55
+    return write_sweep(tmp_path_factory.mktemp("outputs") / "mine-1", trials)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
+    monkeypatch.setattr(sys, "argv", ["analysis.sweep", *map(str, words), "--resamples=200", "--flips=200"])
+    main()
+
+
+def test_a_sweep_is_told_in_words(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run(monkeypatch, folder, f"--out={tmp_path}", "--format=svg")
+    told = capsys.readouterr().out
+    assert told.startswith(
+        "mine: How much?\nrandom sweep, maximize valid/macro_auc; "
+        "14 trials: 12 finished, 1 stopped, 1 failed\n"
+    )
+    for part in (
+        "macro ROC-AUC [interval]",
+        "Not compared, and in no figure:\n  trial 8 stopped, last 0.550: alpha=",
+        "\n  trial 3 failed: alpha=",
+        "(Holm over 11 pairs with the best)",
+        "Marginal effects on macro ROC-AUC, over 12 trials:\n  mixup.alpha: +0.",
+        "log; 12 trials: only large effects show",
+        "Stopped trials are left out",
+        "  Caution: 12 trials for 3 parameters: a hint at most (wanted: 30).",
+        "Not beaten in both macro ROC-AUC and clips per second",
+        f"Written to {tmp_path}: trials.csv, marginal_effects.csv, importance.csv, trials.svg",
+    ):
+        assert part in told
+
+
+def test_tables_and_figures_lie_in_the_sweeps_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(monkeypatch, folder)
+    home = folder / "analysis"
+    figures = {"trials", "throughput", "parallel_coordinates", "marginal_effects", "importance"}
+    assert {file.stem for file in home.glob("*.png")} == figures
+    trials = pd.read_csv(home / "trials.csv")
+    assert len(trials) == 14
+    finished = trials[trials["state"] == "finished"]
+    assert (finished["valid/macro_auc"].diff().dropna() <= 0).all()
+    assert (finished["valid/macro_auc_low"] < finished["valid/macro_auc"]).all()
+    assert finished["p_holm"].notna().sum() == 11
+    assert finished["on_front"].any()
+    effects = pd.read_csv(home / "marginal_effects.csv")
+    (change,) = effects[(effects["parameter"] == "mixup.alpha") & (effects["what"] == "change")].to_dict(
+        "records"
+    )
+    assert change["value_low"] > 0
+    assert set(effects["what"]) == {"change", "curve", "mean"}
+    assert pd.read_csv(home / "importance.csv")["parameter"][0] == "mixup.alpha"
+
+
+def test_captions_are_in_the_files(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    run(monkeypatch, folder, f"--out={tmp_path}", "--format=svg")
+    text = (tmp_path / "marginal_effects.svg").read_text()
+    assert "12 finished trials of the sweep mine (2 others left out), a point each" in text
+    assert "mixup.alpha" in text
+
+
+def test_one_trial_is_enough_for_a_table(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    values = mixup_values(0, np.random.default_rng(0))
+    run(monkeypatch, write_sweep(tmp_path / "one", [MadeTrial(values)]))
+    told = capsys.readouterr().out
+    assert "trial 0 stands alone: no other can be compared" in told
+    assert "Written to" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["outputs/sweeps/missing"], "outputs/sweeps/missing: no such folder of a sweep"),
+        (["missing"], "missing: no such folder of a sweep"),
+        (["."], "not the folder of a sweep, it has no sweep.json"),
+        ([".", "--confidence=95"], "confidence=95.0: between 0 and 1"),
+    ],
+)
+def test_mistakes_are_named(
+    words: list[str],
+    told: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "outputs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["analysis.sweep", *words])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    assert told in capsys.readouterr().err

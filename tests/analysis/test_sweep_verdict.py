@@ -1,0 +1,134 @@
+"""Whether the best trial is told from the second, and folds are pooled where they are all there."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.sweep_analysis import analyse
+from analysis.sweep_report import apart_text, verdict_part
+from analysis.sweep_trials import Sweep, read_sweep
+from analysis.sweep_verdict import Verdict, judge, pooled_settings, single_settings, spreads, verdict_text
+from core.config import ValidConfig
+from core.evaluation import evaluate
+from tests.analysis.sweeps import MadeTrial, write_sweep
+
+DROPOUT = {"model.dropout": {"values": [0.0, 0.2, 0.4]}}
+FOLDS = {"data.fold": {"values": [0, 1, 2]}, "seed": {"values": [71, 72]}}
+
+
+def verdict_of(folder: Path, skills: tuple[float, ...]) -> tuple[Sweep, Verdict]:
+    trials = [MadeTrial({"model.dropout": 0.2 * i}, skill) for i, skill in enumerate(skills)]
+    sweep = read_sweep(write_sweep(folder, trials, DROPOUT))
+    verdict = judge(sweep, single_settings(sweep), num_resamples=500, num_flips=500)
+    assert verdict is not None
+    return sweep, verdict
+
+
+def test_a_planted_tie_is_not_distinguishable(tmp_path: Path) -> None:
+    sweep, verdict = verdict_of(tmp_path / "tie", (1.5, 1.52, 0.2))
+    assert {verdict.best.name, verdict.alike[0]} == {"trial 0", "trial 1"}
+    assert verdict.alike == [verdict.comparisons[0].run]
+    text = verdict_text(sweep, verdict)
+    assert f"is NOT distinguishable from the second, {verdict.alike[0]} (Holm over 2 pairs" in text
+    assert f"Not distinguishable from the best, 1 of 2: {verdict.alike[0]}." in text
+
+
+def test_a_planted_winner_is_distinguishable(tmp_path: Path) -> None:
+    sweep, verdict = verdict_of(tmp_path / "clear", (0.8, 3.0, 0.2))
+    assert verdict.best.name == "trial 1"
+    assert verdict.second is not None
+    assert verdict.second.run == "trial 0"
+    assert verdict.second.difference.high < 0
+    text = verdict_text(sweep, verdict)
+    assert "The best, trial 1, IS distinguishable from the second, trial 0" in text
+    assert "Every other is distinguishable from the best." in text
+
+
+def test_holm_corrects_for_all_pairs_with_the_best(tmp_path: Path) -> None:
+    _, verdict = verdict_of(tmp_path / "holm", (0.8, 3.0, 0.2))
+    smallest = min(verdict.comparisons, key=lambda one: one.p)
+    assert smallest.p_holm == pytest.approx(2 * smallest.p)
+
+
+def fold_trials(seeds: tuple[int, ...] = (71, 72), folds: tuple[int, ...] = (0, 1, 2)) -> list[MadeTrial]:
+    return [
+        MadeTrial({"data.fold": fold, "seed": seed}, skill=1.0 + 0.5 * (seed == 72), fold=fold)
+        for seed in seeds
+        for fold in folds
+    ]
+
+
+def test_full_sets_of_folds_are_pooled(tmp_path: Path) -> None:
+    sweep = read_sweep(write_sweep(tmp_path / "folds", fold_trials()[:-1], FOLDS, method="grid"))
+    (only,) = pooled_settings(sweep, 200, 0.95)
+    assert only.name == "seed=71"
+    assert [trial.values["data.fold"] for trial in only.trials] == [0, 1, 2]
+    table = pd.concat([trial.run.predictions for trial in only.trials if trial.run is not None])
+    assert only.metric.value == pytest.approx(
+        evaluate(table, ValidConfig(num_resamples=100)).metrics["macro_auc"].value, abs=1e-6
+    )
+    assert len(only.run.predictions) == 3 * 75
+
+
+def test_pooled_settings_are_compared(tmp_path: Path) -> None:
+    sweep = read_sweep(write_sweep(tmp_path / "folds", fold_trials(), FOLDS, method="grid"))
+    found = analyse(sweep, num_resamples=300, num_flips=300)
+    assert [one.name for one in found.pooled] == ["seed=72", "seed=71"]
+    assert found.verdict is not None
+    (pair,) = found.verdict.comparisons
+    assert (pair.base, pair.run, pair.num_folds, pair.num_recordings) == ("seed=72", "seed=71", 3, 225)
+
+
+def test_trials_of_other_folds_are_not_paired_with_the_best(tmp_path: Path) -> None:
+    trials = fold_trials(seeds=(71,), folds=(0, 1)) + fold_trials(seeds=(72,), folds=(0,))
+    sweep = read_sweep(write_sweep(tmp_path / "part", trials, FOLDS))
+    assert pooled_settings(sweep, 200, 0.95) == []
+    verdict = judge(sweep, single_settings(sweep), num_resamples=200, num_flips=200)
+    assert verdict is not None
+    names = {trial.name: trial.values["data.fold"] for trial in sweep.trials}
+    same = {name for name, fold in names.items() if fold == names[verdict.best.name]}
+    assert {one.run for one in verdict.comparisons} == same - {verdict.best.name}
+    assert set(verdict.apart) == set(names) - same
+    assert f"Not comparable with {verdict.best.name} (other validated clips): " in apart_text(verdict)
+
+
+def test_another_threshold_rule_is_not_compared(tmp_path: Path) -> None:
+    strict = {"valid": ValidConfig(num_resamples=100, threshold_quantile=0.9)}
+    trials = [MadeTrial({"model.dropout": 0.0}), MadeTrial({"model.dropout": 0.2}, 0.5, config=strict)]
+    sweep = read_sweep(write_sweep(tmp_path / "rule", trials, DROPOUT))
+    verdict = judge(sweep, single_settings(sweep), num_resamples=200, num_flips=200)
+    assert verdict is not None
+    assert verdict.comparisons == ()
+    assert "another valid.threshold_quantile" in apart_text(verdict)
+    assert "stands alone" in verdict_text(sweep, verdict)
+
+
+def test_the_spread_by_seed_is_that_within_folds(tmp_path: Path) -> None:
+    values = {71: (0.6, 0.7, 0.8), 72: (0.62, 0.70, 0.76)}
+    trials = [
+        MadeTrial({"data.fold": fold, "seed": seed}, None, value=values[seed][fold])
+        for seed in values
+        for fold in range(3)
+    ]
+    sweep = read_sweep(write_sweep(tmp_path / "spread", trials, FOLDS, method="grid"))
+    by_key = {one.key: one for one in spreads(sweep)}
+    # differences of 0.02, 0 and 0.04 between two seeds: half their squares, over three folds
+    assert by_key["seed"].deviation == pytest.approx(((0.02**2 + 0.04**2) / 2 / 3) ** 0.5)
+    assert by_key["seed"].freedom == 3
+    assert by_key["data.fold"].freedom == 4
+
+
+def test_without_predictions_or_test_there_is_no_verdict(tmp_path: Path) -> None:
+    bare = [MadeTrial({"model.dropout": 0.2 * i}, None, value=0.5 + 0.1 * i) for i in range(3)]
+    sweep = read_sweep(write_sweep(tmp_path / "bare", bare, DROPOUT))
+    assert "No verdict: no predictions of the 3 trials lie here" in verdict_part(
+        analyse(sweep, num_resamples=200)
+    )
+    loss = write_sweep(tmp_path / "loss", bare, DROPOUT, metric="valid/loss", goal="minimize")
+    with_runs = [MadeTrial({"model.dropout": 0.2 * i}, 1.0, value=0.5 + 0.1 * i) for i in range(3)]
+    assert read_sweep(loss).ranked[0].metric.value == 0.5
+    other = read_sweep(
+        write_sweep(tmp_path / "runs", with_runs, DROPOUT, metric="valid/loss", goal="minimize")
+    )
+    assert "No verdict: nothing tests valid/loss" in verdict_part(analyse(other, num_resamples=200))
