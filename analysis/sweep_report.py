@@ -54,8 +54,9 @@ def heading(sweep: Sweep) -> str:
         for state in (FINISHED, STOPPED, FAILED, RUNNING)
         if (number := sum(trial.state == state for trial in sweep.trials))
     ]
+    asked = f": {sweep.question}" if sweep.question else ""
     return (
-        f"{sweep.name}: {sweep.question}\n{sweep.method} sweep, {sweep.goal} {sweep.metric}; "
+        f"{sweep.name}{asked}\n{sweep.method} sweep, {sweep.goal} {sweep.metric}; "
         f"{len(sweep.trials)} trials: {', '.join(counts)}"
     )
 
@@ -115,7 +116,9 @@ def others_text(sweep: Sweep) -> str:
         for trial in sweep.others():
             if trial.state == state:
                 short = short_keys(sweep)
-                values = "  ".join(f"{short[key]}={value_text(trial.values[key])}" for key in short)
+                values = "  ".join(
+                    f"{short[key]}={value_text(trial.values[key])}" for key in short if key in trial.values
+                )
                 what = state if state != FINISHED else f"finished without {sweep.metric}"
                 last = "" if math.isnan(trial.metric.value) else f", last {trial.metric.value:.3f}"
                 lines.append(f"  {trial.name} {what}{last}: {values}")

@@ -52,7 +52,8 @@ def read_wandb_sweep(path: str, runs: Path) -> Sweep:
         message = f"{path}: reading a sweep of W&B takes the package wandb: {error}"
         raise ValueError(message) from error
     except (wandb.Error, OSError, ValueError) as error:
-        message = f"{path}: not read from W&B: {error} (a folder of a sweep is read without W&B)"
+        reason = " ".join(str(error).split())
+        message = f"{path}: not read from W&B: {reason} (a folder of a sweep is read without W&B)"
         raise ValueError(message) from error
     return sweep.checked()
 
@@ -94,10 +95,11 @@ def trial_of(run: Any, parameters: Iterable[SweptParameter], metric: str, local:
     """Return a run of W&B as a trial, with predictions if its folder lies here."""
     summary = run.summary
     value, low, high = (number_of(summary.get(metric + ending)) for ending in ("", "_low", "_high"))
+    state = STATE.get(run.state, RUNNING)
     trial = Trial(
         name=str(run.name),
-        state=STATE.get(run.state, RUNNING),
-        values={one.key: one.value_of(setting(run.config, one.key)) for one in parameters},
+        state=state,
+        values=values_in(run.config, parameters, state),
         metric=Interval(value, low, high),
         minutes=number_of(summary.get("_runtime")) / 60,
         clips_per_second=logged_throughput(run),
@@ -114,6 +116,16 @@ def logged_throughput(run: Any) -> float:
     rows = run.history(keys=[THROUGHPUT], pandas=False)
     numbers = [row[THROUGHPUT] for row in rows if row.get(THROUGHPUT) is not None]
     return float(np.median(numbers)) if numbers else float("nan")
+
+
+def values_in(config: Mapping[str, Any], parameters: Iterable[SweptParameter], state: str) -> dict[str, Any]:
+    """Return the value of each parameter, without those that a run did not tell before it ended, or waits."""
+    found = {}
+    for parameter in parameters:
+        value = setting(config, parameter.key)
+        if value is not None or state == FINISHED:
+            found[parameter.key] = parameter.value_of(value)
+    return found
 
 
 def setting(config: Mapping[str, Any], key: str) -> Any:

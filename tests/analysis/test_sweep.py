@@ -1,6 +1,9 @@
 """`python -m analysis.sweep` from a folder to words, tables and figures."""
 
 import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +14,17 @@ from analysis.sweep import main
 from tests.analysis.sweeps import MadeTrial, mixup_values, write_sweep
 
 
+@dataclass(frozen=True)
+class Done:
+    """What the program printed, and where it wrote."""
+
+    told: str
+    folder: Path
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """Return the analysis of a sweep in which mixup.alpha matters, one trial failed, one was stopped."""
     generator = np.random.default_rng(0)
     trials = []
     for number in range(14):
@@ -21,7 +33,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         trials.append(MadeTrial(values, float(skill), speed=float(generator.uniform(20, 30))))
     trials[3].state, trials[3].skill = "failed", None
     trials[8].state, trials[8].value = "stopped", 0.55
-    return write_sweep(tmp_path_factory.mktemp("outputs") / "mine-1", trials)
+    folder = write_sweep(tmp_path_factory.mktemp("outputs") / "mine-1", trials)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as told:
+        run(patch, folder, "--format=svg")
+    return Done(told.getvalue(), folder / "analysis")
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
@@ -29,12 +44,8 @@ def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
     main()
 
 
-def test_a_sweep_is_told_in_words(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    run(monkeypatch, folder, f"--out={tmp_path}", "--format=svg")
-    told = capsys.readouterr().out
-    assert told.startswith(
+def test_a_sweep_is_told_in_words(done: Done) -> None:
+    assert done.told.startswith(
         "mine: How much?\nrandom sweep, maximize valid/macro_auc; "
         "14 trials: 12 finished, 1 stopped, 1 failed\n"
     )
@@ -48,35 +59,30 @@ def test_a_sweep_is_told_in_words(
         "Stopped trials are left out",
         "  Caution: 12 trials for 3 parameters: a hint at most (wanted: 30).",
         "Not beaten in both macro ROC-AUC and clips per second",
-        f"Written to {tmp_path}: trials.csv, marginal_effects.csv, importance.csv, trials.svg",
+        f"Written to {done.folder}: trials.csv, marginal_effects.csv, importance.csv, trials.svg",
     ):
-        assert part in told
+        assert part in done.told
 
 
-def test_tables_and_figures_lie_in_the_sweeps_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run(monkeypatch, folder)
-    home = folder / "analysis"
+def test_tables_and_figures_lie_in_the_sweeps_folder(done: Done) -> None:
     figures = {"trials", "throughput", "parallel_coordinates", "marginal_effects", "importance"}
-    assert {file.stem for file in home.glob("*.png")} == figures
-    trials = pd.read_csv(home / "trials.csv")
+    assert {file.stem for file in done.folder.glob("*.svg")} == figures
+    trials = pd.read_csv(done.folder / "trials.csv")
     assert len(trials) == 14
     finished = trials[trials["state"] == "finished"]
     assert (finished["valid/macro_auc"].diff().dropna() <= 0).all()
     assert (finished["valid/macro_auc_low"] < finished["valid/macro_auc"]).all()
     assert finished["p_holm"].notna().sum() == 11
     assert finished["on_front"].any()
-    effects = pd.read_csv(home / "marginal_effects.csv")
-    (change,) = effects[(effects["parameter"] == "mixup.alpha") & (effects["what"] == "change")].to_dict(
-        "records"
-    )
-    assert change["value_low"] > 0
+    effects = pd.read_csv(done.folder / "marginal_effects.csv")
+    of_alpha = effects[(effects["parameter"] == "mixup.alpha") & (effects["what"] == "change")]
+    assert of_alpha["value_low"].item() > 0
     assert set(effects["what"]) == {"change", "curve", "mean"}
-    assert pd.read_csv(home / "importance.csv")["parameter"][0] == "mixup.alpha"
+    assert pd.read_csv(done.folder / "importance.csv")["parameter"][0] == "mixup.alpha"
 
 
-def test_captions_are_in_the_files(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    run(monkeypatch, folder, f"--out={tmp_path}", "--format=svg")
-    text = (tmp_path / "marginal_effects.svg").read_text()
+def test_captions_are_in_the_files(done: Done) -> None:
+    text = (done.folder / "marginal_effects.svg").read_text()
     assert "12 finished trials of the sweep mine (2 others left out), a point each" in text
     assert "mixup.alpha" in text
 
