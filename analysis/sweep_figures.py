@@ -19,6 +19,8 @@ from analysis.sweep_verdict import Setting, Verdict
 
 MOST_LINES = 30
 COLUMNS = 3
+LABEL_POINTS = (20.0, 11.0)
+"""Room that a short text takes, in points."""
 
 
 def draw_settings(
@@ -182,29 +184,43 @@ def draw_throughput(sweep: Sweep) -> Figure | None:
     axes.plot(speed, [trial.metric.value for trial in trials], "o", color=GREY, markersize=4.5)
     x, y = [one.clips_per_second for one in front], [one.metric.value for one in front]
     axes.plot(x, y, color=VERMILION, linewidth=1, linestyle="--", zorder=3, drawstyle="steps-post")
-    for place, trial in enumerate(front):
-        short = short_name(trial, place)
-        axes.plot(
-            x[place],
-            y[place],
-            "o",
-            color=VERMILION,
-            markersize=13,
-            zorder=4,
-            label=front_label(sweep, trial, short),
-        )
-        axes.annotate(
-            short, (x[place], y[place]), ha="center", va="center", color="white", fontsize=7.5, zorder=5
-        )
+    shorts = [short_name(trial, place) for place, trial in enumerate(front)]
+    for x_one, y_one, trial, short in zip(x, y, front, shorts, strict=True):
+        label = front_label(sweep, trial, short)
+        axes.plot(x_one, y_one, "o", color=VERMILION, markersize=7, zorder=4, label=label)
     if speed.max() > 5 * speed.min():
         set_log(axes, speed.min(), speed.max())
     axes.set(xlabel="training throughput (clips per second)", ylabel=sweep.label)
     axes.margins(0.08)
     axes.legend(
-        frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), markerscale=0.45,
+        frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0), markerscale=0.8,
         labelspacing=0.8, title="Not beaten in both", alignment="left", title_fontsize=8.5,
     )  # fmt: skip
+    number_points(axes, list(zip(x, y, shorts, strict=True)))
     return figure
+
+
+def number_points(axes: Axes, points: Sequence[tuple[float, float, str]]) -> None:
+    """Write short texts above points, higher where one is in the way of another."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # now it is known where points are
+    places = [axes.transData.transform((x, y)) * 72 / figure.dpi for x, y, _ in points]
+    taken = [(float(at_x), float(at_y)) for at_x, at_y in places]
+    for (x, y, text), (at_x, at_y) in zip(points, places, strict=True):
+        offset = LABEL_POINTS[1] + 0.5
+        while any(
+            abs(at_x - other_x) < LABEL_POINTS[0] and abs(at_y + offset - other_y) < LABEL_POINTS[1]
+            for other_x, other_y in taken
+        ):
+            offset += 2.0
+        taken.append((at_x, at_y + offset))
+        axes.annotate(
+            text, (x, y), (0, offset), textcoords="offset points", ha="center", va="center", fontsize=8.5,
+            color=VERMILION, weight="bold", zorder=5,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.4},
+            arrowprops={"arrowstyle": "-", "color": VERMILION, "linewidth": 0.6, "shrinkA": 3, "shrinkB": 3},
+        )  # fmt: skip
 
 
 def short_name(trial: Trial, place: int) -> str:

@@ -15,7 +15,7 @@ from analysis.sweep_trials import Sweep, Trial
 
 HIGHLIGHTED = 5
 CHARACTER_INCHES = 0.068
-LEAST_GAP = 1.15
+LEAST_GAP = 1.3
 HEIGHT = 3.9
 LEGEND_INCHES = 2.5
 

@@ -4,6 +4,10 @@ Trials are compared in pairs on the recordings they all validated (`analysis.com
 sign-flip test, Holm over all pairs with the best). Trials of different folds validated other recordings and
 cannot be paired; where the fold is swept, trials that differ in nothing else are pooled into one setting if
 every fold is there, as a run of all folds is.
+
+The best was picked on the clips it is tested on, which no correction for pairs takes into account. In 120
+simulated sweeps of eight equally good trials on 75 recordings, the best was never found distinguishable from
+the second, but in 9 % of them some other trial was wrongly told from it.
 """
 
 from collections.abc import Sequence

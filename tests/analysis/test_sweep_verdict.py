@@ -2,16 +2,21 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 
+from analysis.compare import compare_pairs
+from analysis.runs import Aligned
 from analysis.sweep_analysis import analyse
 from analysis.sweep_report import apart_text, verdict_part
 from analysis.sweep_trials import Sweep, read_sweep
 from analysis.sweep_verdict import Verdict, judge, pooled_settings, single_settings, spreads, verdict_text
 from core.config import ValidConfig
 from core.evaluation import evaluate
-from tests.analysis.sweeps import MadeTrial, write_sweep
+from core.metrics import macro, roc_auc
+from tests.analysis.sweeps import SPECIES, MadeTrial, shared_predictions, write_sweep
 
 DROPOUT = {"model.dropout": {"values": [0.0, 0.2, 0.4]}}
 FOLDS = {"data.fold": {"values": [0, 1, 2]}, "seed": {"values": [71, 72]}}
@@ -49,6 +54,29 @@ def test_holm_corrects_for_all_pairs_with_the_best(tmp_path: Path) -> None:
     _, verdict = verdict_of(tmp_path / "holm", (0.8, 3.0, 0.2))
     smallest = min(verdict.comparisons, key=lambda one: one.p)
     assert smallest.p_holm == pytest.approx(2 * smallest.p)
+
+
+@pytest.mark.slow
+def test_equally_good_trials_are_rarely_told_apart() -> None:
+    table = shared_predictions(1.5)
+    truth = table[[name for name in table if name.startswith("truth:")]].to_numpy(bool)
+    recording, fold = table["recording"].to_numpy(str), table["fold"].to_numpy()
+    second, some = [], []
+    for seed in range(120):
+        generator = np.random.default_rng([7, seed])
+        shared = generator.standard_normal(truth.shape)
+        logits = [1.5 * truth - 1 + shared + 0.7 * generator.standard_normal(truth.shape) for _ in range(8)]
+        best_first = sorted(logits, key=lambda logit: -macro(roc_auc(truth, logit))[0])
+        aligned = Aligned(
+            names=tuple("abcdefgh"), species=SPECIES, truth=truth, probability=expit(np.stack(best_first)),
+            recording=recording, author=recording, primary=table["species"].to_numpy(str), fold=fold,
+            start_seconds=np.zeros(len(table)),
+        )  # fmt: skip
+        found = compare_pairs(aligned, "macro_auc", num_resamples=100, num_flips=400)
+        second.append(found[0].is_distinguishable)
+        some.append(any(one.is_distinguishable for one in found))
+    assert np.mean(second) <= 0.02
+    assert np.mean(some) <= 0.15
 
 
 def fold_trials(seeds: tuple[int, ...] = (71, 72), folds: tuple[int, ...] = (0, 1, 2)) -> list[MadeTrial]:
