@@ -82,9 +82,12 @@ class SweptParameter:
 
 def is_same(level: Any, given: Any) -> bool:
     """Return whether a value, or its text, is a level."""
-    if isinstance(level, bool) or isinstance(given, bool) or level is None or given is None:
-        return str("" if level is None else level) == str("" if given is None else given)
-    return str(level) == str(given) or number_of(level) == number_of(given)
+    if str(level) == str(given):
+        return True
+    # True is no 1 here; other numbers may be written in several ways
+    return (
+        not isinstance(level, bool) and not isinstance(given, bool) and number_of(level) == number_of(given)
+    )
 
 
 def number_of(given: Any) -> float:

@@ -43,7 +43,7 @@ def verdict_part(found: SweepAnalysis) -> str:
     parts = [verdict_text(sweep, found.verdict), apart_text(found.verdict)]
     if lacking:
         names = ", ".join(trial.name for trial in lacking)
-        parts.append(f"Left out of the verdict, their predictions do not lie here: {names}.")
+        parts.insert(0, f"Left out of what follows, their predictions do not lie here: {names}.")
     return "\n".join(part for part in parts if part)
 
 
@@ -129,9 +129,11 @@ def settings_text(sweep: Sweep, settings: Sequence[Setting]) -> str:
     """Return the settings whose folds were pooled, best first."""
     folds = len(settings[0].trials)
     rows = [{"setting": one.name, f"{sweep.label} [interval]": interval_text(one.metric)} for one in settings]
+    rest = len(sweep.ranked) - folds * len(settings)
     return (
         f"{FOLD} is swept: trials of different folds validated other clips. Settings with all {folds} folds, "
         f"these pooled:\n{columns_text(rows)}"
+        + (f"\n  {rest} more trials belong to no full set of folds." if rest else "")
     )
 
 

@@ -70,14 +70,15 @@ def write_sweep(
     (folder / "sweep.json").write_text(json.dumps(facts))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["trial", "state", "run", "minutes", *parameters, metric])
+    swept = [key for key, entry in parameters.items() if "value" not in entry]
+    writer.writerow(["trial", "state", "run", "minutes", *swept, metric])
     for number, trial in enumerate(trials):
         run = None if trial.skill is None else write_run(folder / "trials" / str(number), trial, number)
         value = trial.value
         if value is None and run is not None and trial.state == "finished":
             value = summary_of(run)["metrics"][metric.removeprefix("valid/")]["value"]
         where = "" if run is None else run.relative_to(folder)
-        values = [trial.values.get(key, parameters[key].get("value", "")) for key in parameters]
+        values = [str(trial.values[key]) for key in swept]
         writer.writerow([number, trial.state, where, "1.50", *values, "" if value is None else value])
     (folder / "trials.csv").write_text(text.getvalue())
     return folder

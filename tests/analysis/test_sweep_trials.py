@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from analysis.sweep_parameters import SweptParameter, read_parameters
-from analysis.sweep_trials import read_sweep
+from analysis.sweep_trials import Trial, read_sweep, with_run
+from core.bootstrap import Interval
+from tests.analysis.conftest import MakeRun
 from tests.analysis.sweeps import MIXUP, MadeTrial, summary_of, write_sweep
 
 VALUES = {"mixup.alpha": 0.5, "mixup.probability": 0.5, "loss.kind": "focal"}
@@ -99,7 +101,7 @@ def test_seeds_and_folds_are_names_without_a_trend() -> None:
 
 def test_values_are_found_from_their_text() -> None:
     parameter = SweptParameter("a", levels=(True, None, 1, 0.5, [1, 2]), is_ordered=False)
-    assert [parameter.value_of(text) for text in ("True", "", "1.0", "0.50", "[1, 2]")] == [
+    assert [parameter.value_of(text) for text in ("True", "None", "1.0", "0.50", "[1, 2]")] == [
         True,
         None,
         1,
@@ -124,7 +126,7 @@ def replace_in(file: Path, old: str, new: str) -> None:
         ("0.5,0.5,focal", "0.5,0.7,focal", r"line 2: mixup.probability=0.7: none of .* \(0, 0.5, 1\)"),
         ("0.5,0.5,focal", "half,0.5,focal", "line 2: mixup.alpha=half: must be a number"),
         ("0.5,0.5,focal", "-1,0.5,focal", "line 2: mixup.alpha=-1: must be positive"),
-        ("1.50,0.5,0.5,focal", "0.5,focal", "line 2: damaged, not the 9 columns of the first line"),
+        ("1.50,0.5,0.5,focal", "0.5,focal", "line 2: damaged, not the 8 columns of the first line"),
         ("1.50", "long", "line 2: minutes=long: must be a number"),
         (",loss.kind,", ",loss.knd,", "damaged, it has no column loss.kind"),
         ("trial,", '"trial,', "damaged"),
@@ -166,6 +168,15 @@ def test_without_a_finished_trial_there_is_nothing_to_analyse(tmp_path: Path) ->
     told = "no finished trial with valid/macro_auc .2 trials: 1 running, 0 finished, 1 failed, 0 stopped."
     with pytest.raises(ValueError, match=told):
         read_sweep(folder)
+
+
+def test_a_trial_of_all_folds_is_judged_on_all_of_them(make_run: MakeRun) -> None:
+    group = make_run(fold="all")
+    trial = Trial("trial 0", "finished", {}, Interval(0.9, math.nan, math.nan))
+    found = with_run(trial, group.with_name(group.name.replace("-all", "-fold2")), "valid/macro_auc")
+    assert found.run is not None
+    assert found.run.fold == "all"
+    assert found.metric.as_dict() == summary_of(group)["metrics"]["macro_auc"]
 
 
 def test_a_trial_whose_run_was_deleted_keeps_its_value(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from scipy.special import expit
 from analysis.compare import compare_pairs
 from analysis.runs import Aligned
 from analysis.sweep_analysis import analyse
-from analysis.sweep_report import apart_text, verdict_part
+from analysis.sweep_report import apart_text, settings_text, verdict_part
 from analysis.sweep_trials import Sweep, read_sweep
 from analysis.sweep_verdict import Verdict, judge, pooled_settings, single_settings, spreads, verdict_text
 from core.config import ValidConfig
@@ -90,6 +90,7 @@ def fold_trials(seeds: tuple[int, ...] = (71, 72), folds: tuple[int, ...] = (0, 
 def test_full_sets_of_folds_are_pooled(tmp_path: Path) -> None:
     sweep = read_sweep(write_sweep(tmp_path / "folds", fold_trials()[:-1], FOLDS, method="grid"))
     (only,) = pooled_settings(sweep, 200, 0.95)
+    assert "2 more trials belong to no full set of folds." in settings_text(sweep, [only])
     assert only.name == "seed=71"
     assert [trial.values["data.fold"] for trial in only.trials] == [0, 1, 2]
     table = pd.concat([trial.run.predictions for trial in only.trials if trial.run is not None])
@@ -145,6 +146,16 @@ def test_the_spread_by_seed_is_that_within_folds(tmp_path: Path) -> None:
     assert by_key["seed"].deviation == pytest.approx(((0.02**2 + 0.04**2) / 2 / 3) ** 0.5)
     assert by_key["seed"].freedom == 3
     assert by_key["data.fold"].freedom == 4
+
+
+def test_a_best_trial_without_predictions_is_said_to_be_left_out(tmp_path: Path) -> None:
+    trials = [MadeTrial({"model.dropout": 0.2 * i}, 1.0) for i in range(2)]
+    trials.append(MadeTrial({"model.dropout": 0.4}, None, value=0.99))
+    sweep = read_sweep(write_sweep(tmp_path / "gone", trials, DROPOUT))
+    told = verdict_part(analyse(sweep, num_resamples=200, num_flips=200))
+    assert told.startswith(
+        "Left out of what follows, their predictions do not lie here: trial 2.\nThe best, "
+    )
 
 
 def test_without_predictions_or_test_there_is_no_verdict(tmp_path: Path) -> None:
