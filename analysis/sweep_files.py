@@ -37,12 +37,12 @@ def figures(found: SweepAnalysis) -> list[tuple[str, Figure | None, str]]:
     trials = f"{number} finished trials of the sweep {sweep.name}"
     left_out = len(sweep.trials) - number
     trials += f" ({left_out} others left out)" if left_out else ""
-    lines = min(len(found.pooled or sweep.ranked), MOST_LINES)
+    shown = f", the {MOST_LINES} best" if len(found.pooled or sweep.ranked) > MOST_LINES else ""
     drawn: list[tuple[str, Figure | None, str]] = [
         (
             "trials",
             draw_settings(sweep, found.pooled or sweep.ranked, found.verdict),
-            f"{sweep.label} of the {trials}, the {lines} best"
+            f"{sweep.label} of the {trials}{shown}"
             + (", the folds of a setting pooled. " if found.pooled else ". ")
             + "Lines: bootstrap intervals over recordings. Words: outcome of the paired test with the best, "
             "corrected by Holm. Dotted: the best.",

@@ -160,7 +160,10 @@ def spreads_text(found: Sequence[Spread]) -> str:
 
 def effects_text(sweep: Sweep, effects: Sequence[Effect]) -> str:
     """Return the marginal effect of each parameter."""
-    lines = [f"Marginal effects on {sweep.label}, over {len(sweep.ranked)} trials:"]
+    lines = [
+        f"Marginal effects on {sweep.label}, over {len(sweep.ranked)} trials; each interval by itself, not "
+        "corrected for the number of parameters:"
+    ]
     for effect in effects:
         lines.append(f"  {effect.parameter.key}: {effect_words(effect)}")
         if effect.levels:
@@ -171,6 +174,8 @@ def effects_text(sweep: Sweep, effects: Sequence[Effect]) -> str:
                 )
             ]
             lines += ["    " + "   ".join(means[at : at + SHOWN]) for at in range(0, len(means), SHOWN)]
+    if any(effect.parameter.key == FOLD for effect in effects):
+        lines.append("  Folds lie apart, which widens the intervals of all else.")
     if sweep.method == "bayes":
         lines.append(
             "  A bayes sweep tries more where scores are good: these are effects among its own trials."

@@ -54,7 +54,8 @@ def test_a_sweep_is_told_in_words(done: Done) -> None:
         "Not compared, and in no figure:\n  trial 8 stopped, last 0.550: alpha=",
         "\n  trial 3 failed: alpha=",
         "(Holm over 11 pairs with the best)",
-        "Marginal effects on macro ROC-AUC, over 12 trials:\n  mixup.alpha: +0.",
+        "Marginal effects on macro ROC-AUC, over 12 trials; each interval by itself, not "
+        "corrected for the number of parameters:\n  mixup.alpha: +0.",
         "log; 12 trials: only large effects show",
         "Stopped trials are left out",
         "  Caution: 12 trials for 3 parameters: a hint at most (wanted: 30).",
