@@ -18,7 +18,7 @@ from typing import Any
 
 from core.files import write_atomically
 from core.machine import code_version
-from core.run_folder import RunFolder
+from core.run_folder import RunFolder, run_name, stamp_of
 from sweeps.errors import demand
 from sweeps.proposals import Outcome, Proposal
 from sweeps.sweep_file import Sweep
@@ -125,13 +125,18 @@ class SweepFolder:
         return self.path / "trials" / str(trial.number)
 
     def run_of(self, trial: Trial) -> RunFolder | None:
-        """Return the folder of a trial's run; None if it has come to none yet."""
+        """Return the folder of a trial's run, of all folds where it trains all; None if it has none yet."""
         runs = sorted(file.parent for file in self.folder_of(trial).glob("*/*/config.json"))
-        return RunFolder(runs[-1]) if runs else None
+        groups = [run for run in runs if run.name == run_name(stamp_of(run), "all")]
+        return RunFolder((groups or runs)[-1]) if runs else None
 
     def values_of(self, trial: Trial) -> list[float]:
-        """Return the values of the metric that a trial's run has logged."""
+        """Return the values of the metric that a trial's run has logged; of all folds, the pooled one."""
         run = self.run_of(trial)
+        if run is not None and run.path.name == run_name(stamp_of(run.path), "all"):
+            pooled = run.read_json("summary").get("metrics", {}) if run.is_finished else {}
+            value = pooled.get(self.sweep.metric.removeprefix("valid/"), {}).get("value")
+            return [] if value is None else [value]
         file = run.path / "metrics.jsonl" if run is not None else None
         if run is None or file is None or not file.is_file():
             return []
