@@ -276,6 +276,7 @@ def reliability(
         summands = (np.ones(len(truth)), probability[:, column], truth[:, column].astype(float))
         for kind, summand in enumerate(summands):
             np.add.at(sums[:, kind], (np.arange(len(truth)), place[:, column]), summand)
+    sums = sums[:, :, sums[:, 0].any(axis=0)]  # edges lie between values, so a bin can be empty
     squared = ((probability - truth) ** 2).mean(axis=1)
 
     def measure(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
