@@ -22,8 +22,14 @@ def run_command(kind: type[C], action: Callable[[C], Any], words: Sequence[str] 
         The command line; None: that of this process.
     """
     try:
-        config = tyro.cli(kind, args=words, description=kind.__doc__, use_underscores=True)
+        config = tyro.cli(kind, args=words, prog=program(), description=kind.__doc__, use_underscores=True)
         action(config)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def program() -> str | None:
+    """Return how this process was started, such as `python -m analysis.compare`; None if otherwise."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return None if spec is None else f"python -m {spec.name.removesuffix('.__main__')}"

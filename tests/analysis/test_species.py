@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.confusion import calls_of, confusion_of, confusion_rows, order_of
-from analysis.hardest import find_mistakes, hear
 from analysis.runs import Run, find_runs
-from analysis.species import SpeciesConfig, look_at_species, main
-from analysis.species_figures import draw_by_count, draw_confusion, draw_mistakes
-from analysis.species_scores import by_species, correlation, species_rows
+from analysis.species.__main__ import SpeciesConfig, look_at_species, main
+from analysis.species.confusion import calls_of, confusion_of, confusion_rows, order_of
+from analysis.species.figures import draw_by_count, draw_confusion, draw_mistakes
+from analysis.species.hardest import find_mistakes, hear
+from analysis.species.scores import by_species, correlation, species_rows
 from core.bootstrap import Interval
 from core.config import DataConfig
 from core.evaluation import PROBABILITY, TRUTH, predictions_table

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.sweep import main
+from analysis.sweep.__main__ import main
 from tests.analysis.sweeps import MadeTrial, mixup_values, write_sweep
 
 

@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import t as student
 from sklearn.linear_model import LinearRegression
 
-from analysis.sweep_effects import effect_of, line_weights
-from analysis.sweep_importance import importance_of
-from analysis.sweep_parameters import SweptParameter
+from analysis.sweep.effects import effect_of, line_weights
+from analysis.sweep.importance import importance_of
+from analysis.sweep.parameters import SweptParameter
 
 RANGE, OTHER = SweptParameter("a", is_log=True), SweptParameter("b")
 LISTED = SweptParameter("c", levels=("x", "y", "z"), is_ordered=False)

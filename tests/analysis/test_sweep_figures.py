@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from analysis.sweep_effects import effect_of
-from analysis.sweep_figures import draw_effects, draw_throughput, front_of, pareto_front
-from analysis.sweep_parallel import draw_parallel, even_ticks, fan_out, log_ticks, parameter_scale, wrap_name
-from analysis.sweep_parameters import SweptParameter
-from analysis.sweep_trials import Sweep, Trial
+from analysis.sweep.effects import effect_of
+from analysis.sweep.figures import draw_effects, draw_throughput, front_of, pareto_front
+from analysis.sweep.parallel import draw_parallel, even_ticks, fan_out, log_ticks, parameter_scale, wrap_name
+from analysis.sweep.parameters import SweptParameter
+from analysis.sweep.trials import Sweep, Trial
 from core.bootstrap import Interval
 
 PARAMETERS = (

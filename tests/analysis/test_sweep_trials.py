@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from analysis.sweep_parameters import SweptParameter, read_parameters
-from analysis.sweep_trials import Trial, read_sweep, with_run
+from analysis.sweep.parameters import SweptParameter, read_parameters
+from analysis.sweep.trials import Trial, read_sweep, with_run
 from core.bootstrap import Interval
 from tests.analysis.conftest import MakeRun
 from tests.analysis.sweeps import MIXUP, MadeTrial, summary_of, write_sweep

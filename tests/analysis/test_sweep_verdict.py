@@ -9,10 +9,10 @@ from scipy.special import expit
 
 from analysis.compare import compare_pairs
 from analysis.runs import Aligned
-from analysis.sweep_analysis import analyse
-from analysis.sweep_report import apart_text, settings_text, verdict_part
-from analysis.sweep_trials import Sweep, read_sweep
-from analysis.sweep_verdict import Verdict, judge, pooled_settings, single_settings, spreads, verdict_text
+from analysis.sweep.report import apart_text, settings_text, verdict_part
+from analysis.sweep.results import analyse
+from analysis.sweep.trials import Sweep, read_sweep
+from analysis.sweep.verdict import Verdict, judge, pooled_settings, single_settings, spreads, verdict_text
 from core.config import ValidConfig
 from core.evaluation import evaluate
 from core.metrics import macro, roc_auc

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from analysis.sweep_report import trials_text, unpaired
-from analysis.sweep_wandb import local_runs, sweep_of
+from analysis.sweep.report import trials_text, unpaired
+from analysis.sweep.wandb_runs import local_runs, sweep_of
 from tests.analysis.sweeps import MadeTrial, write_run
 from tests.runs import ROOT
 from tests.wandb_server import RunRecord, WandbServer, run_client, stop_clients

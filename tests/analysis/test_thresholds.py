@@ -9,10 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.calibration import METHODS, calibrate_in_parts, compare_calibrations
 from analysis.observations import observations_of, train_counts
-from analysis.penalty import Effects, ask, dominant_weights, effect_of, tilt_weights, verdict
-from analysis.rules import (
+from analysis.runs import find_runs
+from analysis.thresholds.__main__ import ThresholdsConfig, judge_thresholds, main, penalty_by_rule
+from analysis.thresholds.calibration import METHODS, calibrate_in_parts, compare_calibrations
+from analysis.thresholds.figures import draw_penalty, draw_penalty_species, draw_rules, draw_stability
+from analysis.thresholds.penalty import Effects, ask, dominant_weights, effect_of, tilt_weights, verdict
+from analysis.thresholds.rules import (
     all_rules,
     choose_shrinkage,
     judge_rules,
@@ -23,10 +26,7 @@ from analysis.rules import (
     species_scores,
     tuned,
 )
-from analysis.runs import find_runs
-from analysis.stability import refit
-from analysis.threshold_figures import draw_penalty, draw_penalty_species, draw_rules, draw_stability
-from analysis.thresholds import ThresholdsConfig, judge_thresholds, main, penalty_by_rule
+from analysis.thresholds.stability import refit
 from core.bootstrap import Interval, Resampler
 from core.inference.config import PostConfig, TuneConfig
 from core.inference.run import read_tuned

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.sweep_trials import read_sweep
+from analysis.sweep.trials import read_sweep
 from sweeps.proposals import propose
 from sweeps.sweep_file import read_sweep_file
 from sweeps.sweep_folder import SweepFolder

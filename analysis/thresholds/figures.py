@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import BLUE, COLOURS, GREY, ORANGE, VERMILION
-from analysis.penalty import Effects, PenaltyAnswer
-from analysis.rules import THRESHOLDS, Judged
-from analysis.stability import Spread
+from analysis.thresholds.penalty import Effects, PenaltyAnswer
+from analysis.thresholds.rules import THRESHOLDS, Judged
+from analysis.thresholds.stability import Spread
 from core.bootstrap import Interval
 
 LABELS = {

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.sweep_parameters import SweptParameter, number_of, read_parameters
-from analysis.sweep_trials import (
+from analysis.sweep.parameters import SweptParameter, number_of, read_parameters
+from analysis.sweep.trials import (
     FAILED,
     FINISHED,
     RUNNING,

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.sweep_parameters import SweptParameter
+from analysis.sweep.parameters import SweptParameter
 from core.bootstrap import Interval
 
 FEWEST = 6

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.sweep_effects import Effect, effect_of
-from analysis.sweep_importance import Importance, importance_of
-from analysis.sweep_trials import Sweep
-from analysis.sweep_verdict import Setting, Verdict, judge, pooled_settings, single_settings
+from analysis.sweep.effects import Effect, effect_of
+from analysis.sweep.importance import Importance, importance_of
+from analysis.sweep.trials import Sweep
+from analysis.sweep.verdict import Setting, Verdict, judge, pooled_settings, single_settings
 
 
 @dataclass(frozen=True)

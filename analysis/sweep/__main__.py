@@ -11,11 +11,11 @@ import tyro
 
 from analysis.command import run_command
 from analysis.figures import Format
-from analysis.sweep_analysis import analyse
-from analysis.sweep_files import write_all
-from analysis.sweep_report import report
-from analysis.sweep_trials import Sweep, read_sweep
-from analysis.sweep_wandb import read_wandb_sweep
+from analysis.sweep.files import write_all
+from analysis.sweep.report import report
+from analysis.sweep.results import analyse
+from analysis.sweep.trials import Sweep, read_sweep
+from analysis.sweep.wandb_runs import read_wandb_sweep
 from core.config import require
 
 

@@ -172,7 +172,7 @@ def ask(
     observed
         Rows with their truth, and what trained.
     by_rule
-        The effect with each threshold rule, cross-fitted (`analysis.rules`).
+        The effect with each threshold rule, cross-fitted (`analysis.thresholds.rules`).
     resampler
         Of the rows' recordings.
     strength

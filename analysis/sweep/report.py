@@ -3,14 +3,14 @@
 import math
 from collections.abc import Sequence
 
-from analysis.sweep_analysis import SweepAnalysis
-from analysis.sweep_effects import Effect
-from analysis.sweep_figures import front_of
-from analysis.sweep_importance import Importance
-from analysis.sweep_parallel import result_text
-from analysis.sweep_parameters import FOLD, value_text
-from analysis.sweep_trials import FAILED, FINISHED, RUNNING, STOPPED, Sweep, Trial
-from analysis.sweep_verdict import Setting, Spread, Verdict, spreads, verdict_text
+from analysis.sweep.effects import Effect
+from analysis.sweep.figures import front_of
+from analysis.sweep.importance import Importance
+from analysis.sweep.parallel import result_text
+from analysis.sweep.parameters import FOLD, value_text
+from analysis.sweep.results import SweepAnalysis
+from analysis.sweep.trials import FAILED, FINISHED, RUNNING, STOPPED, Sweep, Trial
+from analysis.sweep.verdict import Setting, Spread, Verdict, spreads, verdict_text
 from core.bootstrap import Interval
 
 SHOWN, MOST_ROWS = 4, 40

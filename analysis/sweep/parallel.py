@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import COLOURS, GREY
-from analysis.sweep_parameters import SweptParameter, value_text
-from analysis.sweep_trials import Sweep, Trial
+from analysis.sweep.parameters import SweptParameter, value_text
+from analysis.sweep.trials import Sweep, Trial
 
 HIGHLIGHTED = 5
 CHARACTER_INCHES = 0.068

@@ -17,7 +17,7 @@ import yaml
 
 from analysis.metric_names import LABELS
 from analysis.runs import Run, in_group, read_run
-from analysis.sweep_parameters import SweptParameter, number_of, read_parameters
+from analysis.sweep.parameters import SweptParameter, number_of, read_parameters
 from core.bootstrap import Interval
 from core.config import require
 from core.run_folder import RunFolder, run_name, stamp_of

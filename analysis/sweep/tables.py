@@ -5,12 +5,12 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.sweep_effects import Effect
-from analysis.sweep_figures import front_of
-from analysis.sweep_importance import Importance
-from analysis.sweep_parameters import FOLD, value_text
-from analysis.sweep_trials import Sweep
-from analysis.sweep_verdict import Setting, Verdict
+from analysis.sweep.effects import Effect
+from analysis.sweep.figures import front_of
+from analysis.sweep.importance import Importance
+from analysis.sweep.parameters import FOLD, value_text
+from analysis.sweep.trials import Sweep
+from analysis.sweep.verdict import Setting, Verdict
 from core.bootstrap import Interval
 
 

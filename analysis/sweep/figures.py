@@ -10,12 +10,12 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from analysis.figures import BLUE, GREY, VERMILION
 from analysis.forest import Series, draw_forest
-from analysis.sweep_effects import Effect
-from analysis.sweep_importance import Importance
-from analysis.sweep_parallel import log_ticks, result_text, wrap_label
-from analysis.sweep_parameters import value_text
-from analysis.sweep_trials import Sweep, Trial
-from analysis.sweep_verdict import Setting, Verdict
+from analysis.sweep.effects import Effect
+from analysis.sweep.importance import Importance
+from analysis.sweep.parallel import log_ticks, result_text, wrap_label
+from analysis.sweep.parameters import value_text
+from analysis.sweep.trials import Sweep, Trial
+from analysis.sweep.verdict import Setting, Verdict
 
 MOST_LINES = 30
 COLUMNS = 3

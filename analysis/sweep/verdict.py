@@ -21,8 +21,8 @@ import pandas as pd
 from analysis.compare import Comparison, compare_pairs
 from analysis.metric_names import IN_CORE, MetricName
 from analysis.runs import CLIP, Run, align, difference_of
-from analysis.sweep_parameters import FOLD, NAMES, value_text
-from analysis.sweep_trials import Sweep, Trial
+from analysis.sweep.parameters import FOLD, NAMES, value_text
+from analysis.sweep.trials import Sweep, Trial
 from core.bootstrap import Interval, Resampler
 from core.metric_bootstrap import bootstrap, build_metrics
 

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from analysis.confusion import Confusion
 from analysis.figures import BLUE, COLOURS, GREY, VERMILION
-from analysis.hardest import Heard
-from analysis.species_scores import BySpecies
+from analysis.species.confusion import Confusion
+from analysis.species.hardest import Heard
+from analysis.species.scores import BySpecies
 from core.bootstrap import Interval
 
 MAX_NUMBERS = 24

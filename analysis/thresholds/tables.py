@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.calibration import Calibrated
 from analysis.figures import save
-from analysis.penalty import Effects, PenaltyAnswer, verdict
-from analysis.rules import Judged, safest
 from analysis.runs import Run
-from analysis.stability import Spread
 from analysis.tables import markdown, write_rows
-from analysis.threshold_figures import draw_penalty, draw_penalty_species, draw_rules, draw_stability
+from analysis.thresholds.calibration import Calibrated
+from analysis.thresholds.figures import draw_penalty, draw_penalty_species, draw_rules, draw_stability
+from analysis.thresholds.penalty import Effects, PenaltyAnswer, verdict
+from analysis.thresholds.rules import Judged, safest
+from analysis.thresholds.stability import Spread
 from core.calibration import Reliability, ScoreCurve
 from core.inference.config import PostConfig
 from core.inference.tune import describe, write_tuned

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.tree import DecisionTreeRegressor
 
-from analysis.sweep_parameters import SweptParameter
+from analysis.sweep.parameters import SweptParameter
 from core.bootstrap import Interval, Resampler, summarise
 
 FEWEST = 8

@@ -1,10 +1,10 @@
 """Honest thresholds of finished runs: python -m analysis.thresholds RUN ... [--out FOLDER].
 
-For each run: every rule of the decision judged on recordings that did not fit it (`analysis.rules`), how
-steady what it fits is (`analysis.stability`), the score over all thresholds and quantiles, whether the
-penalty is dangerous on unseen data (`analysis.penalty`), and whether probabilities mean what they say
-(`analysis.calibration`). Tables are printed in Markdown; `--out` also takes them as csv, with figures, and
-safest.json for `python -m core.inference --tuned`. Intervals vary the recordings, not the training.
+For each run: every rule of the decision judged on recordings that did not fit it (`rules`), how steady
+what it fits is (`stability`), the score over all thresholds and quantiles, whether the penalty is
+dangerous on unseen data (`penalty`), and whether probabilities mean what they say (`calibration`). Tables
+are printed in Markdown; `--out` also takes them as csv, with figures, and safest.json for `python -m
+core.inference --tuned`. Intervals vary the recordings, not the training.
 """
 
 import dataclasses
@@ -15,15 +15,23 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from analysis.calibration import compare_calibrations
 from analysis.command import run_command
 from analysis.figures import Format
 from analysis.observations import observations_of
-from analysis.penalty import Effects, ask
-from analysis.rules import PENALTY, THRESHOLDS, Judged, all_rules, judge_rules, own_scores, species_scores
 from analysis.runs import Run, align, find_runs
-from analysis.stability import refit
-from analysis.threshold_tables import Answers, format_answers, slug, write_answers
+from analysis.thresholds.calibration import compare_calibrations
+from analysis.thresholds.penalty import Effects, ask
+from analysis.thresholds.rules import (
+    PENALTY,
+    THRESHOLDS,
+    Judged,
+    all_rules,
+    judge_rules,
+    own_scores,
+    species_scores,
+)
+from analysis.thresholds.stability import refit
+from analysis.thresholds.tables import Answers, format_answers, slug, write_answers
 from analysis.units import Unit, drawn_units
 from core.bootstrap import Resampler, summarise
 from core.calibration import score_by_quantile, score_by_threshold

@@ -5,11 +5,11 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from analysis.figures import Format, save
-from analysis.sweep_analysis import SweepAnalysis
-from analysis.sweep_effects import KERNEL
-from analysis.sweep_figures import MOST_LINES, draw_effects, draw_importance, draw_settings, draw_throughput
-from analysis.sweep_parallel import HIGHLIGHTED, draw_parallel
-from analysis.sweep_tables import effects_table, importance_table, settings_table, trials_table
+from analysis.sweep.effects import KERNEL
+from analysis.sweep.figures import MOST_LINES, draw_effects, draw_importance, draw_settings, draw_throughput
+from analysis.sweep.parallel import HIGHLIGHTED, draw_parallel
+from analysis.sweep.results import SweepAnalysis
+from analysis.sweep.tables import effects_table, importance_table, settings_table, trials_table
 from analysis.tables import write_table
 
 

@@ -1,0 +1,1 @@
+"""From probabilities to decisions, judged on recordings that fitted nothing."""
