@@ -22,6 +22,7 @@ from core.files import replacing
 from core.run_folder import RunFolder, run_name, stamp_of
 
 SHOWN = 3
+MOST_IN_NAMES = 2
 CLIP = ["recording", "start_seconds"]
 PATHS_AND_TRACKING = ("data.root", "data.cache", "data.num_workers", "output_dir", "resume", "tracking.")
 
@@ -158,23 +159,35 @@ def read_run(folder: Path) -> Run:
 
 def label(runs: Sequence[Run]) -> list[str]:
     """Return a short unique name for each run: its experiment, and as much more as tells it apart."""
-    parts: list[Callable[[Run], str]] = [
-        lambda run: str(run.config["name"]),
-        lambda run: "" if run.fold == "all" else "no fold" if run.fold is None else f"fold {run.fold}",
-        lambda run: f"seed {run.config['seed']}",
-        lambda run: stamp_of(run.folder),
-        lambda run: str(run.folder.parent.parent),
+    parts: list[Callable[[Sequence[Run]], list[str]]] = [
+        lambda same: [f"seed {run.config['seed']}" for run in same],
+        settings_that_differ,
+        lambda same: [stamp_of(run.folder) for run in same],
+        lambda same: [str(run.folder.parent.parent) for run in same],
     ]
-    # A part that is the same for all of an experiment tells nothing; the first two always stay.
-    names = [", ".join(filter(None, (parts[0](run), parts[1](run)))) for run in runs]
-    for part in parts[2:]:
+    names = []
+    for run in runs:
+        fold = "" if run.fold == "all" else ", no fold" if run.fold is None else f", fold {run.fold}"
+        names.append(f"{run.config['name']}{fold}")
+    for part in parts:  # one that is the same for all runs of a name tells nothing
         for name in {name for name in names if names.count(name) > 1}:
             same = [i for i, other in enumerate(names) if other == name]
-            words = [part(runs[i]) for i in same]
+            words = part([runs[i] for i in same])
             if len(set(words)) > 1:
                 for i, word in zip(same, words, strict=True):
                     names[i] = f"{name}, {word}"
     return names
+
+
+def settings_that_differ(runs: Sequence[Run]) -> list[str]:
+    """Return such as `mixup.alpha=0.4` for each run; nothing where more than a few settings differ."""
+    flat = [flatten_dict(run.config) for run in runs]
+    told = ("name", "seed", "data.fold")
+    keys = [key for key in flat[0] if key not in told and not key.startswith(PATHS_AND_TRACKING)]
+    differing = [key for key in keys if len({show(values.get(key)) for values in flat}) > 1]
+    if len(differing) > MOST_IN_NAMES:
+        return [""] * len(runs)
+    return [", ".join(f"{key}={show(values.get(key))}" for key in differing) for values in flat]
 
 
 def align(runs: Sequence[Run]) -> Aligned:

@@ -146,10 +146,12 @@ def notes_of(group: Group, evaluations: Sequence[Evaluation]) -> list[str]:
 def distinctions(runs: Sequence[Run]) -> list[str]:
     """Return for each run the settings that tell it from the others beside it, the first few of them."""
     found = [(field, values) for field, values in settings(runs) if field not in TOLD_BY_NAME]
-    more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    return [
-        ", ".join(f"{field} {values[i]}" for field, values in found[:SHOWN]) + more for i in range(len(runs))
-    ]
+    told = []
+    for i, run in enumerate(runs):
+        own = [f"{field} {values[i]}" for field, values in found if f"{field}=" not in run.name]
+        more = f" and {len(own) - SHOWN} more" if len(own) > SHOWN else ""
+        told.append(", ".join(own[:SHOWN]) + more)
+    return told
 
 
 def minutes(run: Run) -> float | None:

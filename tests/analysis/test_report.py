@@ -174,7 +174,14 @@ def test_a_run_is_better_only_where_the_difference_is_found(make_run: MakeRun) -
 
 def test_runs_of_one_name_are_told_apart_by_their_settings(make_run: MakeRun) -> None:
     paths = [make_run(stamp=f"20260101-00000{i}-aaaa", mixup=MixupConfig(alpha=i + 1.0)) for i in range(2)]
-    assert distinctions(find_runs(paths)) == ["mixup.alpha 1", "mixup.alpha 2"]
+    runs = find_runs(paths)
+    assert [run.name for run in runs] == [f"timm_007, fold 0, mixup.alpha={i}" for i in (1, 2)]
+    assert distinctions(runs) == ["", ""]
+    mixups = [MixupConfig(alpha=1.0 + i, probability=0.25 * i, selective_strength=0.5 * i) for i in range(2)]
+    many = find_runs(
+        [make_run(stamp=f"20260102-00000{i}-aaaa", mixup=mixup) for i, mixup in enumerate(mixups)]
+    )
+    assert distinctions(many)[1] == "mixup.alpha 2, mixup.probability 0.25, mixup.selective_strength 0.5"
 
 
 def test_species_without_positives_are_named_not_scored(make_run: MakeRun) -> None:

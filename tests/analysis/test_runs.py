@@ -36,6 +36,14 @@ def test_names_tell_seeds_and_times_apart(make_run: MakeRun) -> None:
     assert len(set(names)) == 3
 
 
+def test_names_tell_a_setting_or_two_that_differ(make_run: MakeRun) -> None:
+    for alpha, stamp in ((0.4, "aaaa"), (1.0, "bbbb"), (1.0, "cccc")):
+        path = make_run(mixup=MixupConfig(alpha=alpha), stamp=f"20260101-000000-{stamp}")
+    names = [run.name for run in find_runs([path.parent])]
+    assert names[0] == "timm_007, fold 0, mixup.alpha=0.4"
+    assert names[1] == "timm_007, fold 0, mixup.alpha=1, 20260101-000000-bbbb"
+
+
 def test_what_is_no_finished_run_is_named(make_run: MakeRun, tmp_path: Path) -> None:
     unfinished = make_run(finished=False)
     with pytest.raises(ValueError, match=r"not finished.*--resume"):
