@@ -5,9 +5,8 @@
 Without --root on the generated demo data, else on that folder. Words after `--` go to every program. A fold
 that finished with the same words is not repeated, so that more folds can be added later. Each row has score
 and macro ROC-AUC with intervals over the pooled out-of-fold predictions, minutes per fold, and the paired
-difference in macro ROC-AUC to timm_007: both are computed on the same bootstrap resamples of the same
-recordings. nocall has another task and stands for itself; students, which need finished teachers, only take
-part where --only names them.
+difference in macro ROC-AUC to timm_007 as `analysis.compare` finds it. nocall has another task and stands
+for itself; students, which need finished teachers, only take part where --only names them.
 """
 
 import argparse
@@ -22,12 +21,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from core.bootstrap import Resampler
+from analysis.comparison import compare_pairs
+from analysis.runs import Aligned
 from core.config import ValidConfig
 from core.evaluation import PROBABILITY, TRUTH, evaluate
 from core.files import write_atomically
 from core.machine import code_version
-from core.metrics import macro, roc_auc
 
 BASE = "timm_007"
 NAMES = sorted(path.parent.name for path in Path("experiments").glob("*/run.py"))
@@ -66,14 +65,21 @@ def paired_difference(table: pd.DataFrame, base: pd.DataFrame) -> str:
     """Return the difference in macro ROC-AUC with its interval."""
     if table["recording"].tolist() != base["recording"].tolist():
         return "other recordings"
-    truth = base.filter(like=TRUTH).to_numpy(dtype=bool)
-    one, two = (t[[c for c in base if c.startswith(PROBABILITY)]].to_numpy(float) for t in (table, base))
-    resampler = Resampler(base["recording"], base["species"], RESAMPLES)
-
-    def difference(weights: np.ndarray | None) -> np.ndarray:
-        return macro(roc_auc(truth, one, weights)) - macro(roc_auc(truth, two, weights))
-
-    return str(resampler.interval(difference))
+    species = [name.removeprefix(TRUTH) for name in base if name.startswith(TRUTH)]
+    columns = [PROBABILITY + code for code in species]
+    aligned = Aligned(
+        names=("base", "other"),
+        species=tuple(species),
+        truth=base[[TRUTH + code for code in species]].to_numpy(bool),
+        probability=np.stack([one[columns].to_numpy(float) for one in (base, table)]),
+        recording=base["recording"].to_numpy(str),
+        author=base["author"].to_numpy(str),
+        primary=base["species"].to_numpy(str),
+        fold=base["fold"].to_numpy(),
+        start_seconds=base["start_seconds"].to_numpy(float),
+    )
+    (comparison,) = compare_pairs(aligned, "macro_auc", num_resamples=RESAMPLES)
+    return str(comparison.difference)
 
 
 def parameters_of(run: dict[str, Any]) -> float:
