@@ -12,7 +12,7 @@ train: install  ## Install, then run the first experiment: on data/birdclef-2022
 	PATH="$(CURDIR)/$(BIN):$$PATH" accelerate launch experiments/timm_008/run.py
 
 test: install-dev  ## Install with what the tests need, then run the default suite
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 slow: install-dev  ## The tests that `make test` leaves out
 	$(BIN)/python -m pytest -m slow
