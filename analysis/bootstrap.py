@@ -14,7 +14,7 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
-from analysis.command import run_command
+from analysis.command import require_resampling, run_command
 from analysis.figures import save
 from analysis.forest import Series, draw_forest
 from analysis.metric_names import IN_CORE, LABELS, SPECIES_LABELS
@@ -23,7 +23,6 @@ from analysis.runs import Aligned, align, find_runs
 from analysis.tables import require_endings, write_table
 from analysis.units import UNITS, Unit, drawn_units
 from core.bootstrap import METHODS, Interval, Method, Resampler
-from core.config import require
 from core.metric_bootstrap import Bootstrapped, bootstrap, build_metrics
 
 BY_SPECIES = ("score", "macro_auc", "cmap", "padded_cmap")
@@ -60,9 +59,7 @@ class BootstrapConfig:
     def __post_init__(self) -> None:
         """Check ranges and endings."""
         require_endings(self.out, self.figure)
-        require(0 <= self.quantile <= 1, f"quantile={self.quantile}: between 0 and 1")
-        require(0 < self.confidence < 1, f"confidence={self.confidence}: between 0 and 1")
-        require(self.resamples >= 100, f"resamples={self.resamples}: at least 100")
+        require_resampling(self.resamples, confidence=self.confidence, quantile=self.quantile)
 
 
 def bootstrap_run(
@@ -109,9 +106,7 @@ def intervals_table(drawn: Bootstrapped, species: tuple[str, ...], confidence: f
                     "metric": name,
                     "species": code,
                     "method": method,
-                    **{
-                        key: getattr(interval, key) for key in ("value", "low", "high", "num_dropped", "note")
-                    },
+                    **{key: getattr(interval, key) for key in INTERVAL},
                 }
                 for code, interval in found
             ]
@@ -121,8 +116,8 @@ def intervals_table(drawn: Bootstrapped, species: tuple[str, ...], confidence: f
 def interval_of(table: pd.DataFrame, metric: str, species: str, method: str) -> Interval:
     """Return one interval of an `intervals_table`."""
     chosen = (table["metric"] == metric) & (table["species"] == species) & (table["method"] == method)
-    row: dict[str, Any] = table[chosen].iloc[0].to_dict()
-    return Interval(row["value"], row["low"], row["high"], int(row["num_dropped"]), row["note"])
+    row: dict[str, Any] = table.loc[chosen, list(INTERVAL)].iloc[0].to_dict()
+    return Interval(**row | {"num_dropped": int(row["num_dropped"])})
 
 
 def show_run(

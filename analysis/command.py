@@ -6,6 +6,8 @@ from typing import Any, TypeVar
 
 import tyro
 
+from core.config import require
+
 C = TypeVar("C")
 
 
@@ -27,6 +29,13 @@ def run_command(kind: type[C], action: Callable[[C], Any], words: Sequence[str] 
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+
+
+def require_resampling(resamples: int, *, confidence: float = 0.95, quantile: float = 0.85) -> None:
+    """Raise `ValueError`, naming the option, unless these settings of a bootstrap lie in their ranges."""
+    require(0 <= quantile <= 1, f"quantile={quantile}: between 0 and 1")
+    require(0 < confidence < 1, f"confidence={confidence}: between 0 and 1")
+    require(resamples >= 100, f"resamples={resamples}: at least 100")
 
 
 def program() -> str | None:

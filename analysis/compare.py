@@ -15,7 +15,7 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
-from analysis.command import run_command
+from analysis.command import require_resampling, run_command
 from analysis.comparison import EFFECTS, Comparison, compare_pairs, paired_difference, show_p
 from analysis.figures import save
 from analysis.forest import Series, draw_forest
@@ -61,9 +61,7 @@ class CompareConfig:
     def __post_init__(self) -> None:
         """Check ranges and endings."""
         require_endings(self.out, self.figure)
-        require(0 <= self.quantile <= 1, f"quantile={self.quantile}: between 0 and 1")
-        require(0 < self.confidence < 1, f"confidence={self.confidence}: between 0 and 1")
-        require(self.resamples >= 100, f"resamples={self.resamples}: at least 100")
+        require_resampling(self.resamples, confidence=self.confidence, quantile=self.quantile)
         require(len(self.metrics) > 0, "metrics: name one at least")
         require(self.flips >= 100, f"flips={self.flips}: at least 100")
 

@@ -19,7 +19,7 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
-from analysis.command import run_command
+from analysis.command import require_resampling, run_command
 from analysis.figures import COLOURS, GREY, Format, save
 from analysis.runs import Run, align, find_runs
 from analysis.tables import markdown, write_rows
@@ -56,7 +56,7 @@ class EnsembleConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         require(self.picks >= 1, f"picks={self.picks}: at least 1")
-        require(self.resamples >= 100, f"resamples={self.resamples}: at least 100")
+        require_resampling(self.resamples)
 
 
 def main() -> None:

@@ -12,19 +12,20 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from core.files import replacing
+from core.pictures import BLUE, GREEN, GREY, VERMILION
+
+__all__ = [
+    "BLUE", "COLOURS", "GREEN", "GREY", "ORANGE", "PURPLE", "SKY", "VERMILION", "Format", "save",
+]  # fmt: skip
 
 Format = Literal["png", "svg", "pdf"]
-BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, VERMILION, GREY = (
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#F0E442", "#D55E00", "#7F7F7F",
-)  # fmt: skip
+ORANGE, PURPLE, SKY = "#E69F00", "#CC79A7", "#56B4E9"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000")
 """For one line or group each, after Okabe and Ito: told apart by colour-blind readers too."""
 DPI = 150
 CAPTION_FONT = 8.0
 CHARACTER_INCHES = CAPTION_FONT / 72 * 0.5
-mpl.rcParams.update(
-    {"axes.spines.top": False, "axes.spines.right": False, "font.size": 9, "svg.fonttype": "none"}
-)
+mpl.rcParams["svg.fonttype"] = "none"  # text stays text; the rest of the look is that of `core.pictures`
 
 
 def save(figure: Figure, file: Path, caption: str) -> Path:

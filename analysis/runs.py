@@ -17,7 +17,7 @@ import tyro
 
 from analysis.command import run_command
 from core.config import require
-from core.evaluation import PROBABILITY, TRUTH
+from core.evaluation import scored_species, unpack_predictions
 from core.files import replacing
 from core.run_folder import RunFolder, run_name, stamp_of
 
@@ -66,7 +66,7 @@ class Run:
     @property
     def species(self) -> tuple[str, ...]:
         """Scored species, in the order of the columns."""
-        return tuple(c.removeprefix(TRUTH) for c in self.predictions if c.startswith(TRUTH))
+        return scored_species(self.predictions)
 
     def total(self, fact: str) -> float:
         """Return the sum of a number in the summaries of its trainings, such as "minutes"; nan if unknown."""
@@ -206,13 +206,18 @@ def align(runs: Sequence[Run]) -> Aligned:
     for other in runs[1:]:
         difference = difference_of(first, other)
         require(difference is None, f"{first.name} and {other.name} cannot be compared: {difference}")
-    table, species = first.predictions, first.species
-    probability = [run.predictions[[PROBABILITY + code for code in species]].to_numpy(float) for run in runs]
+    return stack(tuple(run.name for run in runs), [run.predictions for run in runs])
+
+
+def stack(names: tuple[str, ...], tables: Sequence[pd.DataFrame]) -> Aligned:
+    """Return tables of predictions about the same clips in the same order, one a name, as arrays."""
+    unpacked = [unpack_predictions(table) for table in tables]
+    table, (species, truth, _) = tables[0], unpacked[0]
     return Aligned(
-        names=tuple(run.name for run in runs),
+        names=names,
         species=species,
-        truth=table[[TRUTH + code for code in species]].to_numpy(bool),
-        probability=np.stack(probability),
+        truth=truth,
+        probability=np.stack([probability for _, _, probability in unpacked]),
         recording=table["recording"].to_numpy(str),
         author=table["author"].to_numpy(str),
         primary=table["species"].to_numpy(str),
@@ -237,7 +242,7 @@ def difference_of(one: Run, other: Run) -> str | None:
             f"{folds[0][row]} of the one and {folds[1][row]} of the other; train both with the same "
             "data.num_folds, data.fold_seed and data.group_by_author"
         )
-    truths = [run.predictions[[TRUTH + code for code in one.species]].to_numpy(bool) for run in (one, other)]
+    truths = [unpack_predictions(run.predictions)[1] for run in (one, other)]
     if (truths[0] != truths[1]).any():
         row, column = np.argwhere(truths[0] != truths[1])[0]
         number = int((truths[0] != truths[1]).any(axis=1).sum())

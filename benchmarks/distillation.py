@@ -13,18 +13,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from core.bootstrap import Interval, Resampler
-from core.command_line import parse_config
-from core.config import Config
+from benchmarks.soundscapes import add_soundscapes, open_soundscapes, truth_of
+from core.bootstrap import Resampler
 from core.inference.backends import with_backend
 from core.inference.config import WindowConfig
 from core.inference.ensemble import load_ensemble
 from core.inference.postprocess import quantile_threshold
-from core.inference.predictor import Predictor, find_soundscapes
-from core.inference.submission import read_truth
-from core.inference.tuning import judge
+from core.inference.predictor import Predictor
+from core.inference.tuning import judge, judge_areas
 from core.machine import code_version, tune_cpu
-from core.metrics import macro, roc_auc
 
 RESAMPLES, QUANTILE = 5000, 0.85
 
@@ -39,34 +36,18 @@ def predict(
     return ensemble.species, [result.probability[0].astype(np.float64) for result in results]
 
 
-def areas(
-    truth: np.ndarray, one: np.ndarray, other: np.ndarray, resampler: Resampler
-) -> tuple[Interval, Interval]:
-    """Return macro ROC-AUC, and its paired difference to another's."""
-    return (
-        resampler.interval(lambda w: macro(roc_auc(truth, one, w))),
-        resampler.interval(lambda w: macro(roc_auc(truth, one, w)) - macro(roc_auc(truth, other, w))),
-    )
-
-
 def main() -> None:
     """Print the table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--teachers", nargs="+", required=True)
     parser.add_argument("--student", required=True)
-    parser.add_argument("--soundscapes")
-    parser.add_argument("--truth")
+    add_soundscapes(parser)
     given = parser.parse_args()
-    if given.soundscapes is None:
-        root = Path(str(parse_config(Config(name="demo"), []).data.root))
-        given.soundscapes, given.truth = str(root / "test_soundscapes"), str(root / "solution.csv")
     tune_cpu()
-    files = find_soundscapes((given.soundscapes,))
+    files, solution = open_soundscapes(given)
     species, taught = predict(given.teachers, None, list(files.values()))
     _, learnt = predict([given.student], species, list(files.values()))
-    names = [(name, i) for name, piece in zip(files, taught, strict=True) for i in range(len(piece))]
-    truth = read_truth(Path(given.truth), names, species)
-    group = np.array([name for name, _ in names])
+    truth, group = truth_of(files, taught, solution, species)
     resampler = Resampler(group, np.zeros(len(group), dtype=int), RESAMPLES)
     values = {"ensemble": np.concatenate(taught), "student": np.concatenate(learnt)}
     decisions = {name: found >= quantile_threshold(found, QUANTILE) for name, found in values.items()}
@@ -74,7 +55,7 @@ def main() -> None:
     print("| | 2022 score | difference | macro ROC-AUC | difference |\n|---|---|---|---|---|")
     for name, found in values.items():
         score, change = judge(truth, decisions[name], decisions["ensemble"], resampler)
-        area, gain = areas(truth, found, values["ensemble"], resampler)
+        area, gain = judge_areas(truth, found, values["ensemble"], resampler)
         shown = ("", "") if name == "ensemble" else (change, gain)
         print(f"| {name} | {score} | {shown[0]} | {area} | {shown[1]} |")
 

@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparison import compare_pairs
-from analysis.runs import Aligned
+from analysis.runs import stack
 from core.config import ValidConfig
-from core.evaluation import PROBABILITY, TRUTH, evaluate
+from core.evaluation import evaluate
 from core.files import write_atomically
 from core.machine import code_version
 
@@ -65,19 +65,7 @@ def paired_difference(table: pd.DataFrame, base: pd.DataFrame) -> str:
     """Return the difference in macro ROC-AUC with its interval."""
     if table["recording"].tolist() != base["recording"].tolist():
         return "other recordings"
-    species = [name.removeprefix(TRUTH) for name in base if name.startswith(TRUTH)]
-    columns = [PROBABILITY + code for code in species]
-    aligned = Aligned(
-        names=("base", "other"),
-        species=tuple(species),
-        truth=base[[TRUTH + code for code in species]].to_numpy(bool),
-        probability=np.stack([one[columns].to_numpy(float) for one in (base, table)]),
-        recording=base["recording"].to_numpy(str),
-        author=base["author"].to_numpy(str),
-        primary=base["species"].to_numpy(str),
-        fold=base["fold"].to_numpy(),
-        start_seconds=base["start_seconds"].to_numpy(float),
-    )
+    aligned = stack(("base", "other"), [base, table])
     (comparison,) = compare_pairs(aligned, "macro_auc", num_resamples=RESAMPLES)
     return str(comparison.difference)
 

@@ -15,15 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmarks.soundscapes import add_soundscapes, open_soundscapes, truth_of
 from core.bootstrap import Resampler
-from core.command_line import parse_config
-from core.config import Config
 from core.inference.backends import with_backend
 from core.inference.config import PostConfig, TuneConfig, WindowConfig
 from core.inference.ensemble import Ensemble, load_ensemble
 from core.inference.postprocess import adjust, thresholds
-from core.inference.predictor import Predictor, find_soundscapes
-from core.inference.submission import read_truth
+from core.inference.predictor import Predictor
 from core.inference.tuning import Observations, cross_fit, judge
 from core.inference.windows import smooth
 from core.machine import code_version, tune_cpu
@@ -64,26 +62,20 @@ def main() -> None:
     """Print the table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--checkpoints", nargs="+", required=True)
-    parser.add_argument("--soundscapes")
-    parser.add_argument("--truth")
+    add_soundscapes(parser)
     parser.add_argument("--nocall")
     given = parser.parse_args()
-    if given.soundscapes is None:
-        root = Path(str(parse_config(Config(name="demo"), []).data.root))
-        given.soundscapes, given.truth = str(root / "test_soundscapes"), str(root / "solution.csv")
     tune_cpu()
     cpu = torch.device("cpu")
     ensemble = with_backend(load_ensemble(given.checkpoints), "torch", cpu, 1)
     nocall = load_ensemble([given.nocall], species=["bird"]) if given.nocall else None
-    files = find_soundscapes((given.soundscapes,))
+    files, solution = open_soundscapes(given)
     counts = ensemble.train_counts()
     predicted = {
         name: predict(ensemble, nocall, list(files.values()), windows) for name, windows in WINDOWS.items()
     }
     pieces, bird = predicted[next(iter(WINDOWS))]
-    names = [(name, i) for name, piece in zip(files, pieces, strict=True) for i in range(len(piece))]
-    truth = read_truth(Path(given.truth), names, ensemble.species)
-    group = np.array([name for name, _ in names])
+    truth, group = truth_of(files, pieces, solution, ensemble.species)
     stratum = np.zeros(len(group), dtype=int)
     base = np.concatenate(pieces)
     observed = Observations(base, truth, group, stratum, counts, tuple(ensemble.species))

@@ -92,6 +92,19 @@ def predictions_table(
     )
 
 
+def scored_species(predictions: pd.DataFrame) -> tuple[str, ...]:
+    """Return the codes of a table's scored species, in the order of its columns."""
+    return tuple(name.removeprefix(TRUTH) for name in predictions if name.startswith(TRUTH))
+
+
+def unpack_predictions(predictions: pd.DataFrame) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+    """Return what `predictions_table` took: codes, truth (clip, species) bool, probability float64."""
+    scored = scored_species(predictions)
+    truth = predictions[[TRUTH + code for code in scored]].to_numpy(dtype=bool)
+    probability = predictions[[PROBABILITY + code for code in scored]].to_numpy(dtype=np.float64)
+    return scored, truth, probability
+
+
 def evaluate(predictions: pd.DataFrame, config: ValidConfig, seed: int = 0) -> Evaluation:
     """Score a table of predictions.
 
@@ -104,9 +117,7 @@ def evaluate(predictions: pd.DataFrame, config: ValidConfig, seed: int = 0) -> E
     seed
         Seed of the resamples.
     """
-    scored = [name.removeprefix(TRUTH) for name in predictions if name.startswith(TRUTH)]
-    truth = predictions[[TRUTH + code for code in scored]].to_numpy(dtype=bool)
-    probability = predictions[[PROBABILITY + code for code in scored]].to_numpy(dtype=np.float64)
+    scored, truth, probability = unpack_predictions(predictions)
     threshold = float(np.quantile(probability, config.threshold_quantile))
     best = best_threshold(truth, probability)
     resampler = Resampler(predictions["recording"], predictions["species"], config.num_resamples, seed)
@@ -121,7 +132,7 @@ def evaluate(predictions: pd.DataFrame, config: ValidConfig, seed: int = 0) -> E
         "macro_auc": drawn.macro_interval("auc", config.confidence),
         "top1": drawn.macro_interval("top1", config.confidence),
     }
-    undefined = ~truth.any(axis=0) | truth.all(axis=0)
+    undefined = np.asarray(~truth.any(axis=0) | truth.all(axis=0))
     return Evaluation(
         metrics=macros,
         per_species=species_table(drawn, truth, scored, config.confidence),
@@ -164,9 +175,7 @@ def species_table(
 
 def point_metrics(predictions: pd.DataFrame, config: ValidConfig) -> dict[str, float]:
     """Return score, padded cmAP, macro AUC and top-1 without intervals, for the log of an epoch."""
-    scored = [name.removeprefix(TRUTH) for name in predictions if name.startswith(TRUTH)]
-    truth = predictions[[TRUTH + code for code in scored]].to_numpy(dtype=bool)
-    probability = predictions[[PROBABILITY + code for code in scored]].to_numpy(dtype=np.float64)
+    _, truth, probability = unpack_predictions(predictions)
     threshold = np.quantile(probability, config.threshold_quantile)
     return {
         "score": float(macro(balanced_accuracy(truth, probability >= threshold))[0]),

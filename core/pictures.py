@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from core.calibration import Reliability, ScoreCurve
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#7F7F7F"  # Okabe and Ito, safe for colour-blind readers
+BLUE, VERMILION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"  # after Okabe and Ito
 DPI = 120
 LEAST_SHARE = 0.005  # of clips, to have its number written
 mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9})
@@ -22,9 +22,9 @@ def draw_curves(history: Sequence[dict[str, Any]], file: Path) -> Path:
     """Draw loss, metrics and learning rate over optimiser steps; return `file`."""
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     losses, scores, rates = figure.subplots(1, 3)
-    _lines(losses, history, {"train/loss": GREY, "train/epoch_loss": BLUE, "valid/loss": ORANGE})
+    _lines(losses, history, {"train/loss": GREY, "train/epoch_loss": BLUE, "valid/loss": VERMILION})
     losses.set(title="Loss", ylabel="loss", yscale="log")
-    _lines(scores, history, {"valid/score": BLUE, "valid/macro_auc": ORANGE, "valid/padded_cmap": GREY})
+    _lines(scores, history, {"valid/score": BLUE, "valid/macro_auc": VERMILION, "valid/padded_cmap": GREY})
     scores.set(title="Validation on scored species", ylabel="metric", ylim=(0, 1.02))
     scores.axhline(0.5, color="black", linewidth=0.6, linestyle=":")
     _lines(rates, history, {"train/lr": BLUE})
@@ -43,7 +43,7 @@ def draw_species(per_species: pd.DataFrame, file: Path) -> Path:
     figure = Figure(figsize=(8, 1.4 + 0.32 * len(table)), layout="constrained")
     scores, support = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
     for name, label, colour, shift in (
-        ("auc", "ROC-AUC", ORANGE, 0.14),
+        ("auc", "ROC-AUC", VERMILION, 0.14),
         ("score", "2022 score (balanced accuracy)", BLUE, -0.14),
     ):
         value = table[name].to_numpy()
@@ -161,9 +161,11 @@ def draw_score_by_threshold(
     axes.fill_between(curve.positions, curve.low, curve.high, color=BLUE, alpha=0.2, linewidth=0, label=band)
     axes.plot(curve.positions, curve.score, color=BLUE, label="these rows")
     axes.axvspan(
-        curve.best.low, curve.best.high, color=ORANGE, alpha=0.12, linewidth=0, label=f"best in {band}"
+        curve.best.low, curve.best.high, color=VERMILION, alpha=0.12, linewidth=0, label=f"best in {band}"
     )
-    axes.axvline(curve.best.value, color=ORANGE, linestyle="--", label=f"best here, {curve.best.value:.3g}")
+    axes.axvline(
+        curve.best.value, color=VERMILION, linestyle="--", label=f"best here, {curve.best.value:.3g}"
+    )
     if decided is not None:
         axes.axvline(decided, color="black", linestyle=":", label=f"decided at {decided:.3g}")
     axes.axhline(0.5, color=GREY, linewidth=0.8, label="all positive, or none")
@@ -190,7 +192,7 @@ def draw_reliability(found: Mapping[str, Reliability], *, title: str = "Reliabil
     top = max(max(np.nanmax(one.predicted), np.nanmax(one.high)) for one in found.values())
     top = min(1.0, 1.08 * float(top))
     axes.plot([0, top], [0, top], color=GREY, linewidth=1, label="as often as predicted")
-    for (name, one), colour, marker in zip(found.items(), (BLUE, ORANGE, "#009E73"), "os^", strict=False):
+    for (name, one), colour, marker in zip(found.items(), (BLUE, VERMILION, GREEN), "os^", strict=False):
         bounds = np.clip([one.observed - one.low, one.high - one.observed], 0, None)
         axes.errorbar(
             one.predicted, one.observed, yerr=bounds, color=colour, marker=marker, markersize=4, capsize=2,

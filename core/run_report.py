@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from core.bootstrap import Resampler
 from core.calibration import reliability, score_by_threshold
 from core.config import Config
-from core.evaluation import PROBABILITY, TRUTH, Evaluation, evaluate, format_table
+from core.evaluation import Evaluation, evaluate, format_table, unpack_predictions
 from core.machine import code_version
 from core.pictures import (
     DPI,
@@ -88,9 +87,7 @@ def draw_decisions(
     threshold
         What the run decides with.
     """
-    scored = [name.removeprefix(TRUTH) for name in predictions if name.startswith(TRUTH)]
-    truth = predictions[[TRUTH + code for code in scored]].to_numpy(dtype=bool)
-    probability = predictions[[PROBABILITY + code for code in scored]].to_numpy(dtype=np.float64)
+    scored, truth, probability = unpack_predictions(predictions)
     resampler = Resampler(predictions["recording"], predictions["species"], PICTURE_RESAMPLES)
     confidence = config.valid.confidence
     title = f"{config.name}, fold {config.data.fold}"

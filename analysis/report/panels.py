@@ -11,7 +11,7 @@ from analysis.runs import Run
 from core.bootstrap import Resampler
 from core.calibration import Reliability, ScoreCurve, reliability, score_by_threshold
 from core.config import ValidConfig
-from core.evaluation import PROBABILITY, TRUTH
+from core.evaluation import unpack_predictions
 from core.run_folder import RunFolder
 
 POINTS = 240
@@ -99,9 +99,8 @@ def lines_of(name: str, number: int, folds: Sequence[tuple[np.ndarray, np.ndarra
 
 def truth_and_probability(run: Run) -> tuple[np.ndarray, np.ndarray]:
     """Return (row, species) truth and probability of the validated clips."""
-    table = run.predictions
-    truth = table[[TRUTH + code for code in run.species]].to_numpy(bool)
-    return truth, table[[PROBABILITY + code for code in run.species]].to_numpy(float)
+    _, truth, probability = unpack_predictions(run.predictions)
+    return truth, probability
 
 
 def decision_charts(run: Run, number: int, threshold: float) -> list[Chart]:

@@ -12,7 +12,7 @@ from analysis.report.panels import valid_config
 from analysis.report.selection import Group, finished_at
 from analysis.runs import Run, config_differences, show
 from core.bootstrap import Interval
-from core.evaluation import TRUTH, Evaluation
+from core.evaluation import TRUTH, Evaluation, unpack_predictions
 from core.run_folder import RunFolder
 
 METRICS = {
@@ -186,7 +186,7 @@ def facts_of(group: Group) -> list[tuple[str, str]]:
     root = "the default" if data["root"] is None else str(data["root"])
     if not len(table):
         return [("data", root), ("folds", folds_told(run))]
-    truth = table[[TRUTH + code for code in run.species]].to_numpy(bool)
+    _, truth, _ = unpack_predictions(table)
     authors = table["author"].astype(str)
     return [
         ("data", root),

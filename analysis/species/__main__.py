@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from analysis.command import run_command
+from analysis.command import require_resampling, run_command
 from analysis.figures import Format, save
 from analysis.runs import Run, find_runs
 from analysis.species.confusion import QUANTILE, Confusion, confusion_of, confusion_rows
@@ -49,7 +49,7 @@ class SpeciesConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         require(self.clips >= 1, f"clips={self.clips}: at least 1")
-        require(self.resamples >= 100, f"resamples={self.resamples}: at least 100")
+        require_resampling(self.resamples)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tyro
 
-from analysis.command import run_command
+from analysis.command import require_resampling, run_command
 from analysis.figures import Format
 from analysis.sweep.files import write_all
 from analysis.sweep.report import report
@@ -40,8 +40,7 @@ class SweepConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        require(0 < self.confidence < 1, f"confidence={self.confidence}: between 0 and 1")
-        require(self.resamples >= 100, f"resamples={self.resamples}: at least 100")
+        require_resampling(self.resamples, confidence=self.confidence)
         require(self.flips >= 100, f"flips={self.flips}: at least 100")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from analysis.command import run_command
+from analysis.command import require_resampling, run_command
 from analysis.figures import Format
 from analysis.observations import observations_of
 from analysis.runs import Run, align, find_runs
@@ -73,7 +73,7 @@ class ThresholdsConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         require(len(self.runs) > 0, "runs: name at least one")
-        require(self.resamples >= 100, f"resamples={self.resamples}: at least 100")
+        require_resampling(self.resamples)
         require(self.partitions >= 1, f"partitions={self.partitions}: at least 1")
         require(self.refits >= 20, f"refits={self.refits}: at least 20")
         require(

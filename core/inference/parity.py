@@ -23,10 +23,9 @@ from core.inference.ensemble import Ensemble
 from core.inference.postprocess import quantile_threshold
 from core.inference.predictor import find_soundscapes
 from core.inference.submission import read_truth
-from core.inference.tuning import judge
+from core.inference.tuning import judge, judge_areas
 from core.inference.windows import pieces
 from core.machine import describe_environment
-from core.metrics import macro, roc_auc
 
 EXACT = 1e-4  # largest difference of a probability that counts as none
 MARGIN = 0.01  # both ends of a metric's change must stay within it, where the engine is not exact
@@ -165,9 +164,7 @@ def compare(
         truth = windows.truth
         resampler = Resampler(windows.file, np.zeros(len(windows.file)), RESAMPLES)
         _, score = judge(truth, decisions[1], decisions[0], resampler)
-        auc = resampler.interval(
-            lambda w: macro(roc_auc(truth, found, w)) - macro(roc_auc(truth, reference, w))
-        )
+        _, auc = judge_areas(truth, found, reference, resampler)
     return Parity(
         backend,
         speed,

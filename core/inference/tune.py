@@ -11,7 +11,7 @@ import pandas as pd
 
 from core import checkpoint
 from core.config import require
-from core.evaluation import PROBABILITY, TRUTH
+from core.evaluation import scored_species, unpack_predictions
 from core.files import write_atomically
 from core.inference.config import PostConfig, TuneConfig
 from core.inference.ensemble import find_checkpoints
@@ -76,15 +76,15 @@ def read_runs(runs: tuple[str, ...]) -> Observations:
         file = Path(run) / PREDICTIONS
         require(file.is_file(), f"runs: {file} does not exist; name finished runs that validate a fold")
         tables.append(pd.read_parquet(file))
-    columns = [list(table.filter(like=TRUTH)) for table in tables]
-    require(all(c == columns[0] for c in columns), "runs: their scored species differ; tune them apart")
+    scored = {scored_species(table) for table in tables}
+    require(len(scored) == 1, "runs: their scored species differ; tune them apart")
     table = pd.concat(tables, ignore_index=True)
     twice = table.duplicated(["recording", "start_seconds"])
     require(not twice.any(), "runs: two of them predict the same clips; name one run of each fold")
-    species = tuple(column.removeprefix(TRUTH) for column in columns[0])
+    species, truth, probability = unpack_predictions(table)
     return Observations(
-        table[[PROBABILITY + code for code in species]].to_numpy(float),
-        table[[TRUTH + code for code in species]].to_numpy(bool),
+        probability,
+        truth,
         table["recording"].to_numpy(str),
         table["species"].to_numpy(str),
         counts_of_rows(runs, [len(table) for table in tables], table["fold"].to_numpy(), species),

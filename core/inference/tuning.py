@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
-from core.bootstrap import Interval, Resampler
+from core.bootstrap import Interval, Resampler, summarise
 from core.calibration import QUANTILES, middle_of_best
 from core.inference.config import PostConfig, TuneConfig
 from core.inference.postprocess import adjust, thresholds
-from core.metrics import balanced_accuracy, balanced_accuracy_at, macro
+from core.metrics import balanced_accuracy, balanced_accuracy_at, macro, roc_auc
 
 NUM_THRESHOLDS = 200
 RESAMPLES = 2000
+CONFIDENCE = 0.95
 Part = tuple[np.ndarray, np.ndarray]
 """Rows that fit, and rows that are decided."""
 
@@ -258,11 +259,40 @@ def judge(
     truth: np.ndarray, decisions: np.ndarray, others: np.ndarray, resampler: Resampler
 ) -> tuple[Interval, Interval]:
     """Return the 2022 score of decisions, and its paired difference to that of others."""
+    return paired(lambda of, w: macro(balanced_accuracy(truth, of, w)), decisions, others, resampler)
 
-    def score(of: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-        return macro(balanced_accuracy(truth, of, weights))
 
+def judge_areas(
+    truth: np.ndarray, probability: np.ndarray, others: np.ndarray, resampler: Resampler
+) -> tuple[Interval, Interval]:
+    """Return macro ROC-AUC of probabilities, and its paired difference to that of others."""
+    return paired(lambda of, w: macro(roc_auc(truth, of, w)), probability, others, resampler)
+
+
+def paired(
+    measure: Callable[[np.ndarray, np.ndarray | None], np.ndarray],
+    found: np.ndarray,
+    others: np.ndarray,
+    resampler: Resampler,
+) -> tuple[Interval, Interval]:
+    """Return a measure of what was found, and its difference to that of others on the same resamples.
+
+    Parameters
+    ----------
+    measure
+        Maps one of them and weights (resample, row), or None for the rows themselves, to (resample,).
+    found, others
+        Decisions or probabilities (row, species).
+    resampler
+        Of the rows' recordings.
+    """
+
+    def both(weights: np.ndarray | None) -> np.ndarray:
+        return np.stack([measure(found, weights), measure(others, weights)])
+
+    value, other = both(None)[:, 0]
+    drawn = np.concatenate([both(weights) for weights in resampler.chunks()], axis=1)
     return (
-        resampler.interval(lambda w: score(decisions, w)),
-        resampler.interval(lambda w: score(decisions, w) - score(others, w)),
+        summarise(float(value), drawn[0], CONFIDENCE),
+        summarise(float(value - other), drawn[0] - drawn[1], CONFIDENCE),
     )
