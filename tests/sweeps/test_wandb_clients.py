@@ -20,10 +20,10 @@ from tests.wandb_server import (
     RunRecord,
     SweepRecord,
     WandbServer,
+    clean_server,
     find_clients,
     run_client,
     start_client,
-    stop_clients,
 )
 
 pytestmark = pytest.mark.slow
@@ -34,12 +34,8 @@ OWN_KEYS = {"_step", "_runtime", "_timestamp", "_wandb"}
 @pytest.fixture
 def server() -> Iterator[WandbServer]:
     """Yield a server; afterwards no process may be left, and every question was one it knew."""
-    with WandbServer() as server:
+    with clean_server(grace_seconds=20) as server:
         yield server
-        strays = stop_clients(server.url, grace_seconds=20)
-    assert not strays
-    assert not server.errors
-    assert not server.unknown_operations
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ standard library. An operation it does not know is answered with an error and li
 ...     print(run.state, run.config, run.history)
 """
 
-from tests.wandb_server.clients import find_clients, run_client, start_client, stop_clients
+from tests.wandb_server.clients import clean_server, find_clients, run_client, start_client, stop_clients
 from tests.wandb_server.server import WandbServer
 from tests.wandb_server.store import ArtifactRecord, RunRecord, SweepRecord
 
@@ -20,6 +20,7 @@ __all__ = [
     "RunRecord",
     "SweepRecord",
     "WandbServer",
+    "clean_server",
     "find_clients",
     "run_client",
     "start_client",

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -124,3 +124,14 @@ def stop_clients(url: str, grace_seconds: float = 0.0) -> list[int]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(client, signal.SIGKILL)
     return clients
+
+
+@contextlib.contextmanager
+def clean_server(grace_seconds: float) -> Iterator[WandbServer]:
+    """Yield a server; afterwards no client of it may be left, and every question was one it knew."""
+    with WandbServer() as server:
+        yield server
+        strays = stop_clients(server.url, grace_seconds)
+    assert not strays
+    assert not server.errors
+    assert not server.unknown_operations

@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.wandb_server import RunRecord, SweepRecord, WandbServer, run_client, start_client, stop_clients
+from tests.wandb_server import (
+    RunRecord,
+    SweepRecord,
+    WandbServer,
+    clean_server,
+    run_client,
+    start_client,
+)
 
 LOGGING = """
 import wandb
@@ -70,12 +77,8 @@ command: ["${env}", "${interpreter}", "${program}", "${args}"]
 @pytest.fixture
 def server() -> Iterator[WandbServer]:
     """Yield a server, and check that no client of it is left and that it knew all answers."""
-    with WandbServer() as server:
+    with clean_server(grace_seconds=10) as server:
         yield server
-        strays = stop_clients(server.url, grace_seconds=10)
-    assert not strays
-    assert not server.errors
-    assert not server.unknown_operations
 
 
 def run_program(
