@@ -4,7 +4,8 @@ Intervals are those that runs wrote into their summaries. Predictions are not up
 compared in pairs where the folders of their runs lie here, too.
 """
 
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from core.bootstrap import Interval
 
 STATE = {"finished": FINISHED, "failed": FAILED, "crashed": FAILED, "killed": STOPPED}
 """What W&B says of a run that has ended; anything else is running."""
+CLOSING_SECONDS = 5.0
+"""How long W&B's client may take to end after a failure."""
 
 
 def read_wandb_sweep(path: str, runs: Path) -> Sweep:
@@ -52,10 +55,30 @@ def read_wandb_sweep(path: str, runs: Path) -> Sweep:
         message = f"{path}: reading a sweep of W&B takes the package wandb: {error}"
         raise ValueError(message) from error
     except (wandb.Error, OSError, ValueError) as error:
+        close_client(wandb.teardown)
         reason = " ".join(str(error).split())
         message = f"{path}: not read from W&B: {reason} (a folder of a sweep is read without W&B)"
         raise ValueError(message) from error
     return sweep.checked()
+
+
+def close_client(teardown: Callable[[], object], seconds: float = CLOSING_SECONDS) -> bool:
+    """End W&B's client within a time, and say whether it did.
+
+    With a server that does not answer, its service process now and then never ends (wandb 0.31, 2 of 24
+    trials), and the program would wait for it at its own end.
+
+    Parameters
+    ----------
+    teardown
+        `wandb.teardown`.
+    seconds
+        How long to wait.
+    """
+    closing = threading.Thread(target=teardown, daemon=True)
+    closing.start()
+    closing.join(seconds)
+    return not closing.is_alive()
 
 
 def local_runs(folder: Path) -> dict[str, Path]:

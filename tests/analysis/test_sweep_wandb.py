@@ -3,6 +3,8 @@
 import json
 import math
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +14,7 @@ import pytest
 import yaml
 
 from analysis.sweep.report import trials_text, unpaired
-from analysis.sweep.wandb_runs import local_runs, sweep_of
+from analysis.sweep.wandb_runs import close_client, local_runs, sweep_of
 from tests.analysis.sweeps import MadeTrial, write_run
 from tests.runs import ROOT
 from tests.wandb_server import RunRecord, WandbServer, run_client, stop_clients
@@ -167,6 +169,15 @@ def test_a_server_that_refuses_is_named(server: WandbServer, tmp_path: Path) -> 
     assert done.returncode == 2
     assert "error: tester/birds/abc: not read from W&B: " in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_a_client_that_never_ends_is_not_waited_for() -> None:
+    end = threading.Event()
+    started = time.monotonic()
+    assert not close_client(end.wait, seconds=0.2)
+    assert time.monotonic() - started < 2
+    end.set()
+    assert close_client(end.wait, seconds=5.0)
 
 
 class PublicRun(SimpleNamespace):
