@@ -39,6 +39,27 @@ def test_parity_of_the_amplitude_front_end(reference: Reference) -> None:
     torch.testing.assert_close(mels, arrays["out_fdy_logmel"], atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        FeatureConfig(),
+        FeatureConfig(num_mels=5),
+        FeatureConfig(f_min_hz=14000, f_max_hz=15000),
+        FeatureConfig(n_fft=512, f_max_hz=600),
+    ],
+    ids=["usual", "few mels", "high", "filters without a bin"],
+)
+def test_bands_leave_nothing_out(config: FeatureConfig) -> None:
+    log_mel, wave = LogMel(config), torch.randn(3, 16000)
+    mels = log_mel(wave)
+    exact = torch.stft(
+        wave.double(), config.n_fft, config.hop_length, window=log_mel.window.double(), return_complex=True
+    )
+    power = torch.matmul(log_mel.filters.double(), exact.abs().square())
+    expected = 10 * torch.log10(power.clamp_min(1e-10))
+    torch.testing.assert_close(mels[:, 0].double(), expected, atol=1.1e-3, rtol=0)
+
+
 def test_int16_and_float_waves_give_the_same_mels() -> None:
     wave = torch.randint(-20000, 20000, (2, 8000), dtype=torch.int16)
     log_mel = LogMel(FeatureConfig())
