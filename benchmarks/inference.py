@@ -14,6 +14,9 @@ windows, decoding included, every way in turns in one run:
 The difference is the largest one of an ensemble's probability to the original's way. A student's rate is that
 of the five networks it stands for. Published, on other
 machines: 30.6/s (the original, GPU), 49/s and 110/s (2024's first and third place, CPU, OpenVINO and ONNX).
+On a CPU the ceiling is printed, too: what the networks' arithmetic alone would allow at the speed of a large
+matrix product. The original's way waits at each small operation and is the first to suffer from a busy
+machine: look at several runs before believing its ratio.
 """
 
 import argparse
@@ -32,6 +35,7 @@ import numpy as np
 import soundfile
 import torch
 import torchaudio
+from torch.utils.flop_counter import FlopCounterMode
 
 from core.checkpoint import Card
 from core.config import FeatureConfig, TimmConfig
@@ -41,11 +45,13 @@ from core.inference.ensemble import Ensemble, Member, sigmoid
 from core.inference.export import MelNetwork, write_onnx
 from core.inference.predictor import Predictor
 from core.machine import describe_environment, tune_cpu
+from core.models.base import SpeciesModel
 from core.models.folding import folded
 from core.models.sed import TimmSED
 
 NUM_MODELS, NUM_SPECIES, WINDOWS, SECONDS, NUM_FILES = 5, 21, 12, 5, 4
 STUDENT = "student, "
+MATRIX = 2048
 PUBLISHED = {"the original, GPU": 30.6, "2024 first place, CPU": 49.0, "2024 third place, CPU": 110.0}
 Way = Callable[[Sequence[Path]], np.ndarray]
 """Soundscapes of a minute each -> mean probabilities (window, species) of all of them."""
@@ -263,6 +269,8 @@ def main() -> None:
         seconds = time_ways(ways, files, rounds)
         untuned.close()
     print_table(found, seconds, len(ensemble.members))
+    if device.type == "cpu":
+        print_ceiling(ensemble.members[0].model, wave)
 
 
 def write_files(ensemble: Ensemble, seeds: Sequence[int], wave: torch.Tensor, folder: Path) -> None:
@@ -290,6 +298,31 @@ def print_table(found: dict[str, np.ndarray], seconds: dict[str, list[float]], n
         shown = "another network" if name.startswith(STUDENT) else difference
         print(f"{name:26}{rate:16.1f}{ratio:8.2f}{shown:>20}")
     print("\nPublished: " + ", ".join(f"{name} {rate:g}/s" for name, rate in PUBLISHED.items()))
+
+
+def print_ceiling(model: SpeciesModel, waves: torch.Tensor) -> None:
+    """Print how many windows a second the processor's largest matrix products would allow."""
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        mels = model.log_mel(waves)
+        before = counter.get_total_flops()
+        model.from_mels(mels)
+    operations = (counter.get_total_flops() - before) / len(waves)
+    ceilings = []
+    for name, kind in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
+        speed = matrix_speed(kind)
+        ceilings.append(f"{name} {speed / operations:.0f}/s ({speed / 1e9:.0f} GFLOP/s)")
+    print(f"Ceiling of {operations / 1e9:.3f} GFLOP a window: {', '.join(ceilings)}")
+
+
+def matrix_speed(kind: torch.dtype) -> float:
+    """Return operations per second of a large matrix product, the best of ten."""
+    matrix = torch.randn(MATRIX, MATRIX).to(kind)
+    seconds = []
+    for _ in range(10):
+        started = time.perf_counter()
+        matrix @ matrix
+        seconds.append(time.perf_counter() - started)
+    return float(2 * MATRIX**3 / min(seconds))
 
 
 if __name__ == "__main__":
