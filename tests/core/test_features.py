@@ -50,14 +50,12 @@ def test_parity_of_the_amplitude_front_end(reference: Reference) -> None:
     ids=["usual", "few mels", "high", "filters without a bin"],
 )
 def test_bands_leave_nothing_out(config: FeatureConfig) -> None:
-    log_mel, wave = LogMel(config), torch.randn(3, 16000)
-    mels = log_mel(wave)
-    exact = torch.stft(
-        wave.double(), config.n_fft, config.hop_length, window=log_mel.window.double(), return_complex=True
-    )
-    power = torch.matmul(log_mel.filters.double(), exact.abs().square())
+    log_mel = LogMel(config)
+    wave = torch.randn(3, 16000, generator=torch.Generator().manual_seed(0))
+    spectrum = torch.stft(wave, config.n_fft, config.hop_length, window=log_mel.window, return_complex=True)
+    power = torch.matmul(log_mel.filters, spectrum.real.square() + spectrum.imag.square())
     expected = 10 * torch.log10(power.clamp_min(1e-10))
-    torch.testing.assert_close(mels[:, 0].double(), expected, atol=1.1e-3, rtol=0)
+    torch.testing.assert_close(log_mel(wave)[:, 0], expected, atol=1e-4, rtol=0)
 
 
 def test_int16_and_float_waves_give_the_same_mels() -> None:
