@@ -258,7 +258,7 @@ def main() -> None:
     ensemble = build_ensemble(given.backbone, seeds)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        files = write_soundscapes(folder, 2 if given.quick else NUM_FILES)
+        files = write_soundscapes(folder, 1 if given.quick else NUM_FILES)
         wave = torch.from_numpy(soundfile.read(files[0], dtype="float32")[0]).reshape(WINDOWS, -1)
         spread(ensemble, wave)
         if any(not backend.startswith("torch") for backend in given.backends):
