@@ -21,7 +21,6 @@ machine: look at several runs before believing its ratio.
 
 import argparse
 import multiprocessing
-import platform
 import shutil
 import statistics
 import tempfile
@@ -34,9 +33,9 @@ import librosa
 import numpy as np
 import soundfile
 import torch
-import torchaudio
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.side_by_side import describe_machine, published_log_mel, time_in_turns
 from core.checkpoint import Card
 from core.config import FeatureConfig, TimmConfig
 from core.inference.backends import BACKENDS, ONNX_FILE, Backend, BackendError, with_backend
@@ -44,7 +43,7 @@ from core.inference.config import WindowConfig
 from core.inference.ensemble import Ensemble, Member, sigmoid
 from core.inference.export import MelNetwork, write_onnx
 from core.inference.predictor import Predictor
-from core.machine import describe_environment, tune_cpu
+from core.machine import tune_cpu
 from core.models.base import SpeciesModel
 from core.models.folding import folded
 from core.models.sed import TimmSED
@@ -124,13 +123,8 @@ class OriginalWay:
     """
 
     def __init__(self, ensemble: Ensemble) -> None:
-        config = FeatureConfig()
         self.models = [member.model for member in ensemble.members]
-        self.mel = torchaudio.transforms.MelSpectrogram(
-            config.sample_rate, config.n_fft, f_min=config.f_min_hz, f_max=config.f_max_hz,
-            hop_length=config.hop_length, n_mels=config.num_mels,
-        )  # fmt: skip
-        self.decibel = torchaudio.transforms.AmplitudeToDB()
+        self.log_mel = published_log_mel(FeatureConfig())
 
     @torch.inference_mode()
     def __call__(self, path: Path) -> np.ndarray:
@@ -139,9 +133,7 @@ class OriginalWay:
         for window in range(WINDOWS):
             wave, _ = librosa.load(path, sr=32000, offset=window * SECONDS, duration=SECONDS)
             waves = torch.from_numpy(np.pad(wave, (0, SECONDS * 32000 - len(wave))))[None]
-            logits = [
-                model.from_mels(self.decibel(self.mel(waves))[:, None]).clip_logit for model in self.models
-            ]
+            logits = [model.from_mels(self.log_mel(waves)[:, None]).clip_logit for model in self.models]
             rows.append(sigmoid(torch.stack(logits).numpy()).mean(axis=0))
         return np.concatenate(rows)
 
@@ -228,13 +220,8 @@ def ways_of(
 
 def time_ways(ways: dict[str, Way], files: list[Path], rounds: int) -> dict[str, list[float]]:
     """Return seconds per soundscape of each way, taken in turns."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, way in ways.items():
-            started = time.perf_counter()
-            way(files)
-            seconds[name].append((time.perf_counter() - started) / len(files))
-    return seconds
+    seconds = time_in_turns(ways, files, rounds)
+    return {name: [taken / len(files) for taken in found] for name, found in seconds.items()}
 
 
 def main() -> None:
@@ -248,12 +235,7 @@ def main() -> None:
     given = parser.parse_args()
     device, rounds = torch.device(given.device), 2 if given.quick else given.rounds
     tune_cpu()
-    environment = describe_environment(device)
-    print(
-        f"{environment['device']}, {torch.get_num_threads()} threads, Python {platform.python_version()}, ",
-        end="",
-    )
-    print(", ".join(f"{name} {environment['packages'][name]}" for name in ("torch", "torchaudio", "timm")))
+    print(describe_machine(device, ("torch", "torchaudio", "timm")))
     seeds = [0] * NUM_MODELS if given.quick else list(range(NUM_MODELS))
     ensemble = build_ensemble(given.backbone, seeds)
     with tempfile.TemporaryDirectory() as temporary:

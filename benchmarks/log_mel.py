@@ -10,18 +10,16 @@ Clips are six parts of 5 s of noise and tones at 32 kHz, in turns in one run.
 """
 
 import argparse
-import platform
 import statistics
-import time
 from collections.abc import Callable
 
 import torch
-import torchaudio
 from torch import Tensor
 
+from benchmarks.side_by_side import describe_machine, published_log_mel, time_in_turns
 from core.config import FeatureConfig
 from core.features import POWER_FLOOR, LogMel
-from core.machine import describe_environment, tune_cpu
+from core.machine import tune_cpu
 
 PARTS, PART_SECONDS = 6, 5
 
@@ -46,14 +44,8 @@ def one_product(log_mel: LogMel, waves: Tensor) -> Tensor:
 
 def ways(log_mel: LogMel) -> dict[str, Callable[[Tensor], Tensor]]:
     """Return what is timed, by name."""
-    config = log_mel.config
-    mel = torchaudio.transforms.MelSpectrogram(
-        config.sample_rate, config.n_fft, f_min=config.f_min_hz, f_max=config.f_max_hz,
-        hop_length=config.hop_length, n_mels=config.num_mels,
-    )  # fmt: skip
-    decibel = torchaudio.transforms.AmplitudeToDB()
     return {
-        "torchaudio": lambda waves: decibel(mel(waves)),
+        "torchaudio": published_log_mel(log_mel.config),
         "one product": lambda waves: one_product(log_mel, waves),
         "ours": lambda waves: log_mel(waves)[:, 0],
     }
@@ -67,20 +59,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     given = parser.parse_args()
     tune_cpu()
-    environment = describe_environment(torch.device("cpu"))
-    print(f"{environment['device']}, {torch.get_num_threads()} threads, Python {platform.python_version()}")
-    print(", ".join(f"{name} {environment['packages'][name]}" for name in ("torch", "torchaudio")))
+    print(describe_machine(torch.device("cpu"), ("torch", "torchaudio")))
     log_mel = LogMel(FeatureConfig())
     waves = clips(given.batch, log_mel.config.sample_rate)
     exact = one_product(log_mel, waves.double())
     candidates = ways(log_mel)
     differences = {name: float((way(waves) - exact).abs().max()) for name, way in candidates.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(given.rounds):
-        for name, way in candidates.items():
-            started = time.perf_counter()
-            way(waves)
-            seconds[name].append(time.perf_counter() - started)
+    seconds = time_in_turns(candidates, waves, given.rounds)
     print(f"\n{'':16}{'clips/s':>10}{'ratio':>8}{'largest difference to float64, dB':>36}")
     for name, values in seconds.items():
         ratio = statistics.median(a / b for a, b in zip(seconds["torchaudio"], values, strict=True))
