@@ -2,7 +2,7 @@
 
 Per run: 2022 score, cmAP, padded cmAP, macro ROC-AUC and top-1 accuracy by three intervals, the first three
 per species too, and the 2022 score of left-out recordings at a threshold that the drawn ones picked.
-`core.bootstrap` describes how recordings are drawn and which interval is which.
+`core.scoring.resampling` describes how recordings are drawn and which interval is which.
 """
 
 from collections.abc import Sequence
@@ -15,15 +15,15 @@ import tyro
 from matplotlib.figure import Figure
 
 from analysis.command import require_resampling, run_command
-from analysis.figures import save
-from analysis.forest import Series, draw_forest
-from analysis.metric_names import IN_CORE, LABELS, SPECIES_LABELS
+from analysis.drawing.figures import save
+from analysis.drawing.forest import Series, draw_forest
+from analysis.drawing.tables import require_endings, write_table
 from analysis.out_of_bag import OutOfBag, out_of_bag
 from analysis.runs import Aligned, align, find_runs
-from analysis.tables import require_endings, write_table
 from analysis.units import UNITS, Unit, drawn_units
-from core.bootstrap import METHODS, Interval, Method, Resampler
-from core.metric_bootstrap import Bootstrapped, bootstrap, build_metrics
+from core.scoring.intervals import Bootstrapped, bootstrap, build_metrics
+from core.scoring.metric_names import IN_CORE, LABELS, SPECIES_LABELS
+from core.scoring.resampling import METHODS, Interval, Method, Resampler
 
 BY_SPECIES = ("score", "macro_auc", "cmap", "padded_cmap")
 INTERVAL = ("value", "low", "high", "num_dropped", "note")

@@ -2,7 +2,7 @@
 
 Both are judged on the same clips. The interval of the difference comes from a paired bootstrap: every
 resample draws the same recordings, within species, for both. The p-value comes from a sign-flip test
-(`analysis.permutation`), corrected by Holm for the number of pairs of a metric. Both speak of other
+(`core.scoring.sign_flips`), corrected by Holm for the number of pairs of a metric. Both speak of other
 recordings like these, not of training once more: another seed moves a score, too.
 """
 
@@ -17,14 +17,14 @@ from matplotlib.figure import Figure
 
 from analysis.command import require_resampling, run_command
 from analysis.comparison import EFFECTS, Comparison, compare_pairs, paired_difference, show_p
-from analysis.figures import save
-from analysis.forest import Series, draw_forest
-from analysis.metric_names import LABELS, MetricName
+from analysis.drawing.figures import save
+from analysis.drawing.forest import Series, draw_forest
+from analysis.drawing.tables import require_endings, write_table
 from analysis.runs import align, find_runs
-from analysis.tables import require_endings, write_table
 from analysis.units import UNITS, Unit
-from core.bootstrap import Method
 from core.config import require
+from core.scoring.metric_names import LABELS, MetricName
+from core.scoring.resampling import Method
 
 __all__ = ["CompareConfig", "Comparison", "compare_pairs", "compare_runs", "paired_difference"]
 

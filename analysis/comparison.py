@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from analysis.metric_names import IN_CORE, LABELS, MetricName
-from analysis.permutation import flip_test, holm
-from analysis.power import detectable_difference, recordings_needed
 from analysis.runs import Aligned
 from analysis.units import UNITS, Unit, drawn_units, exchanged_units
-from core.bootstrap import Interval, Method, Resampler, summarise
 from core.config import require
-from core.metric_bootstrap import Bootstrapped, bootstrap, build_metrics
+from core.scoring.intervals import Bootstrapped, bootstrap, build_metrics
+from core.scoring.metric_names import IN_CORE, LABELS, MetricName
+from core.scoring.power import detectable_difference, recordings_needed
+from core.scoring.resampling import Interval, Method, Resampler, summarise
+from core.scoring.sign_flips import flip_test, holm
 
 EFFECTS = (0.005, 0.01, 0.02, 0.05)
 POWER = 0.8
@@ -31,7 +31,7 @@ class Comparison:
     base, run
         Labels; the difference is run minus base.
     metric
-        As in `analysis.metric_names`.
+        As in `core.scoring.metric_names`.
     base_value, value
         Of the two.
     difference
@@ -212,7 +212,7 @@ def paired_difference(
     base, run
         Drawn by resamplers of the same seed and rows.
     name
-        Metric, of `core.metric_bootstrap.METRICS`.
+        Metric, of `core.scoring.intervals.METRICS`.
     confidence, method
         Of the interval.
     """

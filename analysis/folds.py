@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.command import run_command
-from analysis.figures import BLUE, GREY, ORANGE, VERMILION, Format, save
+from analysis.drawing.figures import BLUE, GREY, ORANGE, VERMILION, Format, save
 from core.config import DataConfig
 from core.data.audit import FoldAudit, audit_folds, format_audit
 from core.data.competition import Competition, read_competition

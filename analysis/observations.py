@@ -7,7 +7,7 @@ from analysis.runs import Run, align
 from analysis.units import Unit, exchanged_units
 from core.checkpoint import CheckpointError
 from core.inference.tune import counts_of_rows
-from core.inference.tuning import Observations
+from core.scoring.cross_fit import Observations
 
 
 def observations_of(run: Run, by: Unit = "recording") -> Observations:

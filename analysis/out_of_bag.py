@@ -11,8 +11,8 @@ from typing import Literal
 
 import numpy as np
 
-from core.bootstrap import Resampler
-from core.threshold_ladder import ThresholdLadder
+from core.scoring.resampling import Resampler
+from core.scoring.threshold_ladder import ThresholdLadder
 
 Rule = Literal["quantile", "best"]
 

@@ -17,9 +17,9 @@ import tyro
 
 from analysis.command import run_command
 from core.config import require
-from core.evaluation import scored_species, unpack_predictions
 from core.files import replacing
 from core.run_folder import RunFolder, run_name, stamp_of
+from core.scoring.evaluation import scored_species, unpack_predictions
 
 SHOWN = 3
 MOST_IN_NAMES = 2
@@ -59,7 +59,7 @@ class Run:
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
-        """Truth and probability of every validated clip, see `core.evaluation`; sorted by clip."""
+        """Truth and probability of every validated clip, see `core.scoring.evaluation`; sorted by clip."""
         table = pd.read_parquet(self.folder / "predictions.parquet")
         return table.sort_values(CLIP, ignore_index=True) if len(table) else table
 
@@ -303,7 +303,7 @@ def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
 
 
 def predictions_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return one row a clip and run: `run`, then the columns of `core.evaluation`.
+    """Return one row a clip and run: `run`, then the columns of `core.scoring.evaluation`.
 
     Raises
     ------

@@ -20,10 +20,10 @@ import scipy
 import sklearn
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
-from core.bootstrap import BLOCK, Resampler
-from core.metric_bootstrap import bootstrap, build_metrics
-from core.metrics import PADDING_ROWS
-from core.weighted_metrics import WeightedMetric
+from core.scoring.intervals import bootstrap, build_metrics
+from core.scoring.metrics import PADDING_ROWS
+from core.scoring.resampling import BLOCK, Resampler
+from core.scoring.weighted_metrics import WeightedMetric
 
 SHARED_BY_SCIKIT_LEARN = 3  # resamples
 NAMES = ("score", "auc", "average_precision", "padded_average_precision")

@@ -21,14 +21,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from core.bootstrap import Resampler, summarise
 from core.config import Config
 from core.config_values import from_dict
 from core.data.clips import ValidClips
 from core.data.loaders import RunData, open_data, read_recordings, valid_table
-from core.evaluation import PROBABILITY, TRUTH
-from core.features import LogMel
-from core.metrics import macro, roc_auc
+from core.models.log_mel import LogMel
+from core.scoring.evaluation import PROBABILITY, TRUTH
+from core.scoring.metrics import macro, roc_auc
+from core.scoring.resampling import Resampler, summarise
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)
 TRAIN_CLIPS = 3

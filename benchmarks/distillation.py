@@ -14,14 +14,14 @@ import numpy as np
 import torch
 
 from benchmarks.soundscapes import add_soundscapes, open_soundscapes, truth_of
-from core.bootstrap import Resampler
-from core.inference.backends import with_backend
 from core.inference.config import WindowConfig
+from core.inference.engines.backends import with_backend
 from core.inference.ensemble import load_ensemble
-from core.inference.postprocess import quantile_threshold
 from core.inference.predictor import Predictor
-from core.inference.tuning import judge, judge_areas
 from core.machine import code_version, tune_cpu
+from core.scoring.cross_fit import judge, judge_areas
+from core.scoring.decisions import quantile_threshold
+from core.scoring.resampling import Resampler
 
 RESAMPLES, QUANTILE = 5000, 0.85
 

@@ -24,9 +24,9 @@ import pandas as pd
 from analysis.comparison import compare_pairs
 from analysis.runs import stack
 from core.config import ValidConfig
-from core.evaluation import evaluate
 from core.files import write_atomically
 from core.machine import code_version
+from core.scoring.evaluation import evaluate
 
 BASE = "timm_007"
 NAMES = sorted(path.parent.name for path in Path("experiments").glob("*/run.py"))

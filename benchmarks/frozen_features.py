@@ -20,15 +20,15 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from core.bootstrap import Resampler, summarise
 from core.config import Config, DataConfig
 from core.data.clips import ValidClips
 from core.data.folds import folds_of
 from core.data.loaders import open_data, read_recordings
-from core.evaluation import PROBABILITY, TRUTH
-from core.features import LogMel
-from core.metrics import top_one
 from core.models.backbones import create_backbone, feature_map
+from core.models.log_mel import LogMel
+from core.scoring.evaluation import PROBABILITY, TRUTH
+from core.scoring.metrics import top_one
+from core.scoring.resampling import Resampler, summarise
 
 CLIPS_PER_RECORDING = 3
 TOP_DB = 60.0

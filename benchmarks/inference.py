@@ -8,7 +8,7 @@ windows, decoding included, every way in turns in one run:
 - the original's way: each window loaded alone by librosa, torchaudio's log-mel per model, eager, batch 1;
 - plain: the file decoded once, windows in a batch, a log-mel per model, eager;
   these two in a process of their own, without the settings of `core.machine.tune_cpu`;
-- ours: one log-mel per front end, each engine of `core.inference.backends`, the next file decoded meanwhile;
+- ours: one log-mel per front end, each engine of `core.inference.engines`, the next file decoded meanwhile;
 - a student: the same with one network in the place of five (what it is worth: benchmarks/distillation.py).
 
 The difference is the largest one of an ensemble's probability to the original's way. A student's rate is that
@@ -38,10 +38,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.side_by_side import describe_machine, published_log_mel, time_in_turns
 from core.checkpoint import Card
 from core.config import FeatureConfig, TimmConfig
-from core.inference.backends import BACKENDS, ONNX_FILE, Backend, BackendError, with_backend
 from core.inference.config import WindowConfig
+from core.inference.engines.backends import BACKENDS, ONNX_FILE, Backend, BackendError, with_backend
+from core.inference.engines.export import MelNetwork, write_onnx
 from core.inference.ensemble import Ensemble, Member, sigmoid
-from core.inference.export import MelNetwork, write_onnx
 from core.inference.predictor import Predictor
 from core.machine import tune_cpu
 from core.models.base import SpeciesModel

@@ -4,7 +4,7 @@
 
 - torchaudio: MelSpectrogram and AmplitudeToDB, as the published solution;
 - one product: `torch.stft` and the whole filter bank as one matrix;
-- ours: `core.features.LogMel`, each group of filters times the bins that it reaches.
+- ours: `core.models.log_mel.LogMel`, each group of filters times the bins that it reaches.
 
 Clips are six parts of 5 s of noise and tones at 32 kHz, in turns in one run.
 """
@@ -18,8 +18,8 @@ from torch import Tensor
 
 from benchmarks.side_by_side import describe_machine, published_log_mel, time_in_turns
 from core.config import FeatureConfig
-from core.features import POWER_FLOOR, LogMel
 from core.machine import tune_cpu
+from core.models.log_mel import POWER_FLOOR, LogMel
 
 PARTS, PART_SECONDS = 6, 5
 

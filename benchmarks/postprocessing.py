@@ -16,15 +16,15 @@ import numpy as np
 import torch
 
 from benchmarks.soundscapes import add_soundscapes, open_soundscapes, truth_of
-from core.bootstrap import Resampler
-from core.inference.backends import with_backend
 from core.inference.config import PostConfig, TuneConfig, WindowConfig
+from core.inference.engines.backends import with_backend
 from core.inference.ensemble import Ensemble, load_ensemble
-from core.inference.postprocess import adjust, thresholds
 from core.inference.predictor import Predictor
-from core.inference.tuning import Observations, cross_fit, judge
 from core.inference.windows import smooth
 from core.machine import code_version, tune_cpu
+from core.scoring.cross_fit import Observations, cross_fit, judge
+from core.scoring.decisions import adjust, thresholds
+from core.scoring.resampling import Resampler
 
 RESAMPLES = 5000
 WINDOWS = {

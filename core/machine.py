@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.stopping import EXIT_CODE_BASE
+from core.training.stopping import EXIT_CODE_BASE
 
 if TYPE_CHECKING:
     import torch

@@ -21,24 +21,25 @@ from torch import Tensor
 from torch.utils.data import default_collate
 from tqdm import tqdm
 
-from core import checkpoint, training_state
-from core.augment import Augmentation, Labelled, draw_augmentation
+from core import checkpoint
 from core.config import Config
-from core.cross_validation import fold_configs, report_group
 from core.data.clips import Batch, gates
 from core.data.competition import Competition
 from core.data.loaders import Loaders, build_loaders, open_data, read_recordings, valid_table
-from core.evaluation import point_metrics
-from core.features import cut_parts, join_parts
-from core.losses import recording_loss, smooth_labels, species_loss
 from core.machine import follow_launcher, tune_cpu
 from core.models.base import Output, SpeciesModel
-from core.optim import build_optimizer, learning_rate
-from core.pictures import draw_spectrograms
+from core.models.log_mel import cut_parts, join_parts
 from core.run_folder import RunFolder, choose_stamp, open_run_folder
-from core.stopping import StopSignal
-from core.tracking import RunRecord
-from core.watch import LossWatch
+from core.scoring.evaluation import point_metrics
+from core.training.augment import Augmentation, Labelled, draw_augmentation
+from core.training.cross_validation import fold_configs, report_group
+from core.training.losses import recording_loss, smooth_labels, species_loss
+from core.training.optim import build_optimizer, learning_rate
+from core.training.pictures import draw_spectrograms
+from core.training.state import Progress, pack_training, unpack_training
+from core.training.stopping import StopSignal
+from core.training.tracking import RunRecord
+from core.training.watch import LossWatch
 
 NUM_EXAMPLES = 4
 
@@ -74,7 +75,7 @@ class Trainer:
         self.network, self.stepper = accelerator.prepare(self.model, self.optimizer)
         decay = config.optim.ema_decay
         self.average = ModelEmaV3(self.model, decay, use_warmup=True) if decay is not None else None
-        self.progress = training_state.Progress()
+        self.progress = Progress()
         self.record = RunRecord(config, folder, accelerator)
         self.stop = StopSignal()
 
@@ -369,15 +370,15 @@ class Trainer:
         self.progress.wandb_id = self.record.wandb_id
         scaler = self.accelerator.scaler
         self.progress.scaler = scaler.state_dict() if scaler is not None else None
-        tensors = training_state.pack(self.model, self.optimizer)
+        tensors = pack_training(self.model, self.optimizer)
         checkpoint.save(folder.checkpoints / name, card, weights, tensors, self.progress.as_dict())
 
     def restore(self, folder: Path) -> None:
         """Continue from a checkpoint of this run."""
         tensors, state = checkpoint.load_training(folder)
         weights = checkpoint.load_weights(folder)
-        training_state.unpack(tensors, weights, self.model, self.optimizer, self.average)
-        self.progress = training_state.Progress(**state)
+        unpack_training(tensors, weights, self.model, self.optimizer, self.average)
+        self.progress = Progress(**state)
         if self.accelerator.scaler is not None and self.progress.scaler:
             self.accelerator.scaler.load_state_dict(self.progress.scaler)
 

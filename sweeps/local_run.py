@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.stopping import StopSignal
+from core.training.stopping import StopSignal
 from sweeps.check import ROOT
 from sweeps.command import expand
 from sweeps.devices import Slot

@@ -57,15 +57,15 @@ def test_arrows(path: Path) -> None:
 @pytest.mark.parametrize("path", [p for p in SOURCES if module_of(p).startswith("core")], ids=module_of)
 def test_layers_of_core(path: Path) -> None:
     module = module_of(path)
-    if module not in {"core.trainer", "core.tracking"}:
+    if module not in {"core.trainer", "core.training.tracking"}:
         assert not imports_any(path, "accelerate", "wandb"), "only the trainer and the tracker know these"
-        assert not imports_any(path, "core.trainer", "core.tracking")
+        assert not imports_any(path, "core.trainer", "core.training.tracking")
     if module in {"core.config", "core.command_line", "core.schedule", "core.run_folder"}:
         assert not imports_any(path, "torch", "timm", "torchaudio"), "settled before torch is imported"
     if module == "core.config":
         assert not imports_any(path, "core")
     if module.startswith("core.models"):
-        assert not imports_any(path, "core.data", "core.losses", "core.augment", "core.checkpoint")
+        assert not imports_any(path, "core.data", "core.training", "core.scoring", "core.checkpoint")
 
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if module_of(p).startswith("core")], ids=module_of)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import tyro
 
 from analysis.command import run_command
-from analysis.figures import save
+from analysis.drawing.figures import save
 from analysis.report.charts import Chart
 from analysis.report.page import Detail, content_of, details_of, render
 from analysis.report.panels import learning_curves

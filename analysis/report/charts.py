@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from analysis.figures import COLOURS
+from analysis.drawing.figures import COLOURS
 
 WIDTH, HEIGHT = 400, 260
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 10, 40

@@ -11,7 +11,7 @@ from PIL import Image
 
 from core.config import FeatureConfig
 from core.data.audio import stream_mono
-from core.features import LogMel
+from core.models.log_mel import LogMel
 
 AUDIO_RATE = 24000
 """Of the embedded audio; Opus knows 8, 12, 16, 24 and 48 kHz."""

@@ -13,13 +13,13 @@ import jinja2
 from markupsafe import Markup
 
 from analysis.compare import show_p
-from analysis.figures import COLOURS
+from analysis.drawing.figures import COLOURS
 from analysis.report import tables
 from analysis.report.charts import Chart, dash, drawn
 from analysis.report.panels import decision_charts, valid_config
 from analysis.report.selection import Group, Selection
 from analysis.report.verdicts import judge
-from core.evaluation import Evaluation, evaluate
+from core.scoring.evaluation import Evaluation, evaluate
 
 TEMPLATES = files("analysis.report") / "templates"
 MINUS = "\N{MINUS SIGN}"

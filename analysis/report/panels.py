@@ -8,11 +8,11 @@ import numpy as np
 from analysis.report.charts import Chart, Line, Mark
 from analysis.report.selection import Selection
 from analysis.runs import Run
-from core.bootstrap import Resampler
-from core.calibration import Reliability, ScoreCurve, reliability, score_by_threshold
 from core.config import ValidConfig
-from core.evaluation import unpack_predictions
 from core.run_folder import RunFolder
+from core.scoring.evaluation import unpack_predictions
+from core.scoring.resampling import Resampler
+from core.scoring.score_curves import Reliability, ScoreCurve, reliability, score_by_threshold
 
 POINTS = 240
 """Points of a curve in the page; more cannot be told apart."""

@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.compare import differences_caption, draw_differences
-from analysis.figures import COLOURS, GREY
-from analysis.forest import Series, draw_forest
+from analysis.drawing.figures import COLOURS, GREY
+from analysis.drawing.forest import Series, draw_forest
 from analysis.report.charts import Chart, Line, dash
 from analysis.report.page import Detail
 from analysis.report.panels import valid_config
 from analysis.report.selection import Group, Selection
 from analysis.report.tables import METRICS, PER_SPECIES
 from analysis.report.verdicts import comparisons
-from core.bootstrap import Interval
-from core.evaluation import Evaluation
+from core.scoring.evaluation import Evaluation
+from core.scoring.resampling import Interval
 
 
 @dataclass(frozen=True)

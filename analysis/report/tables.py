@@ -11,9 +11,9 @@ import pandas as pd
 from analysis.report.panels import valid_config
 from analysis.report.selection import Group, finished_at
 from analysis.runs import Run, config_differences, show
-from core.bootstrap import Interval
-from core.evaluation import TRUTH, Evaluation, unpack_predictions
 from core.run_folder import RunFolder
+from core.scoring.evaluation import TRUTH, Evaluation, unpack_predictions
+from core.scoring.resampling import Interval
 
 METRICS = {
     "score": "2022 score",

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.compare import Comparison, compare_pairs
-from analysis.metric_names import LABELS, MetricName
 from analysis.report.panels import valid_config
 from analysis.report.selection import Group
 from analysis.report.tables import Axis, Estimate
-from core.bootstrap import Interval
+from core.scoring.metric_names import LABELS, MetricName
+from core.scoring.resampling import Interval
 
 ALL_PAIRS = 5
 """Up to as many runs each pair is compared; beyond, each run with the first."""

@@ -14,13 +14,13 @@ import numpy as np
 import tyro
 
 from analysis.command import require_resampling, run_command
-from analysis.figures import Format, save
+from analysis.drawing.figures import Format, save
+from analysis.drawing.tables import markdown, write_rows
 from analysis.runs import Run, find_runs
 from analysis.species.confusion import QUANTILE, Confusion, confusion_of, confusion_rows
 from analysis.species.figures import draw_by_count, draw_confusion, draw_mistakes
 from analysis.species.hardest import Mistake, find_mistakes, hear
 from analysis.species.scores import BySpecies, by_species, species_rows
-from analysis.tables import markdown, write_rows
 from analysis.thresholds.tables import slug
 from core.config import require
 

@@ -7,9 +7,9 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
 from analysis.runs import Run, align
-from core.bootstrap import Resampler
 from core.inference.config import PostConfig
-from core.metric_bootstrap import few_noted
+from core.scoring.intervals import few_noted
+from core.scoring.resampling import Resampler
 
 QUANTILE = PostConfig().quantile
 

@@ -16,9 +16,9 @@ from core.config_values import from_dict
 from core.data.audio import AudioError, read_mono
 from core.data.clips import fill
 from core.data.competition import AUDIO_FOLDERS
-from core.features import LogMel, cut_parts
 from core.inference.ensemble import find_checkpoints, logit
 from core.models.base import SpeciesModel
+from core.models.log_mel import LogMel, cut_parts
 
 
 @dataclass(frozen=True)

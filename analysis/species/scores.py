@@ -7,9 +7,9 @@ from scipy.stats import spearmanr
 
 from analysis.observations import train_counts
 from analysis.runs import Run, align
-from core.bootstrap import Interval, Resampler, summarise
 from core.inference.config import PostConfig
-from core.metric_bootstrap import bootstrap, build_metrics
+from core.scoring.intervals import bootstrap, build_metrics
+from core.scoring.resampling import Interval, Resampler, summarise
 
 QUANTILE = PostConfig().quantile
 

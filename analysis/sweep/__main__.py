@@ -10,7 +10,7 @@ from pathlib import Path
 import tyro
 
 from analysis.command import require_resampling, run_command
-from analysis.figures import Format
+from analysis.drawing.figures import Format
 from analysis.sweep.files import write_all
 from analysis.sweep.report import report
 from analysis.sweep.results import analyse

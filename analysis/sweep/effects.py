@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.sweep.parameters import SweptParameter
-from core.bootstrap import Interval
+from core.scoring.resampling import Interval
 
 FEWEST = 6
 """Fewer trials than this show no effect at all."""

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from analysis.figures import BLUE, GREY, VERMILION
-from analysis.forest import Series, draw_forest
+from analysis.drawing.figures import BLUE, GREY, VERMILION
+from analysis.drawing.forest import Series, draw_forest
 from analysis.sweep.effects import Effect
 from analysis.sweep.importance import Importance
 from analysis.sweep.parallel import log_ticks, result_text, wrap_label

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from analysis.figures import Format, save
+from analysis.drawing.figures import Format, save
+from analysis.drawing.tables import write_table
 from analysis.sweep.effects import KERNEL
 from analysis.sweep.figures import MOST_LINES, draw_effects, draw_importance, draw_settings, draw_throughput
 from analysis.sweep.parallel import HIGHLIGHTED, draw_parallel
 from analysis.sweep.results import SweepAnalysis
 from analysis.sweep.tables import effects_table, importance_table, settings_table, trials_table
-from analysis.tables import write_table
 
 
 def write_all(found: SweepAnalysis, folder: Path, kind: Format) -> list[Path]:

@@ -18,7 +18,7 @@ import numpy as np
 from sklearn.tree import DecisionTreeRegressor
 
 from analysis.sweep.parameters import SweptParameter
-from core.bootstrap import Interval, Resampler, summarise
+from core.scoring.resampling import Interval, Resampler, summarise
 
 FEWEST = 8
 TREES = 300

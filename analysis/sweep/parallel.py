@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import COLOURS, GREY
+from analysis.drawing.figures import COLOURS, GREY
 from analysis.sweep.parameters import SweptParameter, value_text
 from analysis.sweep.trials import Sweep, Trial
 

@@ -11,7 +11,7 @@ from analysis.sweep.parameters import FOLD, value_text
 from analysis.sweep.results import SweepAnalysis
 from analysis.sweep.trials import FAILED, FINISHED, RUNNING, STOPPED, Sweep, Trial
 from analysis.sweep.verdict import Setting, Spread, Verdict, spreads, verdict_text
-from core.bootstrap import Interval
+from core.scoring.resampling import Interval
 
 SHOWN, MOST_ROWS = 4, 40
 

@@ -11,7 +11,7 @@ from analysis.sweep.importance import Importance
 from analysis.sweep.parameters import FOLD, value_text
 from analysis.sweep.trials import Sweep
 from analysis.sweep.verdict import Setting, Verdict
-from core.bootstrap import Interval
+from core.scoring.resampling import Interval
 
 
 def trials_table(sweep: Sweep, verdict: Verdict | None) -> pd.DataFrame:

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import yaml
 
-from analysis.metric_names import LABELS
 from analysis.runs import Run, in_group, read_run
 from analysis.sweep.parameters import SweptParameter, number_of, read_parameters
-from core.bootstrap import Interval
 from core.config import require
 from core.run_folder import RunFolder, run_name, stamp_of
+from core.scoring.metric_names import LABELS
+from core.scoring.resampling import Interval
 
 RUNNING, FINISHED, FAILED, STOPPED = STATES = ("running", "finished", "failed", "stopped")
 COLUMNS = ("trial", "state", "run", "minutes")

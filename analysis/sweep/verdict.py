@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.compare import Comparison, compare_pairs
-from analysis.metric_names import IN_CORE, MetricName
 from analysis.runs import CLIP, Run, align, difference_of
 from analysis.sweep.parameters import FOLD, NAMES, value_text
 from analysis.sweep.trials import Sweep, Trial
-from core.bootstrap import Interval, Resampler
-from core.metric_bootstrap import bootstrap, build_metrics
+from core.scoring.intervals import bootstrap, build_metrics
+from core.scoring.metric_names import IN_CORE, MetricName
+from core.scoring.resampling import Interval, Resampler
 
 SHOWN = 8
 
@@ -143,7 +143,7 @@ def quantile_of(run: Run) -> float:
 
 
 def metric_of_run(run: Run, name: str, num_resamples: int, confidence: float) -> Interval:
-    """Return a macro metric of `core.metric_bootstrap` on a run's predictions, with its interval."""
+    """Return a macro metric of `core.scoring.intervals` on a run's predictions, with its interval."""
     one = align([run])
     resampler = Resampler(one.recording, one.primary, num_resamples)
     metrics = build_metrics(

@@ -24,7 +24,7 @@ from analysis.sweep.trials import (
     varies,
     with_run,
 )
-from core.bootstrap import Interval
+from core.scoring.resampling import Interval
 
 STATE = {"finished": FINISHED, "failed": FAILED, "crashed": FAILED, "killed": STOPPED}
 """What W&B says of a run that has ended; anything else is running."""

@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 
 from analysis.command import require_resampling, run_command
-from analysis.figures import Format
+from analysis.drawing.figures import Format
 from analysis.observations import observations_of
 from analysis.runs import Run, align, find_runs
 from analysis.thresholds.calibration import compare_calibrations
@@ -33,12 +33,12 @@ from analysis.thresholds.rules import (
 from analysis.thresholds.stability import refit
 from analysis.thresholds.tables import Answers, format_answers, slug, write_answers
 from analysis.units import Unit, drawn_units
-from core.bootstrap import Resampler, summarise
-from core.calibration import score_by_quantile, score_by_threshold
 from core.config import require
 from core.inference.config import TuneConfig
-from core.inference.tuning import Observations
-from core.metrics import macro
+from core.scoring.cross_fit import Observations
+from core.scoring.metrics import macro
+from core.scoring.resampling import Resampler, summarise
+from core.scoring.score_curves import score_by_quantile, score_by_threshold
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,12 +17,12 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from core.bootstrap import Interval, Resampler
-from core.calibration import Reliability, reliability
 from core.inference.config import TuneConfig
 from core.inference.ensemble import logit, sigmoid
-from core.inference.tuning import Observations, parts_of
-from core.metrics import unit_weights
+from core.scoring.cross_fit import Observations, parts_of
+from core.scoring.metrics import unit_weights
+from core.scoring.resampling import Interval, Resampler
+from core.scoring.score_curves import Reliability, reliability
 
 LOG_RANGE = (-4.0, 4.0)
 """Of the logarithm of the temperature."""

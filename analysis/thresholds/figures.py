@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.figures import BLUE, COLOURS, GREY, ORANGE, VERMILION
+from analysis.drawing.figures import BLUE, COLOURS, GREY, ORANGE, VERMILION
 from analysis.thresholds.penalty import Effects, PenaltyAnswer
 from analysis.thresholds.rules import THRESHOLDS, Judged
 from analysis.thresholds.stability import Spread
-from core.bootstrap import Interval
+from core.scoring.resampling import Interval
 
 LABELS = {
     "penalty": "strength of the penalty",

@@ -28,13 +28,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from core.bootstrap import Interval, Resampler, summarise
-from core.calibration import scores_at_quantile
 from core.inference.config import PostConfig
-from core.inference.postprocess import subtract_penalty
-from core.inference.tuning import Observations
-from core.metric_bootstrap import clusters_with_positive, few_noted
-from core.metrics import macro, unit_weights
+from core.scoring.cross_fit import Observations
+from core.scoring.decisions import subtract_penalty
+from core.scoring.intervals import clusters_with_positive, few_noted
+from core.scoring.metrics import macro, unit_weights
+from core.scoring.resampling import Interval, Resampler, summarise
+from core.scoring.score_curves import scores_at_quantile
 
 PENALTY = 0.4
 QUANTILE = PostConfig().quantile

@@ -19,11 +19,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from core.bootstrap import Interval, Resampler, summarise
 from core.inference.config import PostConfig, TuneConfig
-from core.inference.tuning import Observations, Tuned, decide_in_parts, fit, parts_of
-from core.metric_bootstrap import clusters_with_positive, few_noted
-from core.metrics import balanced_accuracy, macro
+from core.scoring.cross_fit import Observations, Tuned, decide_in_parts, fit, parts_of
+from core.scoring.intervals import clusters_with_positive, few_noted
+from core.scoring.metrics import balanced_accuracy, macro
+from core.scoring.resampling import Interval, Resampler, summarise
 
 PENALTY = 0.4
 UNTUNED = "0.85 quantile"

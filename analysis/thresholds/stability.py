@@ -9,8 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from core.bootstrap import Resampler
-from core.calibration import (
+from core.inference.config import PostConfig, TuneConfig
+from core.scoring.cross_fit import Observations
+from core.scoring.decisions import adjust
+from core.scoring.metrics import macro, unit_weights
+from core.scoring.resampling import Resampler
+from core.scoring.score_curves import (
     QUANTILES,
     at_positions_of_quantiles,
     candidates_of,
@@ -19,10 +23,6 @@ from core.calibration import (
     scores_at,
     scores_at_quantile,
 )
-from core.inference.config import PostConfig, TuneConfig
-from core.inference.postprocess import adjust
-from core.inference.tuning import Observations
-from core.metrics import macro, unit_weights
 
 QUANTILE = PostConfig().quantile
 

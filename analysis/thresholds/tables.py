@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.figures import save
+from analysis.drawing.figures import save
+from analysis.drawing.tables import markdown, write_rows
 from analysis.runs import Run
-from analysis.tables import markdown, write_rows
 from analysis.thresholds.calibration import Calibrated
 from analysis.thresholds.figures import draw_penalty, draw_penalty_species, draw_rules, draw_stability
 from analysis.thresholds.penalty import Effects, PenaltyAnswer, verdict
 from analysis.thresholds.rules import Judged, safest
 from analysis.thresholds.stability import Spread
-from core.calibration import Reliability, ScoreCurve
 from core.inference.config import PostConfig
 from core.inference.tune import describe, write_tuned
-from core.inference.tuning import Observations
-from core.pictures import draw_reliability, draw_score_by_threshold
+from core.scoring.cross_fit import Observations
+from core.scoring.score_curves import Reliability, ScoreCurve
+from core.training.pictures import draw_reliability, draw_score_by_threshold
 
 Rows = list[dict[str, Any]]
 SHOWN_CHOICES = 3

@@ -16,7 +16,7 @@ from core.data.demo import DEFAULT_SEED, OLDER_SEED, demo_root, ensure_demo
 from core.data.folds import folds_of, split
 from core.data.noise import NoiseMixer, find_noise
 from core.data.pcm import PcmStore
-from core.evaluation import predictions_table
+from core.scoring.evaluation import predictions_table
 
 MIN_RATING_WEIGHT = 0.1
 MAX_WORKERS = 8
@@ -174,7 +174,7 @@ def valid_table(
     probabilities: Sequence[np.ndarray],
     losses: Sequence[np.ndarray],
 ) -> pd.DataFrame:
-    """Return the predictions of validation clips, as `core.evaluation` describes them, with their `loss`.
+    """Return the predictions of validation clips, see `core.scoring.evaluation`, with their `loss`.
 
     The truth is primary and secondary labels, whatever training makes of the latter.
 

@@ -48,7 +48,7 @@ def export(words: list[str]) -> None:
     """Write an ensemble for several engines, with a parity report."""
     with told():
         config = parse(ExportConfig, "export", words)
-        from core.inference.export import export as write
+        from core.inference.engines.export import export as write
 
         write(config)
 
@@ -66,7 +66,7 @@ def bundle(words: list[str]) -> None:
     """Write models, code and a list of wheels into one folder or zip."""
     with told():
         config = parse(BundleConfig, "bundle", words)
-        from core.inference.bundle import bundle as write
+        from core.inference.engines.bundle import bundle as write
 
         write(config)
 

@@ -38,7 +38,7 @@ class Member:
     weight
         Its share; all sum to 1.
     network
-        What runs: the model itself, or an engine with it (`core.inference.backends`).
+        What runs: the model itself, or an engine with it (`core.inference.engines.backends`).
     """
 
     folder: Path

@@ -16,12 +16,11 @@ from tqdm import tqdm
 from core.config_values import from_dict
 from core.data.audio import duration_seconds
 from core.files import replacing
-from core.inference.backends import with_backend
 from core.inference.config import Backend, InferenceConfig, PostConfig
+from core.inference.engines.backends import with_backend
+from core.inference.engines.export import open_export
 from core.inference.ensemble import Ensemble, load_ensemble
-from core.inference.export import open_export
 from core.inference.journal import FileResult, Journal
-from core.inference.postprocess import adjust, thresholds
 from core.inference.predictor import Predictor, find_soundscapes
 from core.inference.submission import (
     Decisions,
@@ -33,6 +32,7 @@ from core.inference.submission import (
 )
 from core.inference.windows import smooth
 from core.machine import tune_cpu
+from core.scoring.decisions import adjust, thresholds
 
 POLL_SECONDS = 0.5
 KAGGLE_HOURS = 9.0

@@ -11,13 +11,13 @@ import pandas as pd
 
 from core import checkpoint
 from core.config import require
-from core.evaluation import scored_species, unpack_predictions
 from core.files import write_atomically
 from core.inference.config import PostConfig, TuneConfig
 from core.inference.ensemble import find_checkpoints
 from core.inference.submission import read_truth
-from core.inference.tuning import Observations, Tuned, tune_rules
 from core.inference.windows import WINDOW_SECONDS
+from core.scoring.cross_fit import Observations, Tuned, tune_rules
+from core.scoring.evaluation import scored_species, unpack_predictions
 
 PREDICTIONS = "predictions.parquet"
 

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from core.config import FeatureConfig
-from core.features import LogMel, MelScaler, cut_parts
+from core.models.log_mel import LogMel, MelScaler, cut_parts
 
 Augment = Callable[[Tensor], Tensor]
 """Maps normalised log-mels (batch, part, 1, mel, frame) to such, maybe with fewer items."""

@@ -8,10 +8,10 @@ config = parse_config(CONFIG) if __name__ == "__main__" else CONFIG  # a typo is
 from dataclasses import replace
 from functools import cached_property
 
-from core.augment import Labelled
 from core.data.clips import Batch
 from core.models.sed import TimmSED
 from core.trainer import Trainer
+from core.training.augment import Labelled
 from experiments.timm_013.teachers import Teachers
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from core.config import Config, DataConfig
-from core.evaluation import evaluate, predictions_table
 from core.run_folder import open_run_folder
+from core.scoring.evaluation import evaluate, predictions_table
 
 SPECIES = ("akiapo", "aniani", "apapan")
 MakeRun = Callable[..., Path]

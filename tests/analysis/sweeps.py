@@ -13,8 +13,8 @@ import pandas as pd
 import yaml
 
 from core.config import Config, DataConfig, ValidConfig
-from core.evaluation import evaluate, predictions_table
 from core.run_folder import open_run_folder
+from core.scoring.evaluation import evaluate, predictions_table
 
 SPECIES = ("akiapo", "aniani", "apapan")
 MIXUP: dict[str, Any] = {

@@ -9,8 +9,7 @@ import pytest
 from analysis.bootstrap import BootstrapConfig, bootstrap_run, interval_of, intervals_table, main
 from analysis.out_of_bag import out_of_bag
 from analysis.runs import align, find_runs
-from core.bootstrap import Resampler
-from core.metrics import (
+from core.scoring.metrics import (
     average_precision,
     balanced_accuracy,
     macro,
@@ -18,6 +17,7 @@ from core.metrics import (
     roc_auc,
     top_one,
 )
+from core.scoring.resampling import Resampler
 from tests.analysis.conftest import SPECIES, MakeRun
 
 

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from analysis.compare import Comparison, compare_pairs, main
-from analysis.metric_names import MetricName
-from analysis.permutation import holm
 from analysis.runs import Aligned
-from analysis.simulation import World
-from core.bootstrap import Interval, Resampler
-from core.metrics import balanced_accuracy, macro, roc_auc
+from benchmarks.coverage import World
+from core.scoring.metric_names import MetricName
+from core.scoring.metrics import balanced_accuracy, macro, roc_auc
+from core.scoring.resampling import Interval, Resampler
+from core.scoring.sign_flips import holm
 from tests.analysis.conftest import MakeRun, invent_predictions
 
 WORLD = World(recordings=(10, 20, 40), other_recordings=20, gain=0.8)

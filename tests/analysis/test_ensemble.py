@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.ensemble import EnsembleConfig, draw_ensemble, weigh_runs
-from analysis.ensemble import main as run_program
-from analysis.runs import Aligned
-from analysis.weights import (
+from analysis.ensemble.__main__ import EnsembleConfig, draw_ensemble, weigh_runs
+from analysis.ensemble.__main__ import main as run_program
+from analysis.ensemble.weights import (
     Combine,
     Objective,
     Weighted,
@@ -25,10 +24,11 @@ from analysis.weights import (
     values_of,
     weigh,
 )
-from core.bootstrap import Resampler
-from core.evaluation import PROBABILITY
+from analysis.runs import Aligned
 from core.inference.config import TuneConfig
-from core.inference.tuning import Observations, parts_of
+from core.scoring.cross_fit import Observations, parts_of
+from core.scoring.evaluation import PROBABILITY
+from core.scoring.resampling import Resampler
 from tests.analysis.conftest import MakeRun, invent_predictions
 
 SPECIES = tuple("abcdefgh")

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from analysis.figures import save
+from analysis.drawing.figures import save
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])

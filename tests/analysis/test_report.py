@@ -22,8 +22,8 @@ from analysis.report.tables import axis_of, distinctions, species_table
 from analysis.report.verdicts import judge
 from analysis.runs import find_runs
 from core.config import MixupConfig, ValidConfig
-from core.evaluation import evaluate
 from core.files import write_atomically
+from core.scoring.evaluation import evaluate
 from tests.analysis.conftest import MakeRun, invent_predictions
 
 ROOT = Path(__file__).parents[2]

@@ -7,7 +7,7 @@ import pytest
 
 from analysis.runs import align, config_differences, find_runs, main, predictions_table, runs_table
 from core.config import DataConfig, MixupConfig
-from core.evaluation import TRUTH
+from core.scoring.evaluation import TRUTH
 from tests.analysis.conftest import MakeRun, invent_predictions
 
 

@@ -14,11 +14,11 @@ from analysis.species.confusion import calls_of, confusion_of, confusion_rows, o
 from analysis.species.figures import draw_by_count, draw_confusion, draw_mistakes
 from analysis.species.hardest import find_mistakes, hear
 from analysis.species.scores import by_species, correlation, species_rows
-from core.bootstrap import Interval
 from core.config import DataConfig
-from core.evaluation import PROBABILITY, TRUTH, predictions_table
-from core.metrics import roc_auc
 from core.run_folder import open_run_folder
+from core.scoring.evaluation import PROBABILITY, TRUTH, predictions_table
+from core.scoring.metrics import roc_auc
+from core.scoring.resampling import Interval
 from core.trainer import build_accelerator
 from tests.analysis.conftest import MakeRun, invent_predictions
 from tests.runs import TinyTrainer, tiny_config

@@ -14,7 +14,7 @@ from analysis.sweep.figures import draw_effects, draw_throughput, front_of, pare
 from analysis.sweep.parallel import draw_parallel, even_ticks, fan_out, log_ticks, parameter_scale, wrap_name
 from analysis.sweep.parameters import SweptParameter
 from analysis.sweep.trials import Sweep, Trial
-from core.bootstrap import Interval
+from core.scoring.resampling import Interval
 
 PARAMETERS = (
     SweptParameter("optim.lr", is_log=True),

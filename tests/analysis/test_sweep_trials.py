@@ -9,7 +9,7 @@ import pytest
 
 from analysis.sweep.parameters import SweptParameter, read_parameters
 from analysis.sweep.trials import Trial, read_sweep, with_run
-from core.bootstrap import Interval
+from core.scoring.resampling import Interval
 from tests.analysis.conftest import MakeRun
 from tests.analysis.sweeps import MIXUP, MadeTrial, summary_of, write_sweep
 

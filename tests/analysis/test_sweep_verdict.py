@@ -14,8 +14,8 @@ from analysis.sweep.results import analyse
 from analysis.sweep.trials import Sweep, read_sweep
 from analysis.sweep.verdict import Verdict, judge, pooled_settings, single_settings, spreads, verdict_text
 from core.config import ValidConfig
-from core.evaluation import evaluate
-from core.metrics import macro, roc_auc
+from core.scoring.evaluation import evaluate
+from core.scoring.metrics import macro, roc_auc
 from tests.analysis.sweeps import SPECIES, MadeTrial, shared_predictions, write_sweep
 
 DROPOUT = {"model.dropout": {"values": [0.0, 0.2, 0.4]}}

@@ -27,10 +27,10 @@ from analysis.thresholds.rules import (
     tuned,
 )
 from analysis.thresholds.stability import refit
-from core.bootstrap import Interval, Resampler
 from core.inference.config import PostConfig, TuneConfig
 from core.inference.run import read_tuned
-from core.inference.tuning import Observations, parts_of
+from core.scoring.cross_fit import Observations, parts_of
+from core.scoring.resampling import Interval, Resampler
 from tests.analysis.conftest import MakeRun
 
 CONFIG = TuneConfig(runs=("-",), penalties=(0.0, 0.4), rare_boosts=(0.0, 0.5), splits=3)

@@ -16,7 +16,6 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from torch import Tensor, nn
 
 from core import checkpoint
-from core.augment import Labelled
 from core.checkpoint import load_model
 from core.config import (
     Config,
@@ -27,11 +26,12 @@ from core.config import (
     OptimConfig,
     SpecAugmentConfig,
 )
-from core.evaluation import PROBABILITY
 from core.inference.ensemble import find_checkpoints
 from core.models.base import Output, SpeciesModel
 from core.run_folder import open_run_folder
+from core.scoring.evaluation import PROBABILITY
 from core.trainer import Trainer, build_accelerator
+from core.training.augment import Labelled
 from tests.runs import TinyTrainer, tiny_config, with_data
 
 RUN_FILES = {

@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional
 from torchaudio.functional import melscale_fbanks
 
-from core.augment import Augmentation, Labelled, Mixing
 from core.config import FeatureConfig, GemConfig, TimmConfig
-from core.features import cut_parts
 from core.models import gem, sed
 from core.models.base import SpeciesModel
+from core.models.log_mel import cut_parts
+from core.training.augment import Augmentation, Labelled, Mixing
 from experiments.conformer import model as conformer
 from experiments.conformer.attention import RelativeAttention
 from experiments.conformer.config import ConformerConfig

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from core.tracking import offline_records
+from core.training.tracking import offline_records
 from sweeps.trial_process import processes_of
 from tests.runs import ROOT, TINY_WORDS
 from tests.wandb_server import (

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from core.inference.config import ExportConfig
-from core.inference.export import export
+from core.inference.engines.export import export
 from core.run_folder import open_run_folder
 from core.trainer import build_accelerator
 from tests.runs import TinyTrainer, tiny_config, with_data

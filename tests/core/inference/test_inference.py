@@ -26,7 +26,7 @@ from core.inference.ensemble import find_checkpoints, load_ensemble, sigmoid
 from core.inference.predictor import Predictor
 from core.inference.run import predict
 from core.inference.submission import check_submission, read_rows
-from core.metrics import balanced_accuracy
+from core.scoring.metrics import balanced_accuracy
 from tests.core.inference.conftest import RATE, Trained, write_noise
 from tests.runs import ROOT
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.augment import Mixing
 from core.config import FeatureConfig, TimmConfig
 from core.models.base import concatenate_parts, stretch_segments
 from core.models.pooling import AttentionPool, GeM
 from core.models.sed import TimmSED, load_original
+from core.training.augment import Mixing
 from tests.conftest import Reference
 
 TINY = "test_efficientnet.r160_in1k"

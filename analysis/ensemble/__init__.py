@@ -1,0 +1,1 @@
+"""Weights of several runs as one ensemble."""

@@ -1,0 +1,1 @@
+"""What runs the networks of an ensemble, and how far each differs from the network as trained."""

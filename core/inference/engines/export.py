@@ -1,0 +1,174 @@
+"""Write an ensemble for every engine, and say with a parity report which of them may be used.
+
+An export is a folder: `ensemble.json` (members, weights, context, parity, the engine chosen), and a folder
+per member with its checkpoint, `network.onnx` (log-mels in, logits out), `network_int8.xml` where wished,
+and `whole.onnx` (waves in) where wished.
+"""
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from core import checkpoint
+from core.checkpoint import CheckpointError
+from core.files import replacing, write_atomically
+from core.inference.config import ExportConfig
+from core.inference.engines.backends import INT8_FILE, ONNX_FILE, import_package
+from core.inference.engines.parity import Windows, measure, read_windows, report
+from core.inference.ensemble import Ensemble, Member, find_checkpoints, load_ensemble
+from core.machine import tune_cpu
+from core.models.base import SpeciesModel
+from core.models.folding import folded
+
+FORMAT = 1
+MANIFEST, WHOLE_FILE = "ensemble.json", "whole.onnx"
+MAX_CLIPS = 4096
+CALIBRATION_WINDOWS = 256
+
+
+class MelNetwork(nn.Module):
+    """A network on log-mels with plain tensors as output, for tracing.
+
+    Parameters
+    ----------
+    model
+        The network.
+    num_parts
+        Parts of a clip.
+    """
+
+    def __init__(self, model: SpeciesModel, num_parts: int) -> None:
+        super().__init__()
+        self.model, self.num_parts = model, num_parts
+
+    def forward(self, mels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return clip and segment logits."""
+        output = self.model.from_mels(mels, self.num_parts)
+        return output.clip_logit, output.segment_logit
+
+
+class WholeNetwork(MelNetwork):
+    """The same on waves (clip * part, sample), front end included."""
+
+    def forward(self, waves: Tensor) -> tuple[Tensor, Tensor]:
+        """Return clip and segment logits."""
+        return super().forward(self.model.log_mel(waves))
+
+
+def export(config: ExportConfig) -> Path:
+    """Write an ensemble for the wanted engines, measure parity, print the report; return the folder.
+
+    Raises
+    ------
+    ValueError
+        If checkpoints or soundscapes do not fit, or the folder exists and is no export.
+    """
+    tune_cpu()
+    out = Path(config.out)
+    if out.exists() and not (out / MANIFEST).is_file() and (not out.is_dir() or any(out.iterdir())):
+        message = f"out={out}: exists and is no export; name another folder"
+        raise ValueError(message)
+    ensemble = load_ensemble(config.checkpoints, weights=config.weights, which=config.which)
+    windows = read_windows(config, ensemble)
+    (out / MANIFEST).unlink(missing_ok=True)
+    for i, member in enumerate(ensemble.members):
+        write_member(member, out / f"member{i}", config, windows)
+        print(f"member {i}: {member.card.experiment}, fold {member.card.fold}", flush=True)
+    manifest = {
+        "format": FORMAT,
+        "context": config.context,
+        "species": ensemble.species,
+        "weights": [member.weight for member in ensemble.members],
+    }
+    rows = measure(ensemble, out, config.backends, config.context, windows)
+    write_atomically(out / MANIFEST, json.dumps(manifest | report(rows), indent=2, default=str))
+    print(f"{out}: made", flush=True)
+    return out
+
+
+def write_member(member: Member, folder: Path, config: ExportConfig, windows: Windows) -> None:
+    """Write one member's checkpoint and its network for every engine."""
+    shutil.rmtree(folder, ignore_errors=True)
+    checkpoint.copy_weights(member.folder, folder)
+    model = folded(member.model)
+    waves = torch.from_numpy(windows.waves[: 2 * config.context])
+    needs_file = any(not backend.startswith("torch") for backend in config.backends)
+    if needs_file:
+        with torch.no_grad():
+            mels = model.log_mel(waves)
+        write_onnx(MelNetwork(model, config.context), mels, "mels", folder / ONNX_FILE)
+    if config.whole:
+        write_onnx(WholeNetwork(model, config.context), waves, "waves", folder / WHOLE_FILE)
+    if "openvino_int8" in config.backends:
+        write_int8(model, windows, folder, config.context)
+
+
+def write_onnx(network: MelNetwork, example: Tensor, name: str, file: Path) -> None:
+    """Write a network as ONNX for any number of clips."""
+    import_package("onnxscript")
+    clips = torch.export.Dim("clips", min=1, max=MAX_CLIPS)
+    batch: Any = clips if network.num_parts == 1 else network.num_parts * clips
+    with replacing(file) as new, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter's own, about its own
+        torch.onnx.export(
+            network.eval(),
+            (example,),
+            str(new),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+            input_names=[name],
+            output_names=["clip_logit", "segment_logit"],
+            dynamic_shapes={name: {0: batch}},
+        )
+
+
+def write_int8(model: SpeciesModel, windows: Windows, folder: Path, context: int) -> None:
+    """Quantise a network to int8, calibrated on real windows."""
+    nncf, openvino = import_package("nncf"), import_package("openvino")
+    nncf.set_log_level(40)
+    number = max(min(CALIBRATION_WINDOWS, len(windows.waves)) // context, 1)
+    chosen = np.linspace(0, len(windows.waves) // context - 1, number).round().astype(int)
+    with torch.no_grad():
+        clips = [
+            model.log_mel(torch.from_numpy(windows.waves[i * context : (i + 1) * context])).numpy()
+            for i in chosen
+        ]
+    network = openvino.Core().read_model(str(folder / ONNX_FILE))
+    quantised = nncf.quantize(network, nncf.Dataset(clips), subset_size=number)
+    openvino.save_model(quantised, str(folder / INT8_FILE), compress_to_fp16=False)
+
+
+def open_export(folder: Path, combine: str = "mean") -> tuple[Ensemble, dict[str, Any]]:
+    """Return the ensemble of an export, networks as they were trained, and its manifest.
+
+    Parameters
+    ----------
+    folder
+        The export.
+    combine
+        See `Ensemble`.
+
+    Raises
+    ------
+    CheckpointError
+        If it is none, or torn.
+    """
+    try:
+        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
+        weights, number = manifest["weights"], manifest["format"]
+    except (OSError, json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
+        message = f"{folder}: no export of `python -m core.inference export` ({error})"
+        raise CheckpointError(message) from error
+    if number != FORMAT:
+        message = f"{folder}: export format {number}, this code reads {FORMAT}"
+        raise CheckpointError(message)
+    members = [find_checkpoints(folder / f"member{i}")[0] for i in range(len(weights))]
+    ensemble = load_ensemble(members, weights=weights, combine=combine, species=manifest["species"])
+    return ensemble, manifest

@@ -1,0 +1,202 @@
+"""May an engine replace the network as it was trained? Measured on real windows.
+
+Compared are the ensemble's probabilities (largest difference), decisions at the 0.85 quantile (share that
+changes), the two metrics where the truth is known (change with its interval), and the speed.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from core.config import require
+from core.data.audio import stream_mono
+from core.inference.config import ExportConfig
+from core.inference.engines.backends import Backend, BackendError, with_backend
+from core.inference.ensemble import Ensemble
+from core.inference.predictor import find_soundscapes
+from core.inference.submission import read_truth
+from core.inference.windows import pieces
+from core.machine import describe_environment
+from core.scoring.cross_fit import judge, judge_areas
+from core.scoring.decisions import quantile_threshold
+from core.scoring.resampling import Interval, Resampler
+
+EXACT = 1e-4  # largest difference of a probability that counts as none
+MARGIN = 0.01  # both ends of a metric's change must stay within it, where the engine is not exact
+QUANTILE = 0.85
+RESAMPLES = 2000
+REPEATS, CLOCKED_BATCHES = 3, 4
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How an engine compares with the network as it was trained.
+
+    Attributes
+    ----------
+    backend
+        The engine.
+    speed
+        Model-windows per second of all members, log-mels included.
+    difference
+        Largest absolute difference of an ensemble's probability.
+    changed
+        Share of decisions that differ, each at its own 0.85 quantile.
+    score, auc
+        Change of the 2022 score and of macro ROC-AUC, bootstrapped over soundscapes; None without truth.
+    """
+
+    backend: Backend
+    speed: float
+    difference: float
+    changed: float
+    score: Interval | None
+    auc: Interval | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether it may replace the network: exact, or its effect on both metrics is known to be small."""
+        if self.difference <= EXACT:
+            return True
+        changes = [change for change in (self.score, self.auc) if change is not None]
+        return len(changes) == 2 and all(c.low >= -MARGIN and c.high <= MARGIN for c in changes)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows that engines are compared on.
+
+    Attributes
+    ----------
+    waves
+        (window, sample) float32, `context` consecutive ones a clip.
+    file
+        (window,) soundscape of each.
+    truth
+        (window, species) bool, or None.
+    """
+
+    waves: np.ndarray
+    file: np.ndarray
+    truth: np.ndarray | None
+
+
+def read_windows(config: ExportConfig, ensemble: Ensemble) -> Windows:
+    """Return the first windows of the wanted soundscapes, with their truth where it is known.
+
+    Raises
+    ------
+    ValueError
+        If no soundscape is found, or none is long enough.
+    """
+    rate, context = ensemble.sample_rate, config.context
+    waves: list[np.ndarray] = []
+    names: list[tuple[str, int]] = []
+    for name, path in find_soundscapes(config.soundscapes).items():
+        for piece in pieces(stream_mono(path, rate), rate, context):
+            if piece.number == context and len(names) < config.max_windows:
+                waves.append(piece.windows(0.0, rate))
+                names += [(name, piece.first + i) for i in range(context)]
+    require(len(waves) > 0, f"soundscapes: no file holds {context} whole windows")
+    truth = read_truth(Path(config.truth), names, ensemble.species) if config.truth is not None else None
+    return Windows(np.concatenate(waves), np.array([name for name, _ in names]), truth)
+
+
+def measure(
+    ensemble: Ensemble, folder: Path, backends: Sequence[Backend], context: int, windows: Windows
+) -> list[Parity]:
+    """Return how each engine compares; the first row is the network as it was trained."""
+    device = torch.device("cpu")
+    reference = predict_windows(ensemble, windows, context)
+    baseline = clock(ensemble, windows, context)
+    rows = [Parity("torch", baseline, 0.0, 0.0, None, None)]
+    for backend in backends:
+        try:
+            engine = with_backend(ensemble, backend, device, context, folder)
+            found = predict_windows(engine, windows, context)
+        except (BackendError, RuntimeError) as error:
+            print(f"{backend}: cannot be used here: {error}", flush=True)
+            continue
+        speed = clock(engine, windows, context)
+        rows.append(compare(backend, speed, reference, found, windows))
+    return rows
+
+
+def batches(windows: Windows, context: int) -> Iterator[Tensor]:
+    """Yield the windows in batches of about a soundscape of a minute."""
+    size = max(12 // context, 1) * context
+    for start in range(0, len(windows.waves), size):
+        yield torch.from_numpy(windows.waves[start : start + size])
+
+
+def predict_windows(ensemble: Ensemble, windows: Windows, context: int) -> np.ndarray:
+    """Return the ensemble's probabilities, (window, species)."""
+    logits = [ensemble.logits(waves, context) for waves in batches(windows, context)]
+    return ensemble.combined(np.concatenate(logits, axis=1))
+
+
+def clock(ensemble: Ensemble, windows: Windows, context: int) -> float:
+    """Return model-windows per second: the best of a few passes over some batches."""
+    some = [waves for waves, _ in zip(batches(windows, context), range(CLOCKED_BATCHES), strict=False)]
+    number = sum(len(waves) for waves in some) * len(ensemble.members)
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        for waves in some:
+            ensemble.logits(waves, context)
+        seconds.append(time.perf_counter() - started)
+    return number / min(seconds)
+
+
+def compare(
+    backend: Backend, speed: float, reference: np.ndarray, found: np.ndarray, windows: Windows
+) -> Parity:
+    """Return an engine's parity with the reference's probabilities."""
+    decisions = [values >= quantile_threshold(values, QUANTILE) for values in (reference, found)]
+    score = auc = None
+    if windows.truth is not None:
+        truth = windows.truth
+        resampler = Resampler(windows.file, np.zeros(len(windows.file)), RESAMPLES)
+        _, score = judge(truth, decisions[1], decisions[0], resampler)
+        _, auc = judge_areas(truth, found, reference, resampler)
+    return Parity(
+        backend,
+        speed,
+        float(np.abs(reference - found).max()),
+        float((decisions[0] != decisions[1]).mean()),
+        score,
+        auc,
+    )
+
+
+def report(rows: Sequence[Parity]) -> dict[str, Any]:
+    """Print the table; return what a manifest holds of it: the engine chosen, parity, the machine."""
+    trained, engines = rows[0], rows[1:]
+    passed = [row for row in engines if row.passed]
+    chosen = max(passed, key=lambda row: row.speed).backend if passed else "torch"
+    print(f"\nas trained: {trained.speed:.1f} model-windows/s\n")
+    print(f"{'':14}{'speed':>7}{'largest dp':>12}{'changed':>9}  {'2022 score':26}{'macro ROC-AUC':26}")
+    for row in engines:
+        changes = "".join(f"{'unknown' if c is None else signed(c):26}" for c in (row.score, row.auc))
+        verdict = "passes" if row.passed else "does not pass"
+        print(
+            f"{row.backend:14}{row.speed / trained.speed:6.2f}x{row.difference:12.1e}{row.changed:9.2%}  "
+            f"{changes}{verdict}"
+        )
+    print(f"\n{chosen} is used unless another --backend is named", flush=True)
+    return {
+        "backend": chosen,
+        "parity": [{**asdict(row), "passed": row.passed} for row in engines],
+        "machine": describe_environment(torch.device("cpu")),
+    }
+
+
+def signed(change: Interval) -> str:
+    """Return such as `-0.002 [-0.004, +0.001]`."""
+    return f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"

@@ -1,0 +1,173 @@
+"""Decision thresholds that are picked anew in every resample, and the 2022 score at them.
+
+All probabilities are sorted once. Steps of a few hundred of them are added up into a sparse matrix
+(step and cell, cluster), a cell being the positives or negatives of one species; a cumulative sum over steps
+then says for every resample how much of each cell lies below each step, and only the one step that holds the
+threshold is looked at value by value. Nothing is approximated: the quantile is numpy's on the repeated rows,
+the score is that of the very threshold.
+"""
+
+import math
+
+import numpy as np
+from scipy import sparse
+
+from core.scoring.weighted_metrics import DecisionMetric
+
+MIN_STEPS = 256
+
+
+class ThresholdLadder:
+    """Sorted probabilities of all rows and species.
+
+    Parameters
+    ----------
+    truth
+        (row, species) bool.
+    probability
+        (row, species).
+    cluster_of_row
+        (row,) index of the cluster.
+    """
+
+    def __init__(self, truth: np.ndarray, probability: np.ndarray, cluster_of_row: np.ndarray) -> None:
+        number, self.num_species = truth.size, truth.shape[1]
+        order = np.argsort(probability, axis=None, kind="stable")
+        row, species = np.divmod(order, self.num_species)
+        self.sorted = probability.ravel()[order]
+        self.cell = 2 * species + truth.ravel()[order]
+        self.cluster = cluster_of_row[row]
+        self.step = max(min(math.isqrt(number * self.num_species), number // MIN_STEPS), 1)
+        self.num_steps = math.ceil(number / self.step)
+        rows = np.arange(number) // self.step * (2 * self.num_species) + self.cell
+        self.matrix = sparse.csr_matrix(
+            (np.ones(number, dtype=np.float32), (rows, self.cluster)),
+            shape=(self.num_steps * 2 * self.num_species, int(cluster_of_row.max()) + 1),
+        )
+        first = np.arange(self.num_steps) * self.step
+        # a step is a threshold to try only where it begins with a new value
+        self.candidates = first[np.append(True, self.sorted[first[1:]] > self.sorted[first[1:] - 1])]
+
+    def below(self, weights: np.ndarray) -> np.ndarray:
+        """Return the weight of each cell before each step and in all, (step + 1, cell, resample)."""
+        cells = 2 * self.num_species
+        sums = (self.matrix @ weights).reshape(self.num_steps, cells, -1)
+        totals = np.zeros((self.num_steps + 1, cells, weights.shape[1]), dtype=np.float32)
+        np.cumsum(sums, axis=0, out=totals[1:])
+        return totals
+
+    def quantile(self, weights: np.ndarray, below: np.ndarray, share: float) -> np.ndarray:
+        """Return the pooled quantile of each resample, as `np.quantile` of the repeated rows, (resample,).
+
+        Parameters
+        ----------
+        weights
+            (cluster, resample) float32.
+        below
+            What `below` returned for them.
+        share
+            The quantile, 0 to 1.
+        """
+        totals = below.sum(axis=1, dtype=np.float64)  # (step + 1, resample)
+        position = share * (totals[-1] - 1)
+        lower = np.floor(position + 1e-9)
+        low = self._order_statistic(weights, totals, lower)
+        high = self._order_statistic(weights, totals, np.minimum(lower + 1, totals[-1] - 1))
+        return low + (high - low) * np.clip(position - lower, 0, 1)
+
+    def _order_statistic(self, weights: np.ndarray, totals: np.ndarray, position: np.ndarray) -> np.ndarray:
+        """Return the value that stands at a position (resample,) of the repeated, sorted probabilities."""
+        step = (totals[1:-1] <= position).sum(axis=0)
+        place, inside = self._places(step)
+        resample = np.arange(len(step))
+        weight = np.where(inside, weights[self.cluster[place], resample[:, None]], 0)
+        reached = totals[step, resample][:, None] + np.cumsum(weight, axis=1, dtype=np.float64)
+        return self.sorted[place[resample, np.argmax(reached > position[:, None], axis=1)]]
+
+    def _places(self, step: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positions (resample, value) of one step for each resample, and which of them exist."""
+        place = step[:, None] * self.step + np.arange(self.step)
+        return np.minimum(place, len(self.sorted) - 1), place < len(self.sorted)
+
+    def score_at(self, thresholds: np.ndarray, weights: np.ndarray, below: np.ndarray) -> np.ndarray:
+        """Return the 2022 score of each species at a threshold for each resample, (resample, species).
+
+        Parameters
+        ----------
+        thresholds
+            (resample,); a row is positive where it reaches it.
+        weights
+            (cluster, resample) float32, of the rows that are scored.
+        below
+            What `below` returned for them.
+        """
+        index = np.searchsorted(self.sorted, thresholds, side="left")
+        step = np.minimum(index // self.step, self.num_steps - 1)
+        place, inside = self._places(step)
+        inside &= place < index[:, None]
+        resample = np.arange(len(thresholds))[:, None]
+        weight = np.where(inside, weights[self.cluster[place], resample], 0)
+        cells = 2 * self.num_species
+        flat = resample * cells + self.cell[place]
+        fine = np.bincount(flat.ravel(), weight.ravel(), minlength=len(thresholds) * cells)
+        lower = below[step, :, np.arange(len(thresholds))] + fine.reshape(-1, cells)
+        return _balanced_accuracy(lower, below[-1].T.astype(np.float64))
+
+    def best(self, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the threshold with the highest macro score of each resample, and that score, (resample,).
+
+        Where several share the highest, the middle one: the edges of a plateau are luck.
+        """
+        tried = below[self.candidates // self.step].swapaxes(1, 2)
+        scores = _balanced_accuracy(tried, below[-1].T)  # (candidate, resample, species)
+        defined = ~np.isnan(scores)
+        macro = np.where(defined, scores, 0).sum(axis=2) / np.maximum(defined.sum(axis=2), 1)
+        is_best = macro >= macro.max(axis=0) - 1e-6
+        middle = (is_best.sum(axis=0) + 1) // 2
+        chosen = np.argmax(np.cumsum(is_best, axis=0) == middle, axis=0)
+        return self.sorted[self.candidates[chosen]], macro.max(axis=0)
+
+
+def _balanced_accuracy(below: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    """Return the score from the weights of cells below a threshold and in all, (..., cell) both."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rejected = below[..., 0::2] / totals[..., 0::2]
+        missed = below[..., 1::2] / totals[..., 1::2]
+        return (1 - missed + rejected) / 2
+
+
+class RepickedMetric:
+    """The 2022 score at a pooled quantile that is picked anew for every weighting.
+
+    Its gradient is that of the decisions at the quantile of the rows themselves: how the threshold moves is
+    in the resamples, not in the derivative.
+
+    Parameters
+    ----------
+    truth, probability
+        (row, species).
+    cluster_of_row
+        (row,) index of the cluster.
+    share
+        The quantile, 0 to 1.
+    """
+
+    names: tuple[str, ...] = ("score",)
+
+    def __init__(
+        self, truth: np.ndarray, probability: np.ndarray, cluster_of_row: np.ndarray, share: float
+    ) -> None:
+        self.share = share
+        self.ladder = ThresholdLadder(truth, probability, cluster_of_row)
+        decision = probability >= np.quantile(probability, share)
+        self.fixed = DecisionMetric(truth, decision, cluster_of_row)
+
+    def values(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the 2022 score of each species."""
+        below = self.ladder.below(weights)
+        thresholds = self.ladder.quantile(weights, below, self.share)
+        return {"score": self.ladder.score_at(thresholds, weights, below)}
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Return its derivative at the settled threshold."""
+        return self.fixed.gradients()

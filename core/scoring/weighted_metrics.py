@@ -1,0 +1,274 @@
+"""The metrics of `core.scoring.metrics` for thousands of weightings of the recordings at once.
+
+A bootstrap resample is a weight per cluster (recording or author), and rows of a cluster share it. Rows that
+no metric can tell apart under any weighting are therefore added up once, into a sparse matrix (bin, cluster):
+the bins of a species are its distinct scores of positive rows and what lies between them. Then
+
+    weight in every bin = matrix @ weights          (bin, resample)
+
+and the areas are sums over a few hundred bins instead of over all rows. Bins are summed in float32: exact for
+counts up to 2^24; for weights that are no whole numbers values equal scikit-learn's with `sample_weight`
+within 2e-6 on 15,000 rows (tested), a thousandth of the width of any interval here.
+
+`gradient` is the derivative of a metric by the clusters' weights where all are 1: the infinitesimal jackknife
+(Efron 1982; for the area under the curve DeLong's placements), which a leave-one-out loop would approximate.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from scipy import sparse
+
+from core.scoring.metrics import PADDING_ROWS
+
+PADDING_SCORE = 1.0
+
+
+class WeightedMetric(Protocol):
+    """A metric, or several of one kind, on fixed predictions."""
+
+    names: tuple[str, ...]
+
+    def values(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return each metric, (resample, species), for weights (cluster, resample) float32."""
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Return each metric's derivative by the weights at 1, (cluster, species)."""
+
+
+class DecisionMetric:
+    """The 2022 score (balanced accuracy) of settled decisions.
+
+    Parameters
+    ----------
+    truth, decision
+        (row, species) bool.
+    cluster_of_row
+        (row,) index of the cluster.
+    """
+
+    names: tuple[str, ...] = ("score",)
+
+    def __init__(self, truth: np.ndarray, decision: np.ndarray, cluster_of_row: np.ndarray) -> None:
+        # negatives are most of all rows: they are what the positives leave
+        cells = np.concatenate([truth, truth & decision, ~truth & decision, np.ones((len(truth), 1))], axis=1)
+        self.counts = sparse.csr_matrix(_per_cluster(cells, cluster_of_row).T)
+
+    def _rates(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return weights of rightly positive, positive, rightly negative, negative rows of each species."""
+        positive, found, false, total = np.split(sums, np.arange(1, 4) * (len(sums.T) // 3), axis=1)
+        return found, positive, total - positive - false, total - positive
+
+    def values(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the 2022 score of each species."""
+        found, positive, rejected, negative = self._rates((self.counts @ weights).T)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return {"score": (found / positive + rejected / negative) / 2}
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Return its derivative."""
+        found, positive, rejected, negative = self._rates(self.counts.toarray().T)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            sensitivity = (found - positive * (found.sum(0) / positive.sum(0))) / positive.sum(0)
+            specificity = (rejected - negative * (rejected.sum(0) / negative.sum(0))) / negative.sum(0)
+        return {"score": (sensitivity + specificity) / 2}
+
+
+class TopOneMetric:
+    """How often the highest score is a true one, over rows with a positive; one column for all species."""
+
+    names: tuple[str, ...] = ("top1",)
+
+    def __init__(self, truth: np.ndarray, probability: np.ndarray, cluster_of_row: np.ndarray) -> None:
+        has_positive = truth.any(axis=1)
+        hit = truth[np.arange(len(truth)), probability.argmax(axis=1)] & has_positive
+        cells = np.stack([hit, has_positive], axis=1).astype(np.float64)
+        self.counts = sparse.csr_matrix(_per_cluster(cells, cluster_of_row).T)
+
+    def values(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the accuracy, (resample, 1)."""
+        hit, total = self.counts @ weights
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return {"top1": (hit / total)[:, None]}
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Return its derivative, (cluster, 1)."""
+        hit, total = self.counts.toarray()
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return {"top1": ((hit - total * (hit.sum() / total.sum())) / total.sum())[:, None]}
+
+
+class RankMetric:
+    """ROC-AUC, average precision and padded average precision.
+
+    Parameters
+    ----------
+    truth
+        (row, species) bool.
+    score
+        (row, species), at most 1 where the padded average precision is wanted.
+    cluster_of_row
+        (row,) index of the cluster.
+    names
+        Which of them.
+    """
+
+    NAMES = ("auc", "average_precision", "padded_average_precision")
+
+    def __init__(
+        self,
+        truth: np.ndarray,
+        score: np.ndarray,
+        cluster_of_row: np.ndarray,
+        names: Sequence[str] = NAMES,
+    ) -> None:
+        self.names = tuple(names)
+        self.cluster_of_row = cluster_of_row
+        self.truth = truth
+        self.bins: list[np.ndarray] = []  # (row,) of each species: bin of the row
+        self.levels: list[int] = []  # of each species: number of distinct scores of positives, and 1.0
+        self.padded_level: list[int] = []
+        for species in range(truth.shape[1]):
+            self._add_species(truth[:, species], score[:, species])
+        ends = np.cumsum([3 * number + 1 for number in self.levels])
+        self.starts = ends - [3 * number + 1 for number in self.levels]
+        bins = np.concatenate([start + b for start, b in zip(self.starts, self.bins, strict=True)])
+        clusters = np.tile(cluster_of_row, truth.shape[1])
+        shape = (int(ends[-1]), int(cluster_of_row.max()) + 1)
+        ones = np.ones(len(bins), dtype=np.float32)
+        self.matrix = sparse.csr_matrix((ones, (bins, clusters)), shape=shape)
+
+    def _add_species(self, is_positive: np.ndarray, score: np.ndarray) -> None:
+        """Sort rows into bins: negatives between and at the levels in descending order, then positives."""
+        descending = np.unique(np.append(score[is_positive], PADDING_SCORE))[::-1]
+        above = np.searchsorted(-descending, -score, side="left")  # levels above the row
+        at_or_above = np.searchsorted(-descending, -score, side="right")
+        bins = above + at_or_above  # 2 l between the levels l - 1 and l, 2 l + 1 at level l
+        self.bins.append(np.where(is_positive, 2 * len(descending) + 1 + above, bins))
+        self.levels.append(len(descending))
+        self.padded_level.append(int(np.flatnonzero(descending == PADDING_SCORE)[0]))
+
+    def values(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the metrics of each species."""
+        sums = self.matrix @ weights
+        found = {name: np.empty((weights.shape[1], len(self.levels))) for name in self.names}
+        for species, (start, number) in enumerate(zip(self.starts, self.levels, strict=True)):
+            counts = _Counts(sums[start : start + 3 * number + 1], number)
+            for name in self.names:
+                found[name][:, species] = self._value(name, counts, species)
+        return found
+
+    def _value(self, name: str, counts: "_Counts", species: int) -> np.ndarray:
+        """Return one metric of one species."""
+        if name == "auc":
+            return counts.area()
+        padded = self.padded_level[species] if name == "padded_average_precision" else None
+        return counts.average_precision(padded)
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Return the derivatives of the metrics."""
+        sums = self.matrix @ np.ones((self.matrix.shape[1], 1), dtype=np.float32)
+        found = {name: np.empty((self.matrix.shape[1], len(self.levels))) for name in self.names}
+        for species, (start, number) in enumerate(zip(self.starts, self.levels, strict=True)):
+            counts = _Counts(sums[start : start + 3 * number + 1], number)
+            for name in self.names:
+                if name == "auc":
+                    of_bin = counts.area_gradient()
+                else:
+                    padded = self.padded_level[species] if name == "padded_average_precision" else None
+                    of_bin = counts.precision_gradient(padded)
+                of_row = of_bin[self.bins[species]]
+                found[name][:, species] = np.bincount(self.cluster_of_row, of_row)
+        return found
+
+
+class _Counts:
+    """Weights of a species' rows by bin.
+
+    Attributes
+    ----------
+    positive
+        (level, resample) at each level, descending.
+    above, at_least
+        (level, resample) negatives above each level, and at or above it.
+    negatives, positives
+        (resample,) in all.
+    """
+
+    def __init__(self, sums: np.ndarray, num_levels: int) -> None:
+        cumulated = np.cumsum(sums[: 2 * num_levels + 1], axis=0)
+        self.above, self.at_least = cumulated[0:-1:2], cumulated[1::2]
+        self.negatives = cumulated[-1].astype(np.float64)
+        self.positive = sums[2 * num_levels + 1 :]
+        self.cumulated = np.cumsum(self.positive, axis=0)
+        self.positives = self.cumulated[-1].astype(np.float64)
+
+    def area(self) -> np.ndarray:
+        """Return the area under the ROC curve, (resample,)."""
+        twice_above = np.einsum("lr,lr->r", self.positive, self.above + self.at_least, dtype=np.float64)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return 1 - twice_above / 2 / (self.positives * self.negatives)
+
+    def padded(self, level: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Return positives at, positives down to, rows down to each level, and all positives."""
+        positive, cumulated, total = self.positive, self.cumulated, self.positives
+        retrieved = cumulated + self.at_least
+        if level is not None:
+            padding = np.zeros((len(positive), 1), dtype=np.float32)
+            padding[level] = PADDING_ROWS
+            positive, total = positive + padding, total + PADDING_ROWS
+            padding[level:] = PADDING_ROWS
+            cumulated, retrieved = cumulated + padding, retrieved + padding
+        return positive, cumulated, retrieved, total
+
+    def average_precision(self, padded_level: int | None) -> np.ndarray:
+        """Return the average precision, (resample,)."""
+        positive, cumulated, retrieved, total = self.padded(padded_level)
+        # where a resample holds no row down to a level, nothing was gained there either
+        precision = cumulated / np.maximum(retrieved, np.float32(1e-30))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.einsum("lr,lr->r", positive, precision, dtype=np.float64) / total
+
+    def area_gradient(self) -> np.ndarray:
+        """Return the derivative of the area by the weight of a row in each bin, (bin,), for one resample."""
+        positives, negatives = self.positives[0], self.negatives[0]
+        if positives == 0 or negatives == 0:
+            return np.full(3 * len(self.positive) + 1, np.nan)
+        area = self.area()[0]
+        above, at_least = self.above[:, 0].astype(np.float64), self.at_least[:, 0].astype(np.float64)
+        of_positive = (1 - (above + at_least) / 2 / negatives - area) / positives
+        # a negative loses half of the positives at its own level and all below
+        cumulated = np.concatenate([[0.0], self.cumulated[:, 0].astype(np.float64)])
+        between = cumulated
+        at = (cumulated[:-1] + cumulated[1:]) / 2
+        of_negative = np.empty(2 * len(at) + 1)
+        of_negative[0::2], of_negative[1::2] = between, at
+        return np.concatenate([(of_negative / positives - area) / negatives, of_positive])
+
+    def precision_gradient(self, padded_level: int | None) -> np.ndarray:
+        """Return the same of the average precision."""
+        at, cumulated, retrieved, total = (np.asarray(a, dtype=np.float64) for a in self.padded(padded_level))
+        at, cumulated, retrieved = at[:, 0], cumulated[:, 0], retrieved[:, 0]
+        if total[0] == 0:
+            return np.full(3 * len(at) + 1, np.nan)
+        value = self.average_precision(padded_level)[0]
+        filled = np.maximum(retrieved, 1e-30)
+        precision = cumulated / filled
+        # a row counts as retrieved at its own level and at every lower one
+        lost = _from_below(at * precision / filled)
+        gained = precision + _from_below(at / filled)[:-1]
+        of_negative = np.empty(2 * len(at) + 1)
+        of_negative[0::2], of_negative[1::2] = -lost, -lost[:-1]
+        return np.concatenate([of_negative, gained - lost[:-1] - value]) / total[0]
+
+
+def _from_below(values: np.ndarray) -> np.ndarray:
+    """Return the sum of each value and all after it, and a last 0."""
+    return np.append(np.cumsum(values[::-1])[::-1], 0.0)
+
+
+def _per_cluster(of_row: np.ndarray, cluster_of_row: np.ndarray) -> np.ndarray:
+    """Return the sums over the rows of each cluster, (cluster, column)."""
+    number = int(cluster_of_row.max()) + 1
+    return np.stack([np.bincount(cluster_of_row, column, minlength=number) for column in of_row.T], axis=1)

@@ -1,0 +1,271 @@
+"""What is recorded of a run: its folder always, and Weights & Biases through Accelerate where it can be.
+
+A run is online when a key is configured and the server answers; otherwise it is recorded offline, with one
+line that says how to upload it. `WANDB_MODE` decides if it is set. Whatever W&B raises is reported once and
+the training goes on; the record in the run's folder does not depend on it. A resumed run that was offline is
+recorded anew from its `metrics.jsonl`, so that one `wandb sync` uploads the whole of it, each row once.
+"""
+
+import os
+import shutil
+import socket
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pandas as pd
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from core.config import Config
+from core.config_values import flatten
+from core.machine import describe_environment
+from core.run_folder import RunFolder
+from core.training.run_report import report_run
+
+ANSWER_SECONDS = 3.0
+INIT_SECONDS = 30.0
+FINISH_SECONDS = 120.0
+SPEED = "train/clips_per_second"
+COSTS = ("clips_per_second", "minutes", "parameters")
+"""Facts that a sweep's score is drawn against."""
+
+
+class RunRecord:
+    """The record of one training, in its folder and in W&B; written by the main process alone.
+
+    Parameters
+    ----------
+    config
+        Of the run.
+    folder
+        Its folder.
+    accelerator
+        Devices and processes.
+    """
+
+    def __init__(self, config: Config, folder: RunFolder, accelerator: Accelerator) -> None:
+        self.config, self.folder, self.accelerator = config, folder, accelerator
+        self.tracker = Tracker(accelerator)
+
+    @property
+    def wandb_id(self) -> str | None:
+        """W&B's own id of the run; a resumed run continues it."""
+        return self.tracker.wandb_id
+
+    def open(self, bad_files: dict[str, str], global_step: int, wandb_id: str | None) -> None:
+        """Write what is known before the first step; drop what was logged after `global_step`."""
+        if not self.accelerator.is_main_process:
+            return
+        folder = self.folder
+        folder.write_json("environment", describe_environment(self.accelerator.device))
+        ledger = pd.DataFrame(sorted(bad_files.items()), columns=["file", "reason"])
+        folder.write_csv("bad_files", ledger)
+        if bad_files:
+            print(f"{len(bad_files)} files cannot be used, see {folder.path / 'bad_files.csv'}")
+        folder.rewind(global_step)
+        outdated = offline_records(folder.path)
+        group = os.environ.get("WANDB_RUN_GROUP", folder.stamp)
+        self.tracker.start(self.config, folder.path, run_id=folder.run_id, group=group, resumed_id=wandb_id)
+        if outdated:
+            self.tracker.replay(folder.history(), outdated)
+
+    def log(self, row: dict[str, Any], global_step: int, *, is_epoch: bool = False) -> None:
+        """Record a row of numbers; that of an epoch is printed too."""
+        if not self.accelerator.is_main_process:
+            return
+        row = {**row, "global_step": global_step}
+        self.folder.log(row)
+        self.tracker.log(row, global_step)
+        if is_epoch:
+            tqdm.write("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
+
+    def report(self, predictions: pd.DataFrame, facts: dict[str, Any], pictures: dict[str, Path]) -> None:
+        """Write and print the results, and show them in W&B."""
+        if not self.accelerator.is_main_process:
+            return
+        speeds = [row[SPEED] for row in self.folder.history() if row.get(SPEED) is not None]
+        facts = facts | {"clips_per_second": statistics.median(speeds) if speeds else None}
+        evaluation, drawn = report_run(self.config, self.folder, predictions, facts)
+        step = facts["global_step"]
+        self.tracker.log_pictures(pictures | drawn, step)
+        if evaluation is not None:
+            table = evaluation.per_species
+            self.tracker.log_table("species", list(table.columns), table.to_numpy().tolist(), step)
+            final = {f"valid/{name}": interval for name, interval in evaluation.metrics.items()}
+            self.tracker.summarise({name: interval.value for name, interval in final.items()})
+            self.tracker.summarise({f"{name}_low": interval.low for name, interval in final.items()})
+            self.tracker.summarise({f"{name}_high": interval.high for name, interval in final.items()})
+        self.tracker.summarise({name: facts[name] for name in COSTS})
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End the W&B run, as failed if an error ended the training."""
+        code = getattr(error, "code", None)
+        failed = code if isinstance(code, int) and code else 1
+        self.tracker.finish(exit_code=0 if error is None else failed)
+
+
+class Tracker:
+    """The W&B run of one training.
+
+    Parameters
+    ----------
+    accelerator
+        Built with `log_with="wandb"` where tracking is on.
+    """
+
+    def __init__(self, accelerator: Accelerator) -> None:
+        self.accelerator = accelerator
+        self.is_active = False
+
+    def start(self, config: Config, folder: Path, *, run_id: str, group: str, resumed_id: str | None) -> None:
+        """Open the run; on failure fall back to offline, then to nothing."""
+        if not config.tracking.use or not self.accelerator.is_main_process:
+            return
+        mode, reason = choose_mode()
+        if not self._open(config, folder, mode, run_id, group, resumed_id) and mode == "online":
+            mode, reason = "offline", "the server refused"
+            self._open(config, folder, mode, run_id, group, resumed_id)
+        if self.is_active and mode == "offline":
+            where = Path(self._run.dir).parent
+            print(f"W&B: offline ({reason}). Upload later with: wandb sync {where}", flush=True)
+
+    @property
+    def wandb_id(self) -> str | None:
+        """W&B's own id of the run; a resumed run continues it."""
+        return str(self._run.id) if self.is_active else None
+
+    @property
+    def _run(self) -> Any:
+        return self.accelerator.get_tracker("wandb", unwrap=True)
+
+    def log(self, row: dict[str, Any], global_step: int) -> None:
+        """Log a row of numbers."""
+        if self.is_active:
+            self._attempt(lambda: self._run.log(row, step=global_step))
+
+    def replay(self, rows: Sequence[dict[str, Any]], outdated: Sequence[Path]) -> None:
+        """Log the rows of an interrupted run again, in the place of its outdated offline records."""
+        for row in rows:
+            self.log(row, row["global_step"])
+        if self.is_active:
+            for record in outdated:
+                shutil.rmtree(record, ignore_errors=True)
+
+    def log_pictures(self, pictures: dict[str, Path], global_step: int) -> None:
+        """Log pictures by their path."""
+        if self.is_active:
+            import wandb
+
+            images = {name: wandb.Image(str(path)) for name, path in pictures.items()}
+            self._attempt(lambda: self._run.log(images, step=global_step))
+
+    def log_table(self, name: str, columns: Sequence[str], rows: list[list[Any]], global_step: int) -> None:
+        """Log a table."""
+        if self.is_active:
+            import wandb
+
+            table = wandb.Table(columns=list(columns), data=rows)
+            self._attempt(lambda: self._run.log({name: table}, step=global_step))
+
+    def summarise(self, values: dict[str, Any]) -> None:
+        """Set the run's summary, which sweeps optimise."""
+        if self.is_active:
+            self._attempt(lambda: self._run.summary.update(values))
+
+    def finish(self, exit_code: int = 0) -> None:
+        """Close the run; waits a bounded time for uploads."""
+        if self.is_active:
+            self._attempt(lambda: self._run.finish(exit_code=exit_code))
+            self.is_active = False
+
+    def _open(
+        self, config: Config, folder: Path, mode: str, run_id: str, group: str, resumed_id: str | None
+    ) -> bool:
+        import wandb
+
+        arguments = {
+            "mode": mode,
+            "dir": str(folder),
+            "name": run_id,
+            "group": group,
+            "job_type": config.name,
+            "tags": config.tracking.tags,
+            "entity": config.tracking.entity,
+            "settings": wandb.Settings(init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS, silent=True),
+        }
+        if resumed_id is not None:
+            arguments |= {"id": resumed_id, "resume": "allow"}
+        opened = self._attempt(
+            lambda: self.accelerator.init_trackers(
+                config.tracking.project, config=flatten(config), init_kwargs={"wandb": arguments}
+            )
+        )
+        if not opened:  # or Accelerate would start the broken tracker again, and close it at the end
+            self.accelerator.trackers.clear()
+        self.is_active = opened and mode != "disabled"
+        if self.is_active:
+            self._attempt(lambda: self._run.define_metric("*", step_metric="global_step"))
+        return opened
+
+    def _attempt(self, action: Callable[[], Any]) -> bool:
+        """Run what may fail for reasons that are not ours; say so once and go on without W&B."""
+        try:
+            action()
+        except Exception as error:
+            self.is_active = False
+            print(f"W&B: {type(error).__name__}: {error}. Training goes on without it.", file=sys.stderr)
+            return False
+        return True
+
+
+def offline_records(folder: Path) -> list[Path]:
+    """Return the offline records in a run's folder that no `wandb sync` has uploaded yet."""
+    records = sorted(folder.glob("wandb/offline-run-*"))
+    return [record for record in records if not list(record.glob("*.wandb.synced"))]
+
+
+def choose_mode() -> tuple[str, str]:
+    """Return W&B's mode and, for "offline", why."""
+    given = os.environ.get("WANDB_MODE")
+    if given:
+        return given, f"WANDB_MODE={given}"
+    import wandb
+
+    settings = wandb.setup().settings
+    if settings.mode in {"offline", "disabled", "dryrun"}:
+        return "offline" if settings.mode == "dryrun" else settings.mode, "as configured by `wandb offline`"
+    if not has_key(settings):
+        return "offline", "no API key; `wandb login` once to record online"
+    if not answers(settings.base_url):
+        return "offline", f"{settings.base_url} does not answer"
+    return "online", ""
+
+
+def has_key(settings: Any) -> bool:
+    """Return whether an API key is in the environment or in netrc."""
+    if os.environ.get("WANDB_API_KEY") or settings.api_key:
+        return True
+    import netrc
+
+    file = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
+    try:
+        return netrc.netrc(file).authenticators(str(urlsplit(settings.base_url).hostname)) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def answers(url: str) -> bool:
+    """Return whether something accepts connections at the server's address."""
+    parts = urlsplit(url)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    if os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"):
+        return True  # only the proxy knows
+    try:
+        socket.create_connection((str(parts.hostname), port), timeout=ANSWER_SECONDS).close()
+    except OSError:
+        return False
+    return True

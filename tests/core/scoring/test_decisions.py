@@ -1,0 +1,42 @@
+"""Post-processing by hand."""
+
+import numpy as np
+import pytest
+
+from core.inference.config import PostConfig
+from core.scoring.decisions import adjust, boost_rare, subtract_penalty, thresholds
+
+PROBABILITY = np.array([[0.9, 0.2], [0.4, 0.3], [0.1, 0.8]])
+COUNTS = np.array([30.0, 10.0])
+
+
+def test_the_penalty_is_the_share_of_recordings() -> None:
+    np.testing.assert_allclose(subtract_penalty(PROBABILITY, COUNTS, 0.4), PROBABILITY - [0.3, 0.1])
+
+
+def test_rare_species_rise_and_common_ones_fall() -> None:
+    boosted = boost_rare(PROBABILITY, COUNTS, 0.5)
+    np.testing.assert_allclose(boosted / PROBABILITY, [[1.5**-0.5, 0.5**-0.5]] * 3)
+
+
+def test_gates_need_and_use_the_probability_of_a_bird() -> None:
+    bird = np.array([0.9, 0.1, 0.5])
+    hard = adjust(PROBABILITY, PostConfig(gate="hard", gate_threshold=0.5), COUNTS, bird)
+    assert hard[1].tolist() == [0, 0]
+    assert hard[[0, 2]].tolist() == PROBABILITY[[0, 2]].tolist()
+    soft = adjust(PROBABILITY, PostConfig(gate="soft", gate_power=2.0), COUNTS, bird)
+    np.testing.assert_allclose(soft, PROBABILITY * bird[:, None] ** 2)
+
+
+def test_the_quantile_is_pooled_over_windows_and_species() -> None:
+    values = np.arange(100.0).reshape(50, 2) / 100
+    found = thresholds(values, PostConfig(quantile=0.85), ["a", "b"])
+    assert found.tolist() == [np.quantile(values, 0.85)] * 2
+    assert (values >= found).mean() == pytest.approx(0.15)
+
+
+def test_class_wise_thresholds_are_found_by_name() -> None:
+    config = PostConfig(threshold="class_wise", class_wise={"b": 0.2, "a": 0.1})
+    assert thresholds(PROBABILITY, config, ["a", "b"]).tolist() == [0.1, 0.2]
+    with pytest.raises(ValueError, match="no threshold for c"):
+        thresholds(PROBABILITY, config, ["a", "c"])

@@ -1,0 +1,23 @@
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from core.config import Config
+from core.run_folder import RunFolder
+from core.scoring.evaluation import evaluate
+from core.training.run_report import draw_decisions
+from tests.analysis.conftest import invent_predictions
+
+
+def test_decisions_are_drawn_also_where_a_species_is_never_heard(tmp_path: Path) -> None:
+    table = invent_predictions((0,))
+    table["truth:apapan"] = False
+    config = Config(name="one")
+    pictures = draw_decisions(config, RunFolder(tmp_path), table, evaluate(table, config.valid).threshold)
+    assert sorted(pictures) == ["confusion", "reliability", "score_by_threshold"]
+    for name, file in pictures.items():
+        assert file == tmp_path / f"{name}.png"
+        with Image.open(file) as image:
+            assert min(image.size) > 200
+            assert np.asarray(image.convert("L")).std() > 10
