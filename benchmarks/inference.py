@@ -9,7 +9,7 @@ windows, decoding included, every way in turns in one run:
 - plain: the file decoded once, windows in a batch, a log-mel per model, eager;
   these two in a process of their own, without the settings of `core.machine.tune_cpu`;
 - ours: one log-mel per front end, each engine of `core.inference.engines`, the next file decoded meanwhile;
-- a student: the same with one network in the place of five (what it is worth: benchmarks/distillation.py).
+- a student: the same with one network in the place of five (what it is worth: experiments/README.md).
 
 The difference is the largest one of an ensemble's probability to the original's way. A student's rate is that
 of the five networks it stands for. Published, on other

@@ -7,13 +7,13 @@ a process of its own, alternating; prints the best of all rounds and the ratio t
 """
 
 import argparse
-import platform
 import subprocess
 import sys
 import time
 
 import torch
 
+from benchmarks.side_by_side import describe_machine
 from core.machine import tune_cpu
 from core.models.backbones import create_backbone, feature_map
 
@@ -61,8 +61,8 @@ def main() -> None:
                 [*command, f"--setting={setting}"], check=True, capture_output=True, text=True
             ).stdout
             best[setting] = max(best[setting], float(shown.split()[-1]))
-    machine = f"{platform.platform()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    print(f"{given.backbone}, batch {given.batch} of {MELS} x {FRAMES}; {machine}")
+    print(describe_machine(torch.device("cpu"), ("torch", "timm")))
+    print(f"{given.backbone}, batch {given.batch} of {MELS} x {FRAMES}")
     print(f"{'setting':<22} {'parts/s':>8} {'ratio':>6}")
     for setting, rate in best.items():
         print(f"{setting:<22} {rate:8.1f} {rate / best['plain']:6.2f}")
