@@ -106,7 +106,12 @@ def terminate(process: "subprocess.Popen[bytes]") -> None:
 
 def processes_of(folder: Path) -> list[int]:
     """Return the processes of a trial; none where there is no /proc to look through."""
-    mark = f"{MARK}={folder.resolve()}".encode()
+    return processes_with(MARK, str(folder.resolve()))
+
+
+def processes_with(variable: str, value: str) -> list[int]:
+    """Return the other processes that have a variable of the environment set so; none without /proc."""
+    mark = f"{variable}={value}".encode()
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended, or is not ours

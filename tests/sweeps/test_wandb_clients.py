@@ -21,9 +21,9 @@ from tests.wandb_server import (
     SweepRecord,
     WandbServer,
     clean_server,
-    find_clients,
     run_client,
     start_client,
+    stop_clients,
 )
 
 pytestmark = pytest.mark.slow
@@ -34,7 +34,7 @@ OWN_KEYS = {"_step", "_runtime", "_timestamp", "_wandb"}
 @pytest.fixture
 def server() -> Iterator[WandbServer]:
     """Yield a server; afterwards no process may be left, and every question was one it knew."""
-    with clean_server(grace_seconds=20) as server:
+    with clean_server() as server:
         yield server
 
 
@@ -60,20 +60,12 @@ def create_sweep(server: WandbServer, folder: Path, file: Path) -> SweepRecord:
     """Create a sweep with `wandb sweep`."""
     done = run_client(server, ["wandb", "sweep", "--project", "birds", file.name], folder)
     assert done.returncode == 0, done.stdout
-    (sweep,) = server.sweeps.values()
+    (sweep,) = server.store.sweeps.values()
     return sweep
 
 
 def agent(sweep: SweepRecord, *options: str) -> list[str]:
     return ["wandb", "agent", *options, f"{sweep.entity}/{sweep.project}/{sweep.id}"]
-
-
-def nothing_is_left_of(server: WandbServer, seconds: float = 60.0) -> bool:
-    """Return whether every process that logged to a server ends by itself in time."""
-    deadline = time.monotonic() + seconds
-    while find_clients(server.url) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return not find_clients(server.url)
 
 
 def logged_rows(folder: Path) -> list[dict[str, Any]]:
@@ -142,7 +134,7 @@ def test_a_trial_that_fails_is_marked_and_one_that_is_stopped_leaves_no_process(
     assert failed.exit_code
     server.stop_run(stopped.id)
     assert client.wait(PATIENCE_SECONDS) == 0
-    assert nothing_is_left_of(server)
+    assert stop_clients(server.url, grace_seconds=60) == []
     folder = checkout / "outputs" / "timm_007" / stopped.name
     assert list((folder / "checkpoints").glob("last*")), "SIGTERM saves"
     assert not (folder / "summary.json").exists()
@@ -161,7 +153,7 @@ def test_two_processes_are_one_run_and_end_together(
     server.wait_until(lambda: len(sweep.runs) == 2 and len(sweep.runs[1].history) > 1, PATIENCE_SECONDS)
     server.stop_run(sweep.runs[1].id)
     assert client.wait(PATIENCE_SECONDS) == 0
-    assert nothing_is_left_of(server)
+    assert stop_clients(server.url, grace_seconds=60) == []
     assert len(server.runs) == 2
     run = sweep.runs[0]
     assert (run.state, run.sweep) == ("finished", sweep.id)

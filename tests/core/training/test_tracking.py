@@ -14,16 +14,15 @@ import pytest
 from core.training.tracking import offline_records
 from sweeps.sweep_file import LOGGED
 from tests.runs import PROGRAM, ROOT, TINY_WORDS
-from tests.wandb_server import WandbServer, run_client, stop_clients
+from tests.wandb_server import WandbServer, clean_server, run_client
 
 WORDS = ("--epochs=1", "--schedule=full")
 
 
 @pytest.fixture
 def server() -> Iterator[WandbServer]:
-    with WandbServer() as server:
+    with clean_server() as server:
         yield server
-        assert stop_clients(server.url, grace_seconds=10) == []
 
 
 def command(root: Path, *words: str) -> list[str]:
