@@ -1,8 +1,8 @@
-"""The audit of a fold assignment in pictures: python -m analysis.folds ROOT [--out FOLDER].
+"""The audit of a fold assignment: python -m analysis.folds ROOT [--out FOLDER].
 
-Prints what `python -m core.data.folds` prints, and draws how many recordings of each scored species validate
-in each fold, how many of them share an author or a session with training, and what else can leak: the same
-file name or the same audio twice.
+Prints, and with --out also draws, how many recordings of each scored species validate in each fold, how many
+of them share an author or a session with training, and what else can leak: the same file name or the same
+audio twice.
 """
 
 from dataclasses import dataclass

@@ -9,12 +9,13 @@ is recognised.
 """
 
 import dataclasses
+import functools
 import hashlib
 import importlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from core.files import write_atomically
 from core.machine import code_version
 from core.models.base import SpeciesModel
 
-FORMAT = 2
+CARD_FORMAT = 2
 TRUSTED_PACKAGES = ("core.", "experiments.")
 
 
@@ -57,6 +58,8 @@ class Card:
         Validation of these weights, for information.
     code_version
         Commit of the code that wrote it.
+    format
+        Of the checkpoint; this code reads `CARD_FORMAT` only.
     """
 
     experiment: str
@@ -70,36 +73,44 @@ class Card:
     train_counts: dict[str, int]
     metrics: dict[str, Any]
     code_version: str = dataclasses.field(default_factory=code_version)
-    format: int = FORMAT
+    format: int = CARD_FORMAT
+
+    @classmethod
+    def of_run(
+        cls, config: Config, model: nn.Module, *, run_id: str, species: Sequence[str], scored: Sequence[str],
+        train_counts: dict[str, int], metrics: dict[str, Any],
+    ) -> "Card":  # fmt: skip
+        """Return the card of a model that is being trained.
+
+        Parameters
+        ----------
+        config
+            Of the run, of one fold.
+        model
+            The network.
+        run_id, species, scored, train_counts, metrics
+            The attributes of these names.
+        """
+        assert config.data.fold != "all", "one run trains one fold"
+        return cls(
+            experiment=config.name,
+            run_id=run_id,
+            fold=config.data.fold,
+            model_class=import_path(type(model)),
+            model_config_class=import_path(type(config.model)),
+            config=to_dict(config),
+            species=list(species),
+            scored=list(scored),
+            train_counts=train_counts,
+            metrics=metrics,
+        )
 
 
-def describe(
-    model: nn.Module, config: Config, *, run_id: str, species: tuple[str, ...], scored: tuple[str, ...],
-    train_counts: dict[str, int], metrics: dict[str, Any],
-) -> Card:  # fmt: skip
-    """Return the card of a model that is being trained."""
-    fold = config.data.fold
-    assert fold != "all"
-    return Card(
-        experiment=config.name,
-        run_id=run_id,
-        fold=fold,
-        model_class=import_path(type(model)),
-        model_config_class=import_path(type(config.model)),
-        config=to_dict(config),
-        species=list(species),
-        scored=list(scored),
-        train_counts=train_counts,
-        metrics=metrics,
-    )
-
-
-def save(
+def write(
     folder: Path,
     card: Card,
     weights: Mapping[str, Tensor],
-    training: Mapping[str, Tensor] | None = None,
-    state: Mapping[str, Any] | None = None,
+    training: tuple[Mapping[str, Tensor], Mapping[str, Any]] | None = None,
 ) -> None:
     """Write a checkpoint, replacing an older one in one step.
 
@@ -111,8 +122,8 @@ def save(
         What it says of itself.
     weights
         The model's state to predict with.
-    training, state
-        Tensors and plain values from which training continues; None: not needed.
+    training
+        Tensors and plain values from which training continues; None: a checkpoint to predict with only.
     """
     new = folder.with_name(folder.name + ".new")
     old = folder.with_name(folder.name + ".old")
@@ -120,8 +131,9 @@ def save(
     new.mkdir(parents=True)
     save_file(_plain(weights), new / "model.safetensors")
     if training is not None:
-        save_file(_plain(training), new / "training.safetensors")
-        (new / "training.json").write_text(json.dumps(state, allow_nan=True))
+        tensors, values = training
+        save_file(_plain(tensors), new / "training.safetensors")
+        (new / "training.json").write_text(json.dumps(values, allow_nan=True))
     files = {file.name: _fingerprint(file) for file in sorted(new.iterdir())}
     (new / "checkpoint.json").write_text(
         json.dumps({**dataclasses.asdict(card), "files": files}, indent=2, default=str)
@@ -136,7 +148,15 @@ def save(
 
 
 def copy_weights(folder: Path, target: Path) -> None:
-    """Copy a checkpoint that `find` has checked into a new folder, without what only training needs."""
+    """Copy a checkpoint without what only training needs.
+
+    Parameters
+    ----------
+    folder
+        A checkpoint that `find` has checked.
+    target
+        The new folder; it must not exist.
+    """
     target.mkdir(parents=True)
     content = json.loads((folder / "checkpoint.json").read_text())
     content["files"] = {name: mark for name, mark in content["files"].items() if name == "model.safetensors"}
@@ -261,8 +281,8 @@ def _check(folder: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(file.read_text())
         files = content["files"]
-        if content["format"] != FORMAT:
-            message = f"{folder}: checkpoint format {content['format']}, this code reads {FORMAT}"
+        if content["format"] != CARD_FORMAT:
+            message = f"{folder}: checkpoint format {content['format']}, this code reads {CARD_FORMAT}"
             raise CheckpointError(message)
     except FileNotFoundError as error:
         message = f"{folder}: no checkpoint.json; not a checkpoint of this project, or a torn one"
@@ -279,6 +299,13 @@ def _check(folder: Path) -> dict[str, Any]:
 
 
 def _fingerprint(file: Path) -> str:
+    status = file.stat()
+    return _digest(file.resolve(), status.st_size, status.st_mtime_ns)
+
+
+@functools.cache
+def _digest(file: Path, size: int, modified: int) -> str:
+    """Return the SHA-256 of a file; one of the same size and time of change is read once a process."""
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
 

@@ -8,8 +8,8 @@ killed and resumed ends with the weights of an uninterrupted one.
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -18,30 +18,25 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from timm.utils import ModelEmaV3
 from torch import Tensor
-from torch.utils.data import default_collate
 from tqdm import tqdm
 
-from core import checkpoint
 from core.config import Config
-from core.data.clips import Batch, gates
+from core.data.clips import Batch, draw_gates
 from core.data.competition import Competition
-from core.data.loaders import Loaders, build_loaders, open_data, read_recordings, valid_table
+from core.data.loaders import Loaders, build_loaders, open_data, read_recordings
 from core.machine import follow_launcher, tune_cpu
 from core.models.base import Output, SpeciesModel
-from core.models.log_mel import cut_parts, join_parts
 from core.run_folder import RunFolder, choose_stamp, open_run_folder
 from core.scoring.evaluation import point_metrics
 from core.training.augment import Augmentation, Labelled, draw_augmentation
-from core.training.cross_validation import fold_configs, report_group
-from core.training.losses import recording_loss, smooth_labels, species_loss
+from core.training.losses import smooth_labels, species_loss
 from core.training.optim import build_optimizer, learning_rate
-from core.training.pictures import draw_spectrograms
-from core.training.state import Progress, pack_training, unpack_training
+from core.training.run_report import format_start, report_group, run_facts
+from core.training.state import Checkpoints, Progress
 from core.training.stopping import StopSignal
 from core.training.tracking import RunRecord
+from core.training.validation import Validation, join_processes
 from core.training.watch import LossWatch
-
-NUM_EXAMPLES = 4
 
 
 class Trainer:
@@ -67,7 +62,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         with accelerator.main_process_first():
             self.data = open_data(config, self.read_recordings(), quiet=not accelerator.is_main_process)
-        self.species, self.scored = self.data.competition.species, self.data.competition.scored
+        self.species = self.data.competition.species
         self.loaders = self.build_loaders()
         self.model = self.build_model()
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -75,6 +70,12 @@ class Trainer:
         self.network, self.stepper = accelerator.prepare(self.model, self.optimizer)
         decay = config.optim.ema_decay
         self.average = ModelEmaV3(self.model, decay, use_warmup=True) if decay is not None else None
+        self.validation = Validation(
+            config, self.data, self.loaders, accelerator.device, accelerator.autocast
+        )
+        self.checkpoints = Checkpoints(
+            folder, config, self.data, self.model, self.optimizer, self.average, accelerator.scaler
+        )
         self.progress = Progress()
         self.record = RunRecord(config, folder, accelerator)
         self.stop = StopSignal()
@@ -104,12 +105,30 @@ class Trainer:
     def augment(
         self, num_main: int, num_scored: int, gates: Sequence[float], generator: torch.Generator
     ) -> Augmentation:
-        """Draw a step's augmentation of the log-mels and their labels."""
+        """Draw a step's augmentation of the log-mels and their labels.
+
+        Parameters
+        ----------
+        num_main, num_scored
+            Clips in the batch: first those of all recordings, then as many with a scored bird, or none.
+        gates
+            Four uniform numbers of the step, the same on every process; see `draw_augmentation`.
+        generator
+            CPU generator of this step and process.
+        """
         config = self.config
         return draw_augmentation(num_main, num_scored, config.mixup, config.spec_augment, gates, generator)
 
     def compute_loss(self, output: Output, labels: Labelled) -> Tensor:
-        """Return the loss of a batch."""
+        """Return the loss of a batch, a float32 scalar.
+
+        Parameters
+        ----------
+        output
+            Logits of the augmented clips.
+        labels
+            Theirs, mixed as they are.
+        """
         return species_loss(output, labels.target, labels.mask, labels.weight, self.config.loss)
 
     # The loop.
@@ -117,21 +136,7 @@ class Trainer:
     @classmethod
     def main(cls, config: Config) -> None:
         """Train the fold of `config`, or every fold in turn; print the table of results."""
-        follow_launcher()
-        accelerator = build_accelerator(config)
-        stamp = broadcast_object_list([choose_stamp(config)])[0]
-        folders = []
-        if config.data.fold == "all" and accelerator.is_main_process:
-            open_run_folder(config, stamp, create=True)
-        for fold_config in fold_configs(config):
-            folder = open_run_folder(fold_config, stamp, create=accelerator.is_main_process)
-            if not folder.is_finished:
-                cls(fold_config, folder, accelerator).fit()
-                accelerator.free_memory()
-            folders.append(folder)
-        if accelerator.is_main_process and (config.data.fold == "all" or config.resume):
-            report_group(config, folders, stamp)
-        accelerator.end_training()
+        train_folds(cls, config)
 
     def fit(self) -> None:
         """Train all epochs that are left, validate, and report."""
@@ -149,113 +154,60 @@ class Trainer:
 
     def start(self) -> None:
         """Continue from the run's checkpoint if there is one; open the record."""
-        last = self.record.folder.checkpoints / "last"
-        if checkpoint.exists(last):
-            self.restore(checkpoint.find(last))
+        self.progress = self.checkpoints.restore()
         self.record.open(self.data.bad, self.progress.global_step, self.progress.wandb_id)
-        self.announce()
-        self.accelerator.wait_for_everyone()
-
-    def announce(self) -> None:
-        """Print what is about to be trained."""
-        data, config = self.data, self.config
-        unknown = data.competition.unknown_secondary
-        secondary = f"; {sum(unknown.values())} secondary labels of {len(unknown)} unknown species"
-        batches = self.loaders.batches
+        machine = f"{self.accelerator.num_processes} x {self.accelerator.device}"
         self.accelerator.print(
-            f"{config.name}, fold {config.data.fold}: {len(data.train)} recordings train, "
-            f"{len(data.valid)} validate, {len(self.species)} species, {len(self.scored)} scored"
-            f"{secondary if unknown else ''}\n"
-            f"{sum(p.numel() for p in self.model.parameters()) / 1e6:.2f} M parameters, "
-            f"{batches.num_steps} steps of {batches.size} clips x {config.epochs} epochs, "
-            f"{self.accelerator.num_processes} x {self.accelerator.device}, precision {config.precision}"
+            format_start(self.config, self.data, self.model, self.loaders.batches, machine)
         )
-
-    def finish(self) -> None:
-        """Score the last weights with intervals, and record everything."""
-        predictions, _ = self.evaluate()
-        facts = {
-            "parameters": sum(p.numel() for p in self.model.parameters()),
-            "minutes": self.progress.seconds / 60,
-            "epochs": self.config.epochs,
-            "global_step": self.progress.global_step,
-            "best_epoch_macro_auc": self.progress.best,
-            "train_recordings": len(self.data.train),
-            "bad_files": len(self.data.bad),
-        }
-        pictures = {}
-        if self.accelerator.is_main_process and len(predictions):
-            pictures["spectrograms"] = self.draw_examples()
-        self.record.report(predictions, facts, pictures)
-
-    @torch.inference_mode()
-    def draw_examples(self) -> Path:
-        """Draw a few validated clips with what the network hears in them."""
-        clips = self.loaders.valid_clips
-        chosen = np.linspace(0, len(clips) - 1, min(NUM_EXAMPLES, len(clips))).round().astype(int)
-        batch = default_collate([clips[int(i)] for i in chosen])
-        num_parts, model = self.config.data.num_valid_parts, self.predictor
-        wave = batch.wave.to(self.accelerator.device)
-        mels = model.log_mel(cut_parts(wave, num_parts))
-        segments = torch.sigmoid(model.from_mels(mels, num_parts).segment_logit)
-        codes = self.data.competition.recordings["species"].iloc[batch.recording.numpy()]
-        return draw_spectrograms(
-            join_parts(mels, num_parts).cpu().numpy(),
-            segments.float().cpu().numpy(),
-            codes.tolist(),
-            self.species,
-            self.config.data.valid_seconds,
-            self.record.folder.path / "spectrograms.png",
-        )
-
-    @property
-    def predictor(self) -> SpeciesModel:
-        """The network to predict with, in evaluation mode."""
-        return self.scored_model.eval()
-
-    @property
-    def scored_model(self) -> SpeciesModel:
-        """The network whose weights are scored and saved: the moving average where there is one."""
-        return self.average.module if self.average is not None else self.model
+        self.accelerator.wait_for_everyone()
 
     def train_epoch(self, epoch: int) -> None:
         """Train what is left of an epoch."""
         self.network.train()
         progress, batches = self.progress, self.loaders.batches
         batches.start_at(epoch, progress.step)
-        watch = LossWatch(self.data.competition.recordings["recording"].tolist(), batches.size)
+        watch = LossWatch(progress, self.data.competition.recordings["recording"].tolist(), batches.size)
         bar = tqdm(
             self.loaders.train,
-            desc=f"epoch {epoch + 1}/{self.config.epochs}",
-            unit="step",
+            f"epoch {epoch + 1}/{self.config.epochs}",
+            batches.num_steps,
             initial=progress.step,
-            total=batches.num_steps,
+            unit="step",
             disable=not self.accelerator.is_main_process,
         )
         for batch in bar:
-            watch.arrived()
+            watch.note_arrival()
             loss = self.train_step(batch, epoch, progress.step)
             progress.step += 1
             row = watch.add(loss, batch.recording)
             if row is None and (self.is_checkpoint_due() or progress.step == batches.num_steps):
                 row = watch.read()
             if row is not None:
-                self.log_step(row, watch, bar)
+                self.log_step(row, bar)
             if self.is_checkpoint_due():
                 self.save("last", {})
             if self.stop.received and self.accelerator.sync_gradients:
                 sys.exit(self.stop.exit_code)
 
     def train_step(self, batch: Batch, epoch: int, step: int) -> Tensor:
-        """Train on one (micro-)batch; return its loss, detached."""
+        """Train on one (micro-)batch; return its loss, a detached scalar on the device.
+
+        Parameters
+        ----------
+        batch
+            From the loader, in main memory.
+        epoch, step
+            Which batch it is; all that is drawn for it depends on them, the seed and the process alone.
+        """
         config, device = self.config, self.accelerator.device
-        generator = self.seed_step(epoch, step)
+        generator = seed_step(config.seed, epoch, step, self.accelerator.process_index)
         batch = Batch(*(tensor.to(device, non_blocking=True) for tensor in batch))
         labels = self.label(batch)
         num_main = self.loaders.batches.local_size
         with self.accelerator.accumulate(self.network):
             num_scored = len(batch.weight) - num_main
-            augment = self.augment(num_main, num_scored, gates(config.seed, epoch, step), generator)
+            augment = self.augment(num_main, num_scored, draw_gates(config.seed, epoch, step), generator)
             output = self.network(batch.wave, config.data.num_parts, augment)
             loss = self.compute_loss(output, augment.mix_labels(labels))
             self.accelerator.backward(loss)
@@ -265,122 +217,126 @@ class Trainer:
 
     def optimizer_step(self) -> None:
         """Set the learning rate, clip, step, and update the moving average."""
+        optim, progress = self.config.optim, self.progress
+        steps_per_epoch = self.loaders.batches.num_steps // optim.accumulation
+        rate = learning_rate(progress.global_step, steps_per_epoch, self.config.epochs, optim)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.current_rate() * group.get("lr_scale", 1.0)
-        if self.config.optim.max_grad_norm is not None:
-            self.accelerator.clip_grad_norm_(self.network.parameters(), self.config.optim.max_grad_norm)
+            group["lr"] = rate * group.get("lr_scale", 1.0)
+        if optim.max_grad_norm is not None:
+            self.accelerator.clip_grad_norm_(self.network.parameters(), optim.max_grad_norm)
         self.stepper.step()
         self.stepper.zero_grad()
-        self.progress.global_step += 1
+        progress.global_step += 1
         if self.average is not None:
-            self.average.update(self.model, self.progress.global_step)
+            self.average.update(self.model, progress.global_step)
 
-    def current_rate(self) -> float:
-        """Return the learning rate of the next optimiser step."""
-        optim = self.config.optim
-        per_epoch = self.loaders.batches.num_steps // optim.accumulation
-        warmup = round(optim.warmup_epochs * per_epoch)
-        return learning_rate(self.progress.global_step, per_epoch * self.config.epochs, warmup, optim)
-
-    def seed_step(self, epoch: int, step: int) -> torch.Generator:
-        """Seed dropout, and return the augmentation's generator, both of this step and process alone."""
-        key = [self.config.seed, epoch, step, self.accelerator.process_index]
-        words = np.random.SeedSequence(key).generate_state(2, np.uint64)
-        torch.manual_seed(int(words[0] >> 1))
-        return torch.Generator().manual_seed(int(words[1] >> 1))
-
-    def log_step(self, row: dict[str, float], watch: LossWatch, bar: "tqdm[Batch]") -> None:
-        """Record the losses that `watch` has read."""
-        progress = self.progress
-        progress.loss_sum, progress.loss_count = (
-            progress.loss_sum + watch.total,
-            progress.loss_count + watch.count,
-        )
-        progress.seconds += watch.seconds
-        watch.reset()
-        row |= {"train/lr": self.optimizer.param_groups[0]["lr"], "epoch": progress.epoch}
+    def log_step(self, row: dict[str, float], bar: "tqdm[Batch]") -> None:
+        """Record a `row` of `LossWatch`, and show it in the epoch's progress `bar`."""
+        row |= {"train/lr": self.optimizer.param_groups[0]["lr"], "epoch": self.progress.epoch}
         bar.set_postfix(
             loss=f"{row['train/loss']:.4f}", lr=f"{row['train/lr']:.1e}",
             clips=f"{row['train/clips_per_second']:.1f}/s",
         )  # fmt: skip
-        self.record.log(row, progress.global_step)
+        self.record.log(row, self.progress.global_step)
 
     def end_epoch(self) -> None:
         """Validate, log, and save."""
-        started = time.perf_counter()
-        predictions, loss = self.evaluate()
+        began = time.perf_counter()
+        predictions, loss = self.validate()
         progress = self.progress
-        row = {"train/epoch_loss": progress.loss_sum / max(progress.loss_count, 1)}
-        improved = False
+        row = {"train/epoch_loss": progress.epoch_loss}
+        is_best = False
         if len(predictions):
             metrics = point_metrics(predictions, self.config.valid)
             row |= {"valid/loss": loss} | {f"valid/{name}": value for name, value in metrics.items()}
-            improved = metrics["macro_auc"] > progress.best
-            progress.best = max(progress.best, metrics["macro_auc"])
-        progress.epoch, progress.step, progress.loss_sum, progress.loss_count = progress.epoch + 1, 0, 0.0, 0
-        progress.seconds += time.perf_counter() - started
+            is_best = progress.note_score(metrics["macro_auc"])
+        progress.end_epoch(time.perf_counter() - began)
         self.record.log({**row, "epoch": progress.epoch}, progress.global_step, is_epoch=True)
         self.save("last", row)
-        if improved:
+        if is_best:
             self.save("best", row)
 
-    @torch.inference_mode()
-    def evaluate(self) -> tuple[pd.DataFrame, float]:
-        """Return the predictions of the validated clips (on every process), and the mean loss."""
-        model = self.predictor
-        probabilities, losses = [], []
-        for batch in self.loaders.valid:
-            with self.accelerator.autocast():
-                output = model(batch.wave.to(self.accelerator.device), self.config.data.num_valid_parts)
-            logit = output.clip_logit.float().cpu()
-            probabilities.append(torch.sigmoid(logit).numpy())
-            losses.append(recording_loss(logit, batch.target, batch.mask, self.config.loss).numpy())
-        table = valid_table(self.data, self.loaders.valid_clips, probabilities, losses)
-        table = pd.concat(gather_object([table]), ignore_index=True)
-        table = table.sort_values(["recording", "start_seconds"], ignore_index=True)
-        loss = float(table.pop("loss").mean()) if len(table) else float("nan")
-        return table, loss
+    def validate(self) -> tuple[pd.DataFrame, float]:
+        """Return the predictions of all validated clips, on every process, and their mean loss."""
+        return join_processes(gather_object([self.validation.predict(self.scored_model)]))
+
+    def finish(self) -> None:
+        """Score the last weights with intervals, and record everything."""
+        predictions, _ = self.validate()
+        facts = run_facts(self.config, self.data, self.model, self.progress)
+        pictures = {}
+        if self.accelerator.is_main_process and len(predictions):
+            file = self.record.folder.path / "spectrograms.png"
+            pictures["spectrograms"] = self.validation.draw_examples(self.scored_model, file)
+        self.record.report(predictions, facts, pictures)
 
     # Checkpoints.
+
+    @property
+    def scored_model(self) -> SpeciesModel:
+        """The network whose weights are scored and saved: the moving average where there is one."""
+        return self.average.module if self.average is not None else self.model
 
     def is_checkpoint_due(self) -> bool:
         """Return whether to save after this step: on schedule, or because the run is asked to stop."""
         every, step = self.config.checkpoint_steps, self.progress.step
-        scheduled = every > 0 and step % every == 0 and self.accelerator.sync_gradients
-        return scheduled or (self.stop.received is not None and self.accelerator.sync_gradients)
+        scheduled = every > 0 and step % every == 0
+        return (scheduled or self.stop.received is not None) and self.accelerator.sync_gradients
 
-    def save(self, name: str, metrics: dict[str, float]) -> None:
-        """Write the checkpoint `name`; only "last" can be continued from."""
-        if not self.accelerator.is_main_process:
-            return
-        folder = self.record.folder
-        card = checkpoint.describe(
-            self.model,
-            self.config,
-            run_id=folder.run_id,
-            species=self.species,
-            scored=self.scored,
-            train_counts=self.data.train_counts,
-            metrics=metrics,
-        )
-        weights = self.scored_model.state_dict()
-        if name != "last":
-            checkpoint.save(folder.checkpoints / name, card, weights)
-            return
-        self.progress.wandb_id = self.record.wandb_id
-        scaler = self.accelerator.scaler
-        self.progress.scaler = scaler.state_dict() if scaler is not None else None
-        tensors = pack_training(self.model, self.optimizer)
-        checkpoint.save(folder.checkpoints / name, card, weights, tensors, self.progress.as_dict())
+    def save(self, name: Literal["last", "best"], metrics: dict[str, float]) -> None:
+        """Write a checkpoint, with the validation `metrics` of its weights in its card."""
+        if self.accelerator.is_main_process:
+            self.progress.wandb_id = self.record.wandb_id
+            self.checkpoints.write(name, self.progress, metrics)
 
-    def restore(self, folder: Path) -> None:
-        """Continue from a checkpoint of this run."""
-        tensors, state = checkpoint.load_training(folder)
-        weights = checkpoint.load_weights(folder)
-        unpack_training(tensors, weights, self.model, self.optimizer, self.average)
-        self.progress = Progress(**state)
-        if self.accelerator.scaler is not None and self.progress.scaler:
-            self.accelerator.scaler.load_state_dict(self.progress.scaler)
+
+def train_folds(trainer_class: type[Trainer], config: Config) -> None:
+    """Train what `config` asks for and what is not finished yet, and print the table of a group of folds.
+
+    Parameters
+    ----------
+    trainer_class
+        The experiment's.
+    config
+        A settled configuration, of one fold or of "all".
+    """
+    follow_launcher()
+    accelerator = build_accelerator(config)
+    stamp = broadcast_object_list([choose_stamp(config)])[0]
+    is_main = accelerator.is_main_process
+    if config.data.fold == "all" and is_main:
+        open_run_folder(config, stamp, create=True)
+    folders = []
+    for fold_config in fold_configs(config):
+        folder = open_run_folder(fold_config, stamp, create=is_main)
+        if not folder.is_finished:
+            trainer_class(fold_config, folder, accelerator).fit()
+            accelerator.free_memory()
+        folders.append(folder)
+    if is_main and (config.data.fold == "all" or config.resume):
+        report_group(config, folders, stamp)
+    accelerator.end_training()
+
+
+def fold_configs(config: Config) -> list[Config]:
+    """Return the configuration of each fold to train: one, or all folds where `data.fold` is "all"."""
+    folds = list(range(config.data.num_folds)) if config.data.fold == "all" else [config.data.fold]
+    return [replace(config, data=replace(config.data, fold=fold)) for fold in folds]
+
+
+def seed_step(seed: int, epoch: int, step: int, process: int) -> torch.Generator:
+    """Seed dropout for one step of one process, and return a CPU generator for its augmentation.
+
+    Parameters
+    ----------
+    seed
+        The run's.
+    epoch, step, process
+        Which step of which process.
+    """
+    words = np.random.SeedSequence([seed, epoch, step, process]).generate_state(2, np.uint64)
+    torch.manual_seed(int(words[0] >> 1))
+    return torch.Generator().manual_seed(int(words[1] >> 1))
 
 
 def build_accelerator(config: Config) -> Accelerator:

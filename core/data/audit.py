@@ -1,8 +1,6 @@
 """What a fold assignment does to a data set: coverage of species, author leakage, duplicates."""
 
-import argparse
 import hashlib
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.config import DataConfig
-from core.data.competition import UNKNOWN_AUTHOR, Competition, read_competition
-from core.data.folds import ALWAYS_TRAINS, assign_folds
+from core.data.competition import UNKNOWN_AUTHOR, Competition
+from core.data.folds import ALWAYS_TRAINS
 
 SESSION_COLUMNS = ("author", "latitude", "longitude", "time")
 SHOWN_DUPLICATES = 5
@@ -104,7 +101,14 @@ def audit_folds(competition: Competition, folds: np.ndarray) -> FoldAudit:
 def shared_across(recordings: pd.DataFrame, folds: np.ndarray, columns: Sequence[str]) -> list[int]:
     """Return per fold how many validated recordings agree with a training one in all of `columns`.
 
-    A recording that lacks one of the values agrees with none.
+    Parameters
+    ----------
+    recordings
+        Table of `Competition`.
+    folds
+        (recording,) the fold that validates each, -1 where none does.
+    columns
+        Of the table. A recording that lacks one of the values agrees with none.
     """
     known = recordings[list(columns)].notna().all(axis=1).to_numpy()
     if "author" in columns:
@@ -208,30 +212,3 @@ def _groups(what: str, groups: Sequence[Sequence[str]]) -> list[str]:
     shown = [f"    {' = '.join(group)}" for group in groups[:SHOWN_DUPLICATES]]
     more = [f"    and {len(groups) - len(shown)} more"] if len(groups) > len(shown) else []
     return [f"  {what}: {len(groups)}", *shown, *more]
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the audit of a folder."""
-    parser = argparse.ArgumentParser(prog="python -m core.data.folds", description=__doc__)
-    parser.add_argument("root", type=Path, help="folder in the BirdCLEF layout")
-    parser.add_argument("--num_folds", type=int, default=DataConfig().num_folds, help="number of folds")
-    parser.add_argument("--fold_seed", type=int, default=DataConfig().fold_seed, help="seed of the folds")
-    parser.add_argument("--group_by_author", action="store_true", help="keep an author in one fold")
-    given = parser.parse_args(arguments)
-    try:
-        competition = read_competition(given.root)
-        plain, grouped = (
-            assign_folds(
-                competition.recordings,
-                competition.scored,
-                num_folds=given.num_folds,
-                seed=given.fold_seed,
-                group_by_author=group,
-            )
-            for group in (given.group_by_author, True)
-        )
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    leaking = shared_across(competition.recordings, grouped, ("species", "author"))
-    print(format_audit(audit_folds(competition, plain), grouped_leaking=leaking))

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from core.config import DataConfig, MixupConfig
+from core.data.labels import Labels
 from core.data.noise import NoiseMixer
 from core.data.pcm import PcmStore
 
@@ -43,15 +44,6 @@ class Draw(NamedTuple):
     recording: int
     cycle: int
     pool: int
-
-
-@dataclass(frozen=True)
-class Labels:
-    """Targets of all recordings, ready to be indexed."""
-
-    target: np.ndarray
-    mask: np.ndarray
-    weight: np.ndarray
 
 
 class TrainClips(Dataset[Batch]):
@@ -183,7 +175,7 @@ class TrainBatches(Sampler[list[Draw]]):
 
     def has_scored_half(self, epoch: int, step: int) -> bool:
         """Draw whether this step mixes with scored birds (gate 1 of the original)."""
-        return bool(gates(self.seed, epoch, step)[0] < self.mixup.selective_probability)
+        return bool(draw_gates(self.seed, epoch, step)[0] < self.mixup.selective_probability)
 
     def __iter__(self) -> Iterator[list[Draw]]:
         """Yield the draws of each batch of this process."""
@@ -234,7 +226,7 @@ class Pool:
         return draws
 
 
-def gates(seed: int, epoch: int, step: int) -> list[float]:
+def draw_gates(seed: int, epoch: int, step: int) -> list[float]:
     """Return the step's four uniform numbers: selective mixup, mixup, second mixup, SpecAugment."""
     return np.random.default_rng([seed, GATE, epoch, step]).random(4).tolist()
 

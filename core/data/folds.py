@@ -1,4 +1,4 @@
-"""Stratified folds over primary labels; `python -m core.data.folds ROOT` prints an audit of them.
+"""Stratified folds over primary labels; `python -m analysis.folds ROOT` prints an audit of them.
 
 As in the published solution only recordings whose primary label is scored are ever validated; every other
 recording has fold -1 and always trains. So does the only recording of a scored species.
@@ -91,14 +91,30 @@ def _assign_groups(
 
 
 def split(folds: np.ndarray, fold: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positions that train and those that validate; with `fold` None all train."""
+    """Return the positions that train and those that validate.
+
+    Parameters
+    ----------
+    folds
+        (recording,) int64 of `assign_folds`.
+    fold
+        The one that validates; None: all recordings train.
+    """
     if fold is None:
         return np.arange(len(folds)), np.zeros(0, dtype=np.int64)
     return np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
 
 
 def folds_of(competition: Competition, config: DataConfig) -> np.ndarray:
-    """Return the fold of every recording as `config` (a `core.config.DataConfig`) asks."""
+    """Return the fold of every recording, (recording,) int64, as `assign_folds` does.
+
+    Parameters
+    ----------
+    competition
+        Recordings and scored species.
+    config
+        Number of folds, their seed, whose recordings validate, whether authors stay together.
+    """
     everything = tuple(sorted(set(competition.recordings["species"])))
     species = competition.scored if config.valid_species == "scored" else everything
     return assign_folds(
@@ -108,9 +124,3 @@ def folds_of(competition: Competition, config: DataConfig) -> np.ndarray:
         seed=config.fold_seed,
         group_by_author=config.group_by_author,
     )
-
-
-if __name__ == "__main__":
-    from core.data.audit import main
-
-    main()

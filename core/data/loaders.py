@@ -6,20 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from torch.utils.data import DataLoader
 
 from core.config import Config, DataConfig
-from core.data.clips import Batch, Labels, Pool, TrainBatches, TrainClips, ValidClips
+from core.data.clips import Batch, Pool, TrainBatches, TrainClips, ValidClips
 from core.data.competition import Competition, read_competition
 from core.data.demo import DEFAULT_SEED, OLDER_SEED, demo_root, ensure_demo
 from core.data.folds import folds_of, split
+from core.data.labels import Labels, build_labels
 from core.data.noise import NoiseMixer, find_noise
 from core.data.pcm import PcmStore
-from core.scoring.evaluation import predictions_table
 
-MIN_RATING_WEIGHT = 0.1
-MAX_WORKERS = 8
+MAX_LOADER_WORKERS = 8
 SHOWN_REASONS = 5
 
 
@@ -34,7 +32,7 @@ class RunData:
     store
         Their samples.
     labels
-        Their training targets, masks and loss weights.
+        Their labels.
     folds
         (recording,) the fold that validates each recording, -1 for none.
     train, valid
@@ -143,64 +141,6 @@ def refuse_if_too_many_bad(store: PcmStore, data: DataConfig) -> None:
     raise ValueError(message)
 
 
-def build_labels(competition: Competition, data: DataConfig) -> Labels:
-    """Return training targets, loss masks and loss weights of all recordings.
-
-    The weight is rating / highest rating, between 0.1 and 1; an unrated recording counts as 0.
-    """
-    recordings = competition.recordings
-    position = {code: i for i, code in enumerate(competition.species)}
-    target = np.zeros((len(recordings), len(position)), np.float32)
-    mask = np.ones_like(target)
-    rows = np.arange(len(recordings))
-    for row, codes in enumerate(recordings["secondary"]):
-        columns = [position[code] for code in codes]
-        target[row, columns] = {"positive": 1.0, "weight": data.secondary_weight, "mask": 0.0}[data.secondary]
-        mask[row, columns] = 0.0 if data.secondary == "mask" else 1.0
-    primary = recordings["species"].map(position)
-    holds_one = primary.notna().to_numpy()  # a call-free recording's label is no species
-    target[rows[holds_one], primary[holds_one].astype(int)] = 1.0
-    mask[rows[holds_one], primary[holds_one].astype(int)] = 1.0
-    rating = recordings["rating"].to_numpy(np.float32)
-    weight = np.ones_like(rating)
-    if data.use_ratings and rating.max() > 0:
-        weight = np.clip(rating / rating.max(), MIN_RATING_WEIGHT, 1.0)
-    return Labels(target, mask, weight)
-
-
-def valid_table(
-    data: RunData,
-    clips: ValidClips,
-    probabilities: Sequence[np.ndarray],
-    losses: Sequence[np.ndarray],
-) -> pd.DataFrame:
-    """Return the predictions of validation clips, see `core.scoring.evaluation`, with their `loss`.
-
-    The truth is primary and secondary labels, whatever training makes of the latter.
-
-    Parameters
-    ----------
-    data
-        Of the run.
-    clips
-        The data set that was predicted, in its order.
-    probabilities, losses
-        Batches of (clip, species) and of (clip,).
-    """
-    competition = data.competition
-    positions = np.array([recording for recording, _ in clips.clips], dtype=np.int64)
-    recordings = competition.recordings.iloc[positions]
-    columns = competition.scored_columns
-    truth = build_labels(competition, DataConfig(secondary="positive")).target[positions][:, columns] > 0
-    probability = np.concatenate([np.zeros((0, len(competition.species))), *probabilities])[:, columns]
-    information = recordings[["recording", "author", "species"]].assign(
-        fold=data.folds[positions],
-        start_seconds=[start / data.store.sample_rate for _, start in clips.clips],
-        loss=np.concatenate([np.zeros(0), *losses]),
-    )
-    return predictions_table(information, truth, probability, competition.scored)
-
-
 def build_loaders(data: RunData, config: Config, *, rank: int, world: int, on_cpu: bool) -> Loaders:
     """Return the loaders of one process.
 
@@ -214,7 +154,7 @@ def build_loaders(data: RunData, config: Config, *, rank: int, world: int, on_cp
         raise ValueError(message)
     workers = config.data.num_workers
     if workers is None:
-        workers = 0 if on_cpu else min(MAX_WORKERS, (os.cpu_count() or 1) // world)
+        workers = 0 if on_cpu else min(MAX_LOADER_WORKERS, (os.cpu_count() or 1) // world)
     noise = NoiseMixer(data.noise, config.data.noise) if data.noise else None
     batches = TrainBatches(
         *build_pools(data, config),
@@ -248,17 +188,13 @@ def build_pools(data: RunData, config: Config) -> tuple[Pool, Pool]:
     The scored pool holds recordings with a scored species among primary or secondary labels; it is empty
     where selective mixup is off.
     """
-    recordings = data.competition.recordings
-    species = recordings["species"].to_numpy()
-    scored = set(data.competition.scored)
-    is_primary = np.isin(species[data.train], list(scored))
+    species = data.competition.recordings["species"].to_numpy()
+    is_primary = np.isin(species[data.train], data.competition.scored)
     repeated = np.repeat(data.train, np.where(is_primary, config.data.scored_repetition, 1))
     weights = None
     if config.data.balance_power > 0:
         weights = inverse_counts(species[repeated], config.data.balance_power)
-    holds_scored = is_primary | np.array(
-        [bool(scored.intersection(codes)) for codes in recordings["secondary"].iloc[data.train]], dtype=bool
-    )
+    holds_scored = data.labels.truth[np.ix_(data.train, data.competition.scored_columns)].any(axis=1)
     if config.mixup.selective_probability == 0:
         holds_scored[:] = False
     selected = data.train[holds_scored]

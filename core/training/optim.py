@@ -41,11 +41,22 @@ def _adamw(groups: list[dict[str, Any]], config: OptimConfig) -> torch.optim.Ada
     )
 
 
-def learning_rate(step: int, total_steps: int, warmup_steps: int, config: OptimConfig) -> float:
-    """Return the rate of optimiser step `step` (from 0): linear warm-up, then a cosine to `min_lr`."""
-    if step < warmup_steps:
-        return config.lr * (step + 1) / warmup_steps
-    progress = (step - warmup_steps) / max(total_steps - warmup_steps, 1)
+def learning_rate(step: int, steps_per_epoch: int, epochs: int, config: OptimConfig) -> float:
+    """Return the rate of an optimiser step: linear warm-up, then a cosine to `min_lr`.
+
+    Parameters
+    ----------
+    step
+        Number of the optimiser step, from 0, over all epochs.
+    steps_per_epoch, epochs
+        Length of the whole run.
+    config
+        Highest and lowest rate, length of the warm-up.
+    """
+    warmup = round(config.warmup_epochs * steps_per_epoch)
+    if step < warmup:
+        return config.lr * (step + 1) / warmup
+    progress = (step - warmup) / max(steps_per_epoch * epochs - warmup, 1)
     return config.min_lr + (config.lr - config.min_lr) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
 
 

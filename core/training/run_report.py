@@ -1,13 +1,22 @@
-"""What a finished run leaves behind: predictions, metrics with intervals, pictures, and the printed table."""
+"""What a run prints at its start and leaves at its end: predictions, metrics, pictures, the table.
 
+`report_run` closes one run; `report_group` pools the folds of `data.fold=all` in the folder `<stamp>-all`:
+each recording is predicted by the one network that did not train on it. What a run logs while it trains is
+written by `core.training.tracking`, into the files of `core.run_folder`.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from torch import nn
 
 from core.config import Config
+from core.data.clips import TrainBatches
+from core.data.loaders import RunData
 from core.machine import code_version
-from core.run_folder import RunFolder
+from core.run_folder import RunFolder, open_run_folder
 from core.scoring.evaluation import Evaluation, evaluate, format_table, unpack_predictions
 from core.scoring.resampling import Resampler
 from core.scoring.score_curves import reliability, score_by_threshold
@@ -19,9 +28,60 @@ from core.training.pictures import (
     draw_score_by_threshold,
     draw_species,
 )
+from core.training.state import Progress
 
 PICTURE_RESAMPLES = 500
 """Behind the bands of pictures: they stay within seconds on a competition's clips."""
+
+
+def format_start(config: Config, data: RunData, model: nn.Module, batches: TrainBatches, machine: str) -> str:
+    """Return the lines that say what is about to be trained.
+
+    Parameters
+    ----------
+    config
+        Of the run, of one fold.
+    data
+        What it trains and validates on.
+    model
+        The network.
+    batches
+        Of the training loader.
+    machine
+        Processes and device, such as "1 x cuda".
+    """
+    competition = data.competition
+    unknown = competition.unknown_secondary
+    secondary = f"; {sum(unknown.values())} secondary labels of {len(unknown)} unknown species"
+    return (
+        f"{config.name}, fold {config.data.fold}: {len(data.train)} recordings train, "
+        f"{len(data.valid)} validate, {len(competition.species)} species, {len(competition.scored)} scored"
+        f"{secondary if unknown else ''}\n"
+        f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, "
+        f"{batches.num_steps} steps of {batches.size} clips x {config.epochs} epochs, "
+        f"{machine}, precision {config.precision}"
+    )
+
+
+def run_facts(config: Config, data: RunData, model: nn.Module, progress: Progress) -> dict[str, Any]:
+    """Return what `summary.json` tells of a run beside its metrics.
+
+    Parameters
+    ----------
+    config, data, model
+        Of the run.
+    progress
+        At its end.
+    """
+    return {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "minutes": progress.seconds / 60,
+        "epochs": config.epochs,
+        "global_step": progress.global_step,
+        "best_epoch_macro_auc": progress.best,
+        "train_recordings": len(data.train),
+        "bad_files": len(data.bad),
+    }
 
 
 def report_run(
@@ -38,7 +98,7 @@ def report_run(
     predictions
         Of the validated clips; empty where nothing was validated.
     facts
-        Further entries of `summary.json`, such as minutes and parameters.
+        Further entries of `summary.json`, those of `run_facts` among them.
 
     Returns
     -------
@@ -69,6 +129,37 @@ def report_run(
     folder.write_json("summary", summary)
     print(f"Run folder: {folder.path}", flush=True)
     return evaluation, pictures
+
+
+def report_group(config: Config, folders: Sequence[RunFolder], stamp: str) -> None:
+    """Pool the predictions of finished folds, score them and print the table.
+
+    Parameters
+    ----------
+    config
+        As it was given; with `data.fold=all` the pooled result gets a folder of its own.
+    folders
+        Of the runs, one a fold.
+    stamp
+        What the runs of the group share.
+    """
+    predictions = pd.concat(
+        [pd.read_parquet(folder.path / "predictions.parquet") for folder in folders], ignore_index=True
+    )
+    if predictions.empty:
+        print("No recording was validated (data.fold=None).", flush=True)
+        return
+    evaluation = evaluate(predictions, config.valid)
+    runs = [folder.run_id for folder in folders]
+    title = f"{config.name}, {len(runs)} folds pooled" if len(runs) > 1 else f"{config.name}, {runs[0]}"
+    if config.data.fold == "all":
+        group = open_run_folder(config, stamp, create=True)
+        group.write_table("predictions", predictions)
+        group.write_csv("species", evaluation.per_species)
+        summary = {"experiment": config.name, "runs": runs, "code_version": code_version()}
+        group.write_json("summary", summary | evaluation.as_dict())
+        title += f" -> {group.path}"
+    print("\n" + format_table(evaluation, title, config.valid), flush=True)
 
 
 def draw_decisions(

@@ -1,13 +1,16 @@
-"""Where a run stands, as tensors and plain values that a checkpoint can hold and training continue from."""
+"""Where a run stands, and the checkpoints that hold it and that training continues from."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from timm.utils import ModelEmaV3
-from torch import Tensor, nn
 
+from core import checkpoint
+from core.config import Config
+from core.data.loaders import RunData
+from core.models.base import SpeciesModel
+from core.run_folder import RunFolder
 from core.training.optim import pack_optimizer, unpack_optimizer
 
 MODEL_PREFIX = "model/"
@@ -24,7 +27,7 @@ class Progress:
     global_step
         Optimiser steps done.
     loss_sum, loss_count
-        Over the epoch so far.
+        Sum and number of the losses of the epoch so far.
     best
         Highest validation macro AUC so far.
     seconds
@@ -45,27 +48,117 @@ class Progress:
     wandb_id: str | None = None
     scaler: dict[str, Any] | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return plain values."""
-        return asdict(self)
+    @property
+    def epoch_loss(self) -> float:
+        """Mean loss of the epoch so far, 0 before its first step."""
+        return self.loss_sum / max(self.loss_count, 1)
+
+    def add_losses(self, losses: list[float], seconds: float) -> None:
+        """Count some steps.
+
+        Parameters
+        ----------
+        losses
+            One of each step.
+        seconds
+            What they took together.
+        """
+        self.loss_sum += sum(losses)
+        self.loss_count += len(losses)
+        self.seconds += seconds
+
+    def note_score(self, score: float) -> bool:
+        """Return whether a validation `score` is the highest so far, and remember it if it is."""
+        is_best = score > self.best
+        self.best = max(self.best, score)
+        return is_best
+
+    def end_epoch(self, seconds: float) -> None:
+        """Move to the start of the next epoch, after `seconds` of validation."""
+        self.epoch += 1
+        self.step = 0
+        self.loss_sum, self.loss_count = 0.0, 0
+        self.seconds += seconds
 
 
-def pack_training(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return raw weights and moments under distinct names."""
-    weights = {MODEL_PREFIX + name: tensor for name, tensor in model.state_dict().items()}
-    return weights | pack_optimizer(optimizer)
+class Checkpoints:
+    """The checkpoints of a run that is being trained.
 
+    Parameters
+    ----------
+    folder
+        Of the run.
+    config, data
+        Described in each checkpoint's card.
+    model, optimizer
+        What is trained.
+    average
+        Moving average of the model's weights, with which a checkpoint predicts; None: the model itself.
+    scaler
+        Of fp16 gradients; None with another precision.
+    """
 
-def unpack_training(
-    tensors: Mapping[str, Tensor],
-    weights: Mapping[str, Tensor],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: ModelEmaV3 | None,
-) -> None:
-    """Put back what `pack_training` took; `weights` hold the moving average where there is one."""
-    own = {n.removeprefix(MODEL_PREFIX): t for n, t in tensors.items() if n.startswith(MODEL_PREFIX)}
-    model.load_state_dict(own)
-    unpack_optimizer(optimizer, tensors)
-    if average is not None:
-        average.module.load_state_dict(weights)
+    def __init__(
+        self,
+        folder: RunFolder,
+        config: Config,
+        data: RunData,
+        model: SpeciesModel,
+        optimizer: torch.optim.Optimizer,
+        average: ModelEmaV3 | None,
+        scaler: torch.amp.GradScaler | None,
+    ) -> None:
+        self.folder, self.config, self.data = folder, config, data
+        self.model, self.optimizer, self.average, self.scaler = model, optimizer, average, scaler
+
+    def write(self, name: Literal["last", "best"], progress: Progress, metrics: dict[str, float]) -> None:
+        """Write a checkpoint.
+
+        Parameters
+        ----------
+        name
+            "last", from which training can continue, or "best", which only predicts.
+        progress
+            Where the run stands; its `scaler` is set.
+        metrics
+            Validation of these weights.
+        """
+        competition = self.data.competition
+        card = checkpoint.Card.of_run(
+            self.config,
+            self.model,
+            run_id=self.folder.run_id,
+            species=competition.species,
+            scored=competition.scored,
+            train_counts=self.data.train_counts,
+            metrics=metrics,
+        )
+        scored = self.model if self.average is None else self.average.module
+        training = None
+        if name == "last":
+            progress.scaler = None if self.scaler is None else self.scaler.state_dict()
+            raw = {MODEL_PREFIX + key: tensor for key, tensor in self.model.state_dict().items()}
+            training = (raw | pack_optimizer(self.optimizer), asdict(progress))
+        checkpoint.write(self.folder.checkpoints / name, card, scored.state_dict(), training)
+
+    def restore(self) -> Progress:
+        """Put the last checkpoint's tensors back, and return where it was taken; the start if there is none.
+
+        Raises
+        ------
+        CheckpointError
+            If all that is there is torn.
+        """
+        if not checkpoint.exists(self.folder.checkpoints / "last"):
+            return Progress()
+        found = checkpoint.find(self.folder.checkpoints / "last")
+        tensors, values = checkpoint.load_training(found)
+        raw = {k.removeprefix(MODEL_PREFIX): t for k, t in tensors.items() if k.startswith(MODEL_PREFIX)}
+        self.model.load_state_dict(raw)
+        unpack_optimizer(self.optimizer, tensors)
+        if self.average is not None:
+            self.average.module.load_state_dict(checkpoint.load_weights(found))
+        progress = Progress(**values)
+        if self.scaler is not None and progress.scaler:
+            self.scaler.load_state_dict(progress.scaler)
+        return progress

@@ -1,4 +1,4 @@
-"""What is recorded of a run: its folder always, and Weights & Biases through Accelerate where it can be.
+"""Records a run while it trains: in its folder always, in Weights & Biases through Accelerate if it can be.
 
 A run is online when a key is configured and the server answers; otherwise it is recorded offline, with one
 line that says how to upload it. `WANDB_MODE` decides if it is set. Whatever W&B raises is reported once and
@@ -57,7 +57,17 @@ class RunRecord:
         return self.tracker.wandb_id
 
     def open(self, bad_files: dict[str, str], global_step: int, wandb_id: str | None) -> None:
-        """Write what is known before the first step; drop what was logged after `global_step`."""
+        """Write what is known before the first step; drop what was logged after `global_step`.
+
+        Parameters
+        ----------
+        bad_files
+            File -> reason, for audio that cannot be used.
+        global_step
+            Optimiser steps done: 0, or those of the checkpoint that the run continues from.
+        wandb_id
+            W&B's id of the run that is continued; None: a new one.
+        """
         if not self.accelerator.is_main_process:
             return
         folder = self.folder
@@ -74,7 +84,17 @@ class RunRecord:
             self.tracker.replay(folder.history(), outdated)
 
     def log(self, row: dict[str, Any], global_step: int, *, is_epoch: bool = False) -> None:
-        """Record a row of numbers; that of an epoch is printed too."""
+        """Record a row of numbers.
+
+        Parameters
+        ----------
+        row
+            Name -> number.
+        global_step
+            Optimiser steps done.
+        is_epoch
+            Print the row too.
+        """
         if not self.accelerator.is_main_process:
             return
         row = {**row, "global_step": global_step}
@@ -84,7 +104,17 @@ class RunRecord:
             tqdm.write("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
 
     def report(self, predictions: pd.DataFrame, facts: dict[str, Any], pictures: dict[str, Path]) -> None:
-        """Write and print the results, and show them in W&B."""
+        """Write and print the results, and show them in W&B.
+
+        Parameters
+        ----------
+        predictions
+            Of the validated clips.
+        facts
+            Of `core.training.run_report.run_facts`.
+        pictures
+            Name -> file of pictures beside those of `core.training.run_report`.
+        """
         if not self.accelerator.is_main_process:
             return
         speeds = [row[SPEED] for row in self.folder.history() if row.get(SPEED) is not None]
@@ -122,7 +152,21 @@ class Tracker:
         self.is_active = False
 
     def start(self, config: Config, folder: Path, *, run_id: str, group: str, resumed_id: str | None) -> None:
-        """Open the run; on failure fall back to offline, then to nothing."""
+        """Open the run; on failure fall back to offline, then to nothing.
+
+        Parameters
+        ----------
+        config
+            Shown with the run; `tracking` names project, entity and tags.
+        folder
+            Where W&B keeps its files.
+        run_id
+            Shown name of the run.
+        group
+            What the folds of a run share.
+        resumed_id
+            W&B's id of the run that is continued; None: a new one.
+        """
         if not config.tracking.use or not self.accelerator.is_main_process:
             return
         mode, reason = choose_mode()
@@ -148,7 +192,15 @@ class Tracker:
             self._attempt(lambda: self._run.log(row, step=global_step))
 
     def replay(self, rows: Sequence[dict[str, Any]], outdated: Sequence[Path]) -> None:
-        """Log the rows of an interrupted run again, in the place of its outdated offline records."""
+        """Log the rows of an interrupted run again, in the place of its outdated offline records.
+
+        Parameters
+        ----------
+        rows
+            Of `metrics.jsonl`, each with its `global_step`.
+        outdated
+            Folders of `offline_records`, which are deleted.
+        """
         for row in rows:
             self.log(row, row["global_step"])
         if self.is_active:
@@ -156,7 +208,7 @@ class Tracker:
                 shutil.rmtree(record, ignore_errors=True)
 
     def log_pictures(self, pictures: dict[str, Path], global_step: int) -> None:
-        """Log pictures by their path."""
+        """Log pictures, given as name -> file."""
         if self.is_active:
             import wandb
 
@@ -172,12 +224,12 @@ class Tracker:
             self._attempt(lambda: self._run.log({name: table}, step=global_step))
 
     def summarise(self, values: dict[str, Any]) -> None:
-        """Set the run's summary, which sweeps optimise."""
+        """Set numbers of the run's summary, which sweeps optimise."""
         if self.is_active:
             self._attempt(lambda: self._run.summary.update(values))
 
     def finish(self, exit_code: int = 0) -> None:
-        """Close the run; waits a bounded time for uploads."""
+        """Close the run, as failed unless `exit_code` is 0; wait a bounded time for uploads."""
         if self.is_active:
             self._attempt(lambda: self._run.finish(exit_code=exit_code))
             self.is_active = False
@@ -240,7 +292,7 @@ def choose_mode() -> tuple[str, str]:
         return "offline" if settings.mode == "dryrun" else settings.mode, "as configured by `wandb offline`"
     if not has_key(settings):
         return "offline", "no API key; `wandb login` once to record online"
-    if not answers(settings.base_url):
+    if not is_reachable(settings.base_url):
         return "offline", f"{settings.base_url} does not answer"
     return "online", ""
 
@@ -258,7 +310,7 @@ def has_key(settings: Any) -> bool:
         return False
 
 
-def answers(url: str) -> bool:
+def is_reachable(url: str) -> bool:
     """Return whether something accepts connections at the server's address."""
     parts = urlsplit(url)
     port = parts.port or (80 if parts.scheme == "http" else 443)

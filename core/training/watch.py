@@ -1,10 +1,13 @@
 """Watches the loss of every step: speed, data wait, and numbers that are not finite."""
 
+import math
 import time
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+from core.training.state import Progress
 
 LOG_STEPS = 10
 SHOWN_FILES = 12
@@ -15,29 +18,34 @@ class LossWatch:
 
     Parameters
     ----------
+    progress
+        Counts the losses that were read.
     recordings
         Names of all recordings, to say which ones a bad batch held.
     clips_per_step
         Clips that a step trains on, over all processes.
     """
 
-    def __init__(self, recordings: Sequence[str], clips_per_step: int) -> None:
-        self.recordings, self.clips_per_step = recordings, clips_per_step
+    def __init__(self, progress: Progress, recordings: Sequence[str], clips_per_step: int) -> None:
+        self.progress, self.recordings, self.clips_per_step = progress, recordings, clips_per_step
         self.pending: list[tuple[Tensor, Tensor]] = []
-        self.reset()
         self.last_read = self.last_step = time.perf_counter()
         self.waited = 0.0
 
-    def reset(self) -> None:
-        """Start the sums anew: loss, steps, and seconds that were read."""
-        self.total, self.count, self.seconds = 0.0, 0, 0.0
-
-    def arrived(self) -> None:
+    def note_arrival(self) -> None:
         """Note that the step's batch has come: the time since the last step's end was spent waiting."""
         self.waited += time.perf_counter() - self.last_step
 
     def add(self, loss: Tensor, recordings: Tensor) -> dict[str, float] | None:
-        """Take a step's loss; return a row to log every `LOG_STEPS` steps."""
+        """Take a step's loss; return a row to log every `LOG_STEPS` steps, as `read` does.
+
+        Parameters
+        ----------
+        loss
+            Scalar on any device, detached.
+        recordings
+            (clip,) int64 positions of the recordings in the batch.
+        """
         self.pending.append((loss, recordings))
         self.last_step = time.perf_counter()
         return self.read() if len(self.pending) == LOG_STEPS else None
@@ -45,27 +53,32 @@ class LossWatch:
     def read(self) -> dict[str, float] | None:
         """Read the collected losses; return the mean, clips per second and share of time without data.
 
+        Returns
+        -------
+        dict or None
+            None where no loss is waiting to be read.
+
         Raises
         ------
         FloatingPointError
-            If one of them is not finite; names the recordings of that batch.
+            If a loss is not finite; names the recordings of that batch.
         """
         if not self.pending:
             return None
         losses = torch.stack([loss for loss, _ in self.pending]).tolist()
         for loss, (_, recordings) in zip(losses, self.pending, strict=True):
-            if not torch.isfinite(torch.tensor(loss)):
+            if not math.isfinite(loss):
                 raise FloatingPointError(self._complaint(loss, recordings))
         now = time.perf_counter()
         elapsed = max(now - self.last_read, 1e-9)
-        self.total, self.count = self.total + sum(losses), self.count + len(losses)
-        self.seconds += elapsed
+        self.progress.add_losses(losses, elapsed)
         row = {
             "train/loss": sum(losses) / len(losses),
             "train/clips_per_second": len(losses) * self.clips_per_step / elapsed,
             "train/data_wait": min(self.waited / elapsed, 1.0),
         }
-        self.pending, self.last_read, self.last_step, self.waited = [], now, now, 0.0
+        self.pending, self.waited = [], 0.0
+        self.last_read = self.last_step = now
         return row
 
     def _complaint(self, loss: float, recordings: Tensor) -> str:

@@ -11,15 +11,17 @@ from analysis.folds import FoldsConfig, draw_audit, draw_leakage, draw_species_b
 
 def test_the_pictures_show_the_audit(tiny_demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     audit, grouped = draw_audit(FoldsConfig(root=str(tiny_demo), num_folds=3))
-    assert "Author leakage" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert shown.startswith("20 files, 6 species, 3 scored")
+    assert "Author leakage" in shown
     axes = draw_species_by_fold(audit).axes[0]
     names = [text.get_text() for text in axes.get_yticklabels()]
-    shown = {
+    counts = {
         (names[round(t.get_position()[1])], round(t.get_position()[0])): int(t.get_text()) for t in axes.texts
     }
     for row, code in enumerate(audit.files.index):
         for column in range(4):
-            assert shown.get((code, column), 0) == audit.files.to_numpy()[row, column]
+            assert counts.get((code, column), 0) == audit.files.to_numpy()[row, column]
     leaks, coverage, others = draw_leakage(audit, grouped).axes
     heights = [[bar.get_height() for bar in container] for container in leaks.containers]
     assert heights[:2] == [audit.sizes, audit.leaking]

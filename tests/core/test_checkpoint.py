@@ -31,9 +31,9 @@ def saved(tmp_path: Path) -> tuple[Path, TimmSED]:
 
 
 def write(folder: Path, model: TimmSED) -> None:
-    card = checkpoint.describe(
-        model,
+    card = checkpoint.Card.of_run(
         CONFIG,
+        model,
         run_id="r",
         species=SPECIES,
         scored=SPECIES[:2],
@@ -41,7 +41,7 @@ def write(folder: Path, model: TimmSED) -> None:
         metrics={"valid/score": 0.7},
     )
     training = {"optimizer/0/step": torch.tensor(3.0)}
-    checkpoint.save(folder, card, model.state_dict(), training, {"epoch": 1, "best": 0.5})
+    checkpoint.write(folder, card, model.state_dict(), (training, {"epoch": 1, "best": 0.5}))
 
 
 def test_a_checkpoint_rebuilds_its_network_exactly(saved: tuple[Path, TimmSED]) -> None:
@@ -145,6 +145,6 @@ def test_a_torn_checkpoint_gives_way_to_the_one_before(saved: tuple[Path, TimmSE
 
 def test_a_checkpoint_without_training_state_says_so(tmp_path: Path, saved: tuple[Path, TimmSED]) -> None:
     card = checkpoint.read_card(saved[0])
-    checkpoint.save(tmp_path / "best", card, saved[1].state_dict())
+    checkpoint.write(tmp_path / "best", card, saved[1].state_dict())
     with pytest.raises(checkpoint.CheckpointError, match="weights only"):
         checkpoint.load_training(tmp_path / "best")

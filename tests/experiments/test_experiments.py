@@ -77,7 +77,7 @@ def test_a_clip_gives_one_output(name: str, tiny_demo: Path, tmp_path: Path) -> 
     number, rate = len(trainer.species), config.features.sample_rate
     for seconds, num_parts in ((5, 1), (10, 2), (10, 1), (30, 6)):
         with torch.inference_mode():
-            output = trainer.predictor(0.1 * torch.randn(2, seconds * rate), num_parts)
+            output = trainer.scored_model.eval()(0.1 * torch.randn(2, seconds * rate), num_parts)
         segments = output.segment_logit.shape[1]
         assert output.clip_logit.shape == (2, number)
         assert output.segment_logit.shape == (2, segments, number)
@@ -100,7 +100,7 @@ def test_what_sounds_late_is_heard_late(name: str, tiny_demo: Path, tmp_path: Pa
     loud[0, 9 * rate :] += 0.3 * torch.randn(rate)
     for num_parts in (1, 2):
         with torch.inference_mode():
-            before, after = (trainer.predictor(wave, num_parts) for wave in (silent, loud))
+            before, after = (trainer.scored_model.eval()(wave, num_parts) for wave in (silent, loud))
         change = (after.segment_logit - before.segment_logit).abs().sum(dim=2)[0]
         times = after.segment_times(10.0)
         assert change[times > 8.5].mean() > change[times < 4.5].mean()

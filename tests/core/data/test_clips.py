@@ -9,7 +9,8 @@ import soundfile
 import torch
 
 from core.config import Config, DataConfig, MixupConfig, NoiseConfig
-from core.data.clips import Draw, Labels, Pool, TrainBatches, TrainClips, ValidClips, fill
+from core.data.clips import Draw, Pool, TrainBatches, TrainClips, ValidClips, fill
+from core.data.labels import Labels
 from core.data.loaders import build_loaders, open_data, read_recordings
 from core.data.noise import NoiseMixer, mix, rms
 from core.data.pcm import PcmStore
@@ -27,9 +28,8 @@ def ramp_store(tmp_path: Path, seconds: float) -> PcmStore:
 
 
 def labels(number: int) -> Labels:
-    return Labels(
-        np.eye(number, 3, dtype=np.float32), np.ones((number, 3), np.float32), np.ones(number, np.float32)
-    )
+    target = np.eye(number, 3, dtype=np.float32)
+    return Labels(target, np.ones_like(target), np.ones(number, np.float32), target > 0)
 
 
 def batches(mixup: MixupConfig = MIXED, size: int = 4, **options: int) -> TrainBatches:

@@ -1,7 +1,5 @@
 """Fold assignments of many random data sets, and their audit."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -98,15 +96,3 @@ def test_the_audit_counts_leaks_gaps_and_duplicates(tmp_path: Path) -> None:
     assert "5 files, 2 species, 2 scored" in shown
     assert "NOT in training: b in fold 0" in shown
     assert "2 of 5 (40%); fold 0: 1 of 3, fold 1: 1 of 2" in shown
-
-
-def test_the_command_line_of_the_audit(tiny_demo: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "core.data.folds"]
-    shown = subprocess.run(
-        [*command, str(tiny_demo), "--num_folds=3"], capture_output=True, text=True, timeout=60
-    )
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.startswith("20 files, 6 species, 3 scored")
-    failed = subprocess.run([*command, str(tmp_path / "no")], capture_output=True, text=True, timeout=60)
-    assert failed.returncode == 2
-    assert "train_metadata.csv: missing" in failed.stderr
