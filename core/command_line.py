@@ -36,6 +36,13 @@ def parse_arguments(default: C, arguments: Sequence[str] | None = None) -> C:
     """Return `default` with the command line's overrides, nothing else settled.
 
     A mistake prints the field, what it takes and a suggestion, and exits with status 2.
+
+    Parameters
+    ----------
+    default
+        The experiment's `CONFIG`, or what a schedule or a stored run makes of it.
+    arguments
+        Command-line words; None: those of this process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     words = ["--resume=True" if word == "--resume" else word for word in words]

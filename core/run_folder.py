@@ -94,7 +94,15 @@ class RunFolder:
 
 
 def run_name(stamp: str, fold: int | str | None) -> str:
-    """Return the name of a run: `<time>-<letters>-fold0`, `-all` for a group of folds, or `-nofold`."""
+    """Return the name of a run: `<stamp>-fold0`, `<stamp>-all` for a group of folds, or `<stamp>-nofold`.
+
+    Parameters
+    ----------
+    stamp
+        What the folds of a group share: `<time>-<letters>`.
+    fold
+        Number of the fold that validates, "all", or None where nothing validates.
+    """
     if fold is None:
         return f"{stamp}-nofold"
     return f"{stamp}-{fold}" if isinstance(fold, str) else f"{stamp}-fold{fold}"
@@ -107,6 +115,13 @@ def stamp_of(run: Path) -> str:
 
 def last_run(output_dir: str | Path, experiment: str) -> Path:
     """Return the folder of the last run, or group of folds, of an experiment.
+
+    Parameters
+    ----------
+    output_dir
+        Where runs are recorded.
+    experiment
+        Its name.
 
     Raises
     ------
@@ -130,7 +145,17 @@ def choose_stamp(config: Config) -> str:
 
 
 def open_run_folder(config: Config, stamp: str, *, create: bool) -> RunFolder:
-    """Return the folder of a run; with `create`, make it and write its `config.json` if it is new."""
+    """Return the folder of a run.
+
+    Parameters
+    ----------
+    config
+        Of the run; names the experiment and the fold.
+    stamp
+        What the folds of its group share.
+    create
+        Make the folder, and write its `config.json` if it is new.
+    """
     folder = RunFolder(Path(config.output_dir) / config.name / run_name(stamp, config.data.fold))
     if create:
         folder.checkpoints.mkdir(parents=True, exist_ok=True)

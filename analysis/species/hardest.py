@@ -14,7 +14,7 @@ from core.checkpoint import Card, CheckpointError
 from core.config import DataConfig, FeatureConfig
 from core.config_values import from_dict
 from core.data.audio import AudioError, read_mono
-from core.data.clips import fill
+from core.data.clips import fill_clip
 from core.data.competition import AUDIO_FOLDERS
 from core.inference.ensemble import find_checkpoints, logit
 from core.models.base import SpeciesModel
@@ -183,7 +183,7 @@ def read_clip(root: Path, mistake: Mistake, data: DataConfig, sample_rate: int) 
     except AudioError:
         return None
     start, length = round(mistake.start_seconds * sample_rate), round(data.valid_seconds * sample_rate)
-    return fill(wave[start : start + length], length, data.short_clips)
+    return fill_clip(wave[start : start + length], length, data.short_clips)
 
 
 @torch.inference_mode()

@@ -11,6 +11,7 @@ import numpy as np
 import soundfile
 import soxr
 
+AUDIO_SUFFIXES = (".ogg", ".opus", ".wav", ".flac", ".mp3", ".aif", ".aiff")
 BLOCK_FRAMES = 1 << 18
 OGG_HEADER_BYTES = 27  # then one size a segment, then the segments; the last byte counts them
 END_OF_STREAM = 4  # bit of an Ogg page header's type field, RFC 3533

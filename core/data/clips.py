@@ -76,10 +76,12 @@ class TrainClips(Dataset[Batch]):
         )
         surplus = int(self.store.lengths[draw.recording]) - self.length
         start = self._start(surplus, generator)
-        wave = fill(self.store.read(draw.recording, start, self.length), self.length, self.config.short_clips)
+        wave = fill_clip(
+            self.store.read(draw.recording, start, self.length), self.length, self.config.short_clips
+        )
         if self.noise is not None:
             wave = self.noise(wave.astype(np.float32) / 32768.0, generator)
-        return item(wave, self.labels, draw.recording)
+        return labelled_clip(wave, self.labels, draw.recording)
 
     def _start(self, surplus: int, generator: np.random.Generator) -> int:
         """Draw the first sample of a crop."""
@@ -92,7 +94,19 @@ class TrainClips(Dataset[Batch]):
 
 
 class ValidClips(Dataset[Batch]):
-    """Fixed clips of the validated recordings, evenly spaced from start to end."""
+    """Fixed clips of the validated recordings, evenly spaced from start to end.
+
+    Parameters
+    ----------
+    store
+        Samples of all recordings, by position.
+    labels
+        Of all recordings, by position.
+    config
+        Clip length, clips per recording, filling.
+    recordings
+        (recording,) positions of those that validate.
+    """
 
     def __init__(self, store: PcmStore, labels: Labels, config: DataConfig, recordings: np.ndarray) -> None:
         self.store, self.labels, self.config = store, labels, config
@@ -108,8 +122,8 @@ class ValidClips(Dataset[Batch]):
     def __getitem__(self, clip: int) -> Batch:
         """Return one clip with its labels, without a batch axis."""
         recording, start = self.clips[clip]
-        wave = fill(self.store.read(recording, start, self.length), self.length, self.config.short_clips)
-        return item(wave, self.labels, recording)
+        wave = fill_clip(self.store.read(recording, start, self.length), self.length, self.config.short_clips)
+        return labelled_clip(wave, self.labels, recording)
 
     def _starts(self, recording: int) -> list[int]:
         surplus = max(int(self.store.lengths[recording]) - self.length, 0)
@@ -170,11 +184,19 @@ class TrainBatches(Sampler[list[Draw]]):
         return self.size // self.world
 
     def start_at(self, epoch: int, step: int = 0) -> None:
-        """Choose the epoch, and the step that a resumed run continues with."""
+        """Choose what is iterated next.
+
+        Parameters
+        ----------
+        epoch
+            Number of the epoch, from 0.
+        step
+            The first step of it; a resumed run has done those before.
+        """
         self.epoch, self.first_step = epoch, step
 
     def has_scored_half(self, epoch: int, step: int) -> bool:
-        """Draw whether this step mixes with scored birds (gate 1 of the original)."""
+        """Return whether a step mixes with scored birds: its first gate, as augmentation draws it too."""
         return bool(draw_gates(self.seed, epoch, step)[0] < self.mixup.selective_probability)
 
     def __iter__(self) -> Iterator[list[Draw]]:
@@ -208,7 +230,19 @@ class Pool:
     weights: np.ndarray | None = None
 
     def draws(self, number: int, seed: int, epoch: int, pool: int) -> list[Draw]:
-        """Return `number` draws of an epoch; none where the pool is empty."""
+        """Return the draws of an epoch; none where the pool is empty.
+
+        Parameters
+        ----------
+        number
+            How many.
+        seed
+            The run's.
+        epoch
+            Number of the epoch.
+        pool
+            0 for all recordings, 1 for those with a scored bird: their crops and orders are drawn apart.
+        """
         if len(self.positions) == 0:
             return []
         generator = np.random.default_rng([seed, SHUFFLE, epoch, pool])
@@ -227,12 +261,30 @@ class Pool:
 
 
 def draw_gates(seed: int, epoch: int, step: int) -> list[float]:
-    """Return the step's four uniform numbers: selective mixup, mixup, second mixup, SpecAugment."""
+    """Return four uniform numbers of a step: for selective mixup, mixup, second mixup and SpecAugment.
+
+    Parameters
+    ----------
+    seed
+        The run's.
+    epoch, step
+        Which step; all processes draw the same.
+    """
     return np.random.default_rng([seed, GATE, epoch, step]).random(4).tolist()
 
 
-def fill(wave: np.ndarray, length: int, how: str) -> np.ndarray:
-    """Return (sample,) of exactly `length`: zeros at the end ("pad"), or the wave repeated ("repeat")."""
+def fill_clip(wave: np.ndarray, length: int, how: str) -> np.ndarray:
+    """Return a wave of exactly `length` samples.
+
+    Parameters
+    ----------
+    wave
+        (sample,), not longer than `length`.
+    length
+        In samples.
+    how
+        "pad": zeros at the end; "repeat": the wave again and again.
+    """
     if len(wave) == length:
         return wave
     if how == "repeat":
@@ -240,8 +292,18 @@ def fill(wave: np.ndarray, length: int, how: str) -> np.ndarray:
     return np.pad(wave, (0, length - len(wave)))
 
 
-def item(wave: np.ndarray, labels: Labels, recording: int) -> Batch:
-    """Return one clip with its labels, without a batch axis."""
+def labelled_clip(wave: np.ndarray, labels: Labels, recording: int) -> Batch:
+    """Return one clip with its labels, without a batch axis.
+
+    Parameters
+    ----------
+    wave
+        (sample,) int16 or float32.
+    labels
+        Of all recordings.
+    recording
+        Position of the clip's recording.
+    """
     return Batch(
         wave=torch.from_numpy(wave),
         target=torch.from_numpy(labels.target[recording]),

@@ -37,6 +37,8 @@ class Competition:
         metadata's other columns where it has them.
     unknown_secondary
         Secondary labels that are no species of this data, with their counts.
+    num_duplicates
+        Recordings of further folders that were dropped because `root` has them.
     """
 
     root: Path
@@ -56,8 +58,13 @@ class Competition:
 def read_competition(root: Path | str, extra_roots: Sequence[Path | str] = ()) -> Competition:
     """Read the metadata of one folder and of further ones.
 
-    Recordings of a further folder whose file name (a xeno-canto number) occurs in `root` already are
-    dropped, so that a validated recording cannot train under another path.
+    Parameters
+    ----------
+    root
+        The folder whose scored birds are judged.
+    extra_roots
+        Folders whose recordings only train. Those whose file name (a xeno-canto number) occurs in `root`
+        already are dropped, so that a validated recording cannot train under another path.
 
     Raises
     ------
@@ -89,7 +96,20 @@ def read_competition(root: Path | str, extra_roots: Sequence[Path | str] = ()) -
 
 
 def read_scored(root: Path, recordings: pd.DataFrame) -> tuple[str, ...]:
-    """Return the scored species in sorted order; all species where `scored_birds.json` is absent."""
+    """Return the scored species in sorted order.
+
+    Parameters
+    ----------
+    root
+        Folder that may hold `scored_birds.json`.
+    recordings
+        Its table; where the file is absent, all its species are scored.
+
+    Raises
+    ------
+    ValueError
+        If the file holds no list of codes.
+    """
     file = root / "scored_birds.json"
     if not file.is_file():
         return tuple(sorted(set(recordings["species"])))

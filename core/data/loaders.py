@@ -61,7 +61,19 @@ class RunData:
 
 @dataclass(frozen=True)
 class Loaders:
-    """Batches of an epoch and of the validation clips."""
+    """Batches of an epoch and of the validation clips, for one process.
+
+    Attributes
+    ----------
+    train
+        Over `batches`.
+    valid
+        Over `valid_clips`, in their order.
+    batches
+        The draws of each training batch; chooses the epoch.
+    valid_clips
+        Clips of the recordings that this process validates.
+    """
 
     train: DataLoader[Batch]
     valid: DataLoader[Batch]
@@ -128,7 +140,20 @@ def open_data(config: Config, competition: Competition, *, quiet: bool = False) 
 
 
 def refuse_if_too_many_bad(store: PcmStore, data: DataConfig) -> None:
-    """Raise `ValueError` with the first reasons when too large a share of the recordings is bad."""
+    """Refuse recordings of which too many are bad.
+
+    Parameters
+    ----------
+    store
+        Of the recordings, decoded.
+    data
+        `max_bad_share`; `root` for the message.
+
+    Raises
+    ------
+    ValueError
+        With the first reasons, if a larger share than `max_bad_share` is bad.
+    """
     share = len(store.bad) / len(store)
     if share <= data.max_bad_share:
         return
@@ -143,6 +168,18 @@ def refuse_if_too_many_bad(store: PcmStore, data: DataConfig) -> None:
 
 def build_loaders(data: RunData, config: Config, *, rank: int, world: int, on_cpu: bool) -> Loaders:
     """Return the loaders of one process.
+
+    Parameters
+    ----------
+    data
+        Of the run.
+    config
+        Batch sizes, workers, augmentation of waves, seed.
+    rank, world
+        This process and the number of processes; each trains on its slice of every batch, and validates every
+        `world`-th recording.
+    on_cpu
+        Whether the network runs on the CPU: no worker processes by default, no pinned memory.
 
     Raises
     ------
@@ -185,8 +222,13 @@ def build_loaders(data: RunData, config: Config, *, rank: int, world: int, on_cp
 def build_pools(data: RunData, config: Config) -> tuple[Pool, Pool]:
     """Return the pool of all training recordings and that of those with a scored bird.
 
-    The scored pool holds recordings with a scored species among primary or secondary labels; it is empty
-    where selective mixup is off.
+    Parameters
+    ----------
+    data
+        Of the run.
+    config
+        Repetition and weights. The scored pool holds recordings with a scored species among primary or
+        secondary labels; it is empty where selective mixup is off.
     """
     species = data.competition.recordings["species"].to_numpy()
     is_primary = np.isin(species[data.train], data.competition.scored)
@@ -205,6 +247,14 @@ def build_pools(data: RunData, config: Config) -> tuple[Pool, Pool]:
 
 
 def inverse_counts(species: np.ndarray, power: float) -> np.ndarray:
-    """Return (recording,) drawing weights: (recordings of its species) ** -power."""
+    """Return (recording,) float64 drawing weights: (recordings of its species) ** -power.
+
+    Parameters
+    ----------
+    species
+        (recording,) codes.
+    power
+        0 leaves recordings equally frequent, 1 makes species so.
+    """
     _, inverse, counts = np.unique(species, return_inverse=True, return_counts=True)
     return counts[inverse].astype(np.float64) ** -power

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from core.config import NoiseConfig
+from core.data.audio import AUDIO_SUFFIXES
 from core.data.pcm import PcmStore
 
-AUDIO_SUFFIXES = (".ogg", ".wav", ".flac", ".mp3")
 SILENCE_RMS = 1e-9
 
 
@@ -53,20 +53,35 @@ class NoiseMixer:
 
 
 def mix(wave: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
-    """Return `wave` plus `noise` scaled to `snr_db` below the clip's RMS, (sample,) float32."""
-    wave_rms, noise_rms = rms(wave), rms(noise)
+    """Return a clip with noise, (sample,) float32; the clip itself where either is silent.
+
+    Parameters
+    ----------
+    wave, noise
+        (sample,) float32 of one length.
+    snr_db
+        The noise is scaled to lie this far below the clip's RMS.
+    """
+    wave_rms, noise_rms = root_mean_square(wave), root_mean_square(noise)
     if wave_rms < SILENCE_RMS or noise_rms < SILENCE_RMS:
         return wave
     return wave + noise * np.float32(wave_rms / noise_rms / 10 ** (snr_db / 20))
 
 
-def rms(wave: np.ndarray) -> float:
+def root_mean_square(wave: np.ndarray) -> float:
     """Return the root mean square of (sample,) float32."""
     return float(np.sqrt(np.dot(wave, wave) / len(wave)))
 
 
 def find_noise(root: Path, config: NoiseConfig) -> list[list[Path]]:
     """Return the audio files of each noise set, sorted.
+
+    Parameters
+    ----------
+    root
+        Folder of the recordings; its `background/` is the one set where no folders are configured.
+    config
+        Folders of the sets.
 
     Raises
     ------

@@ -68,7 +68,20 @@ class PcmStore:
         return len(self.paths)
 
     def read(self, recording: int, start: int, length: int) -> np.ndarray:
-        """Return up to `length` samples from `start`, (sample,) int16, fewer at the recording's end."""
+        """Return up to `length` samples, (sample,) int16, fewer at the recording's end.
+
+        Parameters
+        ----------
+        recording
+            Position in `paths`.
+        start, length
+            In samples at the store's rate.
+
+        Raises
+        ------
+        AudioError
+            If there is no cache and the file can no longer be decoded.
+        """
         file = self._files[recording]
         if file is None:
             wave = to_int16(read_mono(self.paths[recording], self.sample_rate))

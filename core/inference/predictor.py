@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from core.data.audio import AudioError, stream_mono
+from core.data.audio import AUDIO_SUFFIXES, AudioError, stream_mono
 from core.inference.config import WindowConfig
 from core.inference.ensemble import SEGMENTS, Ensemble, logit, sigmoid
 from core.inference.journal import FileResult
@@ -15,7 +15,6 @@ from core.inference.reading import read_ahead
 from core.inference.windows import Piece, merge_shifts, pieces
 
 CPU_BATCH, GPU_BATCH = 12, 256
-AUDIO_SUFFIXES = {".ogg", ".wav", ".flac", ".mp3", ".opus", ".aif", ".aiff"}
 
 
 def find_soundscapes(paths: tuple[str, ...]) -> dict[str, Path]:

@@ -67,6 +67,13 @@ def create_backbone(
 def feature_map(backbone: Any, images: Tensor) -> Tensor:
     """Return the last feature map, (batch, channel, height, width), whatever layout timm uses.
 
+    Parameters
+    ----------
+    backbone
+        Of `create_backbone`.
+    images
+        (batch, 1, height, width).
+
     Raises
     ------
     ValueError

@@ -31,11 +31,8 @@ class Output(NamedTuple):
 
     def segment_times(self, clip_seconds: float) -> Tensor:
         """Return the middle of each segment in seconds from the clip's start, (segment,)."""
-        return middles(self.segment_logit.shape[1], clip_seconds)
-
-    def frame_times(self, clip_seconds: float) -> Tensor:
-        """Return the middle of each frame in seconds from the clip's start, (frame,)."""
-        return middles(self.num_frames, clip_seconds)
+        number = self.segment_logit.shape[1]
+        return (torch.arange(number) + 0.5) * (clip_seconds / number)
 
 
 class SpeciesModel(nn.Module):
@@ -68,7 +65,15 @@ class SpeciesModel(nn.Module):
         return self.from_mels(self.log_mel(cut_parts(wave, num_parts)), num_parts, augment)
 
     def from_mels(self, mels: Tensor, num_parts: int = 1, augment: Augment | None = None) -> Output:
-        """Return the logits from log-mels (batch * part, 1, mel, frame) in dB, as `log_mel` gives them."""
+        """Return the logits of a batch of spectrograms.
+
+        Parameters
+        ----------
+        mels
+            (batch * part, 1, mel, frame) in dB, as `log_mel` gives them.
+        num_parts, augment
+            As in `forward`.
+        """
         parts = self.scaler(mels).unflatten(0, (-1, num_parts))  # (batch, part, 1, mel, frame)
         if augment is not None:
             parts = augment(parts)
@@ -80,18 +85,29 @@ class SpeciesModel(nn.Module):
 
 
 def concatenate_parts(maps: Tensor, batch: int) -> Tensor:
-    """Return (batch, channel, part * segment, ...) from (batch * part, channel, segment, ...)."""
+    """Return (batch, channel, part * segment, ...) from (batch * part, channel, segment, ...).
+
+    Parameters
+    ----------
+    maps
+        Parts of one clip follow each other.
+    batch
+        Number of clips.
+    """
     return maps.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2, 3)
 
 
 def stretch_segments(segment_logit: Tensor, num_frames: int) -> Tensor:
-    """Return (batch, frame, species): segments repeated, then linearly interpolated, edges aligned."""
+    """Return (batch, frame, species) float32: segments repeated, then linearly interpolated, edges aligned.
+
+    Parameters
+    ----------
+    segment_logit
+        (batch, segment, species).
+    num_frames
+        Frames of the clip, over all parts.
+    """
     repeats = max(num_frames // segment_logit.shape[1], 1)
     repeated = segment_logit.repeat_interleave(repeats, dim=1).transpose(1, 2)
     stretched = functional.interpolate(repeated.float(), num_frames, mode="linear", align_corners=True)
     return stretched.transpose(1, 2)
-
-
-def middles(number: int, seconds: float) -> Tensor:
-    """Return the middles of `number` equal intervals of a span of `seconds`."""
-    return (torch.arange(number) + 0.5) * (seconds / number)

@@ -91,7 +91,15 @@ def sequences_of(parts: Tensor) -> Tensor:
 
 
 def join_sequences(sequences: Tensor, batch: int) -> Tensor:
-    """Return (batch, part * segment, channel), part after part, from (batch * part, segment, channel)."""
+    """Return (batch, part * segment, channel), part after part, from (batch * part, segment, channel).
+
+    Parameters
+    ----------
+    sequences
+        Parts of one clip follow each other.
+    batch
+        Number of clips.
+    """
     return sequences.unflatten(0, (batch, -1)).flatten(1, 2)
 
 

@@ -17,7 +17,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def folded(model: M) -> M:
-    """Return a copy in evaluation mode that computes the same with plain convolutions."""
+    """Return a copy of a network, in evaluation mode, that computes the same with plain convolutions."""
     model = copy.deepcopy(model).eval().requires_grad_(requires_grad=False)
     fold_standardisation(model)
     backbone = getattr(model, "backbone", None)

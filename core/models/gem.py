@@ -16,7 +16,7 @@ from core.models.base import Output, SpeciesModel, concatenate_parts
 from core.models.originals import FRONT_END, load_renamed, rename_prefixes
 from core.models.pooling import GeM
 
-ORIGINAL_NAMES = {"global_pool.p": "pool.exponent", **FRONT_END}
+GEM_NAMES = {"global_pool.p": "pool.exponent", **FRONT_END}
 
 
 class GemNet(SpeciesModel):
@@ -53,17 +53,16 @@ class GemNet(SpeciesModel):
             segment_logit = self.head(segments.transpose(1, 2))
         return Output(clip_logit, segment_logit, num_parts * num_frames)
 
+    def load_original(self, weights: Mapping[str, Tensor]) -> None:
+        """Load weights of ps_model_9's `Net` under their original names.
 
-def load_original(model: GemNet, weights: Mapping[str, Tensor]) -> None:
-    """Load weights of ps_model_9's `Net` under their original names into `model`.
+        Build the network with `FeatureConfig(n_fft=1024, hop_length=320, scale="affine")`, or the front end
+        of the recording. In training the original's parts are `num_parts` here; in evaluation each of its
+        parts is a clip of one part.
 
-    Build `model` with `FeatureConfig(n_fft=1024, hop_length=320, scale="affine")`, or the front end of the
-    recording. In training the original's parts are `num_parts` here; in evaluation each of its parts is a
-    clip of one part.
-
-    Raises
-    ------
-    RuntimeError
-        If a tensor is missing, left over, or of another shape.
-    """
-    load_renamed(model, weights, rename_prefixes(ORIGINAL_NAMES))
+        Raises
+        ------
+        RuntimeError
+            If a tensor is missing, left over, or of another shape.
+        """
+        load_renamed(self, weights, rename_prefixes(GEM_NAMES))

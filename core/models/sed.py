@@ -15,7 +15,7 @@ from core.models.base import Output, SpeciesModel, concatenate_parts
 from core.models.originals import load_renamed, rename_prefixes
 from core.models.pooling import AttentionHead
 
-ORIGINAL_NAMES = {
+SED_NAMES = {
     "bn0.": "scaler.norm.",
     "fc1.": "head.hidden.",
     "att_block.att.": "head.pool.attention.",
@@ -52,15 +52,14 @@ class TimmSED(SpeciesModel):
         clip_logit, segment_logit = self.head(segments)
         return Output(clip_logit, segment_logit, num_parts * num_frames)
 
+    def load_original(self, weights: Mapping[str, Tensor]) -> None:
+        """Load weights of SelectivePartTimmSEDGPU (or TimmSEDGPU) under their original names.
 
-def load_original(model: TimmSED, weights: Mapping[str, Tensor]) -> None:
-    """Load weights of SelectivePartTimmSEDGPU (or TimmSEDGPU) under their original names into `model`.
+        Build the network with `TimmConfig(pool_axis="source")` and the original's front end.
 
-    Build `model` with `TimmConfig(pool_axis="source")` and the original's front end.
-
-    Raises
-    ------
-    RuntimeError
-        If a tensor is missing, left over, or of another shape.
-    """
-    load_renamed(model, weights, rename_prefixes(ORIGINAL_NAMES))
+        Raises
+        ------
+        RuntimeError
+            If a tensor is missing, left over, or of another shape.
+        """
+        load_renamed(self, weights, rename_prefixes(SED_NAMES))

@@ -52,12 +52,20 @@ class Mixing:
     share: Tensor
 
     def mix(self, first: Tensor, second: Tensor) -> Tensor:
-        """Return share * first + (1 - share) * second[partner], along the first axis."""
+        """Return share * first + (1 - share) * second[partner], of the shape of `first`.
+
+        Parameters
+        ----------
+        first
+            (batch, ...) on any device.
+        second
+            (item, ...), of which `partner` chooses.
+        """
         share = self.share.to(first).reshape(-1, *[1] * (first.ndim - 1))
         return share * first + (1.0 - share) * second[self.partner.to(second.device)]
 
     def mix_labels(self, first: Labelled, second: Labelled) -> Labelled:
-        """Return the labels mixed in the same way."""
+        """Return the labels mixed as `mix` does with their tensors."""
         return Labelled(
             self.mix(first.target, second.target),
             self.mix(first.mask, second.mask),
@@ -112,7 +120,21 @@ def keep_mask(shape: torch.Size, config: SpecAugmentConfig, generator: torch.Gen
 
 
 def stripe_mask(number: int, length: int, stripes: int, max_width: int, generator: torch.Generator) -> Tensor:
-    """Return (number, length) bool, True inside stripes of width below `max_width` at random places."""
+    """Return (number, length) bool, True inside stripes at random places.
+
+    Parameters
+    ----------
+    number
+        Items.
+    length
+        Frames, or mels.
+    stripes
+        Per item; they may overlap.
+    max_width
+        Widths are drawn below it, in frames or mels.
+    generator
+        CPU generator.
+    """
     max_width = min(max_width, length)
     width = torch.randint(0, max_width, (number, stripes, 1), generator=generator)
     place = torch.rand((number, stripes, 1), generator=generator)

@@ -14,9 +14,18 @@ from core.models.base import Output
 
 
 def focal_terms(logit: Tensor, target: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
-    """Return the focal loss of every logit, of the same shape as `logit`.
+    """Return the focal loss of every logit, of the same shape as `logit`, float32.
 
     (alpha y (1 - p)^gamma + (1 - y) p^gamma) * cross-entropy(logit, y), for soft targets y too.
+
+    Parameters
+    ----------
+    logit, target
+        Of one shape; targets lie in [0, 1].
+    alpha
+        Weight of the positive term.
+    gamma
+        Exponent of the focal factors; 0 is plain cross-entropy with positives weighted by `alpha`.
     """
     logit, target = logit.float(), target.float()
     probability = torch.sigmoid(logit)
@@ -27,7 +36,7 @@ def focal_terms(logit: Tensor, target: Tensor, alpha: float = 0.25, gamma: float
 
 
 def recording_loss(logit: Tensor, target: Tensor, mask: Tensor, config: LossConfig) -> Tensor:
-    """Return the mean loss of each recording over the species that its mask keeps, (batch,).
+    """Return the mean loss of each recording over the species that its mask keeps, (batch,) float32.
 
     Parameters
     ----------
@@ -67,5 +76,5 @@ def species_loss(output: Output, target: Tensor, mask: Tensor, weight: Tensor, c
 
 
 def smooth_labels(target: Tensor, amount: float) -> Tensor:
-    """Return targets raised by `amount` and clipped at 1, the original's smoothing."""
+    """Return targets raised by `amount` and clipped at 1, the original's smoothing, of the same shape."""
     return (target + amount).clamp_max(1.0)

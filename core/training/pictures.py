@@ -13,13 +13,21 @@ from matplotlib.figure import Figure
 from core.scoring.score_curves import Reliability, ScoreCurve
 
 BLUE, VERMILION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"  # after Okabe and Ito
-DPI = 120
+PICTURE_DPI = 120
 LEAST_SHARE = 0.005  # of clips, to have its number written
 mpl.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "font.size": 9})
 
 
 def draw_curves(history: Sequence[dict[str, Any]], file: Path) -> Path:
-    """Draw loss, metrics and learning rate over optimiser steps; return `file`."""
+    """Draw loss, metrics and learning rate over optimiser steps; return `file`.
+
+    Parameters
+    ----------
+    history
+        Rows of `metrics.jsonl`, each with its `global_step`.
+    file
+        Where the picture goes.
+    """
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     losses, scores, rates = figure.subplots(1, 3)
     _lines(losses, history, {"train/loss": GREY, "train/epoch_loss": BLUE, "valid/loss": VERMILION})
@@ -33,12 +41,20 @@ def draw_curves(history: Sequence[dict[str, Any]], file: Path) -> Path:
         axes.set_xlabel("optimiser step")
         if axes.get_legend_handles_labels()[1]:
             axes.legend(frameon=False, fontsize=8)
-    figure.savefig(file, dpi=DPI)
+    figure.savefig(file, dpi=PICTURE_DPI)
     return file
 
 
-def draw_species(per_species: pd.DataFrame, file: Path) -> Path:
-    """Draw each scored species' AUC and 2022 score with intervals, beside its support; return `file`."""
+def draw_species_intervals(per_species: pd.DataFrame, file: Path) -> Path:
+    """Draw each scored species' AUC and 2022 score with intervals, beside its support; return `file`.
+
+    Parameters
+    ----------
+    per_species
+        Of `core.scoring.evaluation.Evaluation`.
+    file
+        Where the picture goes.
+    """
     table = per_species.sort_values("positives").reset_index(drop=True)
     figure = Figure(figsize=(8, 1.4 + 0.32 * len(table)), layout="constrained")
     scores, support = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
@@ -59,7 +75,7 @@ def draw_species(per_species: pd.DataFrame, file: Path) -> Path:
     support.barh(table.index, table["positives"], color=GREY)
     support.bar_label(support.containers[0], padding=2, fontsize=8)
     support.set(xlabel="validated clips with it", title="Support")
-    figure.savefig(file, dpi=DPI)
+    figure.savefig(file, dpi=PICTURE_DPI)
     return file
 
 
@@ -105,11 +121,13 @@ def draw_spectrograms(
             bottom.stairs(detections[column][:, index], edges, label=species[index], linestyle=style)
         bottom.set(ylim=(0, 1), xlabel="seconds", ylabel="probability" if column == 0 else None)
         bottom.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.4), ncols=3)
-    figure.savefig(file, dpi=DPI)
+    figure.savefig(file, dpi=PICTURE_DPI)
     return file
 
 
-def draw_confusion(truth: np.ndarray, probability: np.ndarray, species: Sequence[str], file: Path) -> Path:
+def draw_confusion_matrix(
+    truth: np.ndarray, probability: np.ndarray, species: Sequence[str], file: Path
+) -> Path:
     """Draw which scored species is highest in the clips that hold each; return `file`.
 
     Parameters
@@ -137,7 +155,7 @@ def draw_confusion(truth: np.ndarray, probability: np.ndarray, species: Sequence
     axes.set(xlabel="scored species with the highest probability", ylabel="clips that hold (number)")
     axes.set_title("Confusion, in percent of the clips of a row")
     axes.spines[:].set_visible(False)
-    figure.savefig(file, dpi=DPI)
+    figure.savefig(file, dpi=PICTURE_DPI)
     return file
 
 

@@ -21,12 +21,12 @@ from core.scoring.evaluation import Evaluation, evaluate, format_table, unpack_p
 from core.scoring.resampling import Resampler
 from core.scoring.score_curves import reliability, score_by_threshold
 from core.training.pictures import (
-    DPI,
-    draw_confusion,
+    PICTURE_DPI,
+    draw_confusion_matrix,
     draw_curves,
     draw_reliability,
     draw_score_by_threshold,
-    draw_species,
+    draw_species_intervals,
 )
 from core.training.state import Progress
 
@@ -122,7 +122,7 @@ def report_run(
     if len(predictions):
         evaluation = evaluate(predictions, config.valid)
         folder.write_csv("species", evaluation.per_species)
-        pictures["species"] = draw_species(evaluation.per_species, folder.path / "species.png")
+        pictures["species"] = draw_species_intervals(evaluation.per_species, folder.path / "species.png")
         pictures |= draw_decisions(config, folder, predictions, evaluation.threshold)
         summary |= evaluation.as_dict()
         print("\n" + format_table(evaluation, f"{config.name}, fold {config.data.fold}", config.valid))
@@ -193,6 +193,6 @@ def draw_decisions(
     }
     files = {name: folder.path / f"{name}.png" for name in figures}
     for name, figure in figures.items():
-        figure.savefig(files[name], dpi=DPI)
-    files["confusion"] = draw_confusion(truth, probability, scored, folder.path / "confusion.png")
+        figure.savefig(files[name], dpi=PICTURE_DPI)
+    files["confusion"] = draw_confusion_matrix(truth, probability, scored, folder.path / "confusion.png")
     return files

@@ -84,7 +84,15 @@ def shift(scores: Tensor) -> Tensor:
 
 
 def sinusoids(positions: Tensor, width: int) -> Tensor:
-    """Return (position, width): sines, then cosines, of wavelengths from 2 pi to 20,000 pi."""
+    """Return (position, width) float32: sines, then cosines, of wavelengths from 2 pi to 20,000 pi.
+
+    Parameters
+    ----------
+    positions
+        (position,) numbers of segments, or distances.
+    width
+        Even.
+    """
     rates = torch.exp(torch.arange(0, width, 2, device=positions.device) * (-math.log(10000.0) / width))
     angles = positions[:, None].float() * rates
     return torch.cat([angles.sin(), angles.cos()], dim=1)

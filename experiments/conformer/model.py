@@ -61,6 +61,34 @@ class ConformerSED(SpeciesModel):
         clip_logit = tags.amax(dim=1) if self.config.token_pool == "max" else tags.mean(dim=1)
         return clip_logit, join_sequences(logits[:, 1:], batch)
 
+    def load_original(self, weights: Mapping[str, Tensor]) -> None:
+        """Load weights of ConformerSED's `SEDModel` under their original names.
+
+        Build the network with `ConformerConfig(attention="relative_causal", head="token")`, or
+        "class_attention" for the original's attention pooling, and the sizes of the recording. Normalised
+        log-mels go to `classify` as (batch, 1, 1, mel, frame); the original's weak and strong logits are clip
+        and segment logits.
+
+        Raises
+        ------
+        RuntimeError
+            If a tensor is missing, left over, or of another shape.
+        """
+        with_attention = isinstance(self.head, ClassAttentionPool)
+        ends = {"classifier.": "head.classifier." if with_attention else "head.", "dense.": "head.attention."}
+        weights = dict(weights)
+        if "linear_emb.weight" in weights:  # a linear map of the constant 1
+            weights["token"] = weights.pop("linear_emb.weight").flatten() + weights.pop("linear_emb.bias")
+
+        def rename(name: str) -> str | None:
+            if name.startswith("encoder."):
+                own = _encoder_name(name.removeprefix("encoder."))
+                return None if own is None else f"encoder.{own}"
+            layers = {"conv": "conv", "batchnorm": "norm"}
+            return original_blocks(name, layers) or rename_prefixes(ends)(name)
+
+        load_renamed(self, weights, rename, kept=["scaler."])
+
 
 class ConformerEncoder(nn.Module):
     """Linear input layer, sinusoidal positions, conformer blocks.
@@ -98,6 +126,10 @@ class ConformerEncoder(nn.Module):
         for block in self.blocks:
             hidden = block(hidden, None)
         return hidden.transpose(0, 1)
+
+    def load_original(self, weights: Mapping[str, Tensor]) -> None:
+        """Load weights of a `ConformerEncoder` under their original names; see `ConformerSED`."""
+        load_renamed(self, weights, _encoder_name)
 
 
 def build_block(config: ConformerConfig) -> ConformerLayer:
@@ -142,39 +174,6 @@ def load_original_block(block: ConformerLayer, weights: Mapping[str, Tensor]) ->
         If a tensor is missing, left over, or of another shape.
     """
     load_renamed(block, weights, rename_prefixes(BLOCK_NAMES))
-
-
-def load_original_encoder(encoder: ConformerEncoder, weights: Mapping[str, Tensor]) -> None:
-    """Load weights of a `ConformerEncoder` under their original names; see `load_original`."""
-    load_renamed(encoder, weights, _encoder_name)
-
-
-def load_original(model: ConformerSED, weights: Mapping[str, Tensor]) -> None:
-    """Load weights of ConformerSED's `SEDModel` under their original names into `model`.
-
-    Build `model` with `ConformerConfig(attention="relative_causal", head="token")`, or "class_attention" for
-    the original's attention pooling, and the sizes of the recording. Normalised log-mels go to `classify` as
-    (batch, 1, 1, mel, frame); the original's weak and strong logits are clip and segment logits.
-
-    Raises
-    ------
-    RuntimeError
-        If a tensor is missing, left over, or of another shape.
-    """
-    with_attention = isinstance(model.head, ClassAttentionPool)
-    ends = {"classifier.": "head.classifier." if with_attention else "head.", "dense.": "head.attention."}
-    weights = dict(weights)
-    if "linear_emb.weight" in weights:  # a linear map of the constant 1
-        weights["token"] = weights.pop("linear_emb.weight").flatten() + weights.pop("linear_emb.bias")
-
-    def rename(name: str) -> str | None:
-        if name.startswith("encoder."):
-            own = _encoder_name(name.removeprefix("encoder."))
-            return None if own is None else f"encoder.{own}"
-        layers = {"conv": "conv", "batchnorm": "norm"}
-        return original_blocks(name, layers) or rename_prefixes(ends)(name)
-
-    load_renamed(model, weights, rename, kept=["scaler."])
 
 
 def _encoder_name(name: str) -> str | None:

@@ -22,7 +22,7 @@ from experiments.fdy.config import FdyConfig
 ORIGINAL_LAYERS = {"conv": "conv", "batchnorm": "norm", "cg": "activation"}
 ATTENTION_NAMES = {"attention.conv1d1.": "attention.0.", "attention.bn.": "attention.1."}
 ATTENTION_NAMES["attention.conv1d2."] = "attention.3."
-ORIGINAL_NAMES = {"rnn.rnn.": "rnn.", "dense.": "head.classifier.", "dense_softmax.": "head.attention."}
+FDY_NAMES = {"rnn.rnn.": "rnn.", "dense.": "head.classifier.", "dense_softmax.": "head.attention."}
 
 
 class FdyCrnn(SpeciesModel):
@@ -73,6 +73,27 @@ class FdyCrnn(SpeciesModel):
             if isinstance(layer, FrequencyDynamicConv):
                 layer.temperature.fill_(temperature)
 
+    def load_original(self, weights: Mapping[str, Tensor]) -> None:
+        """Load weights of FDY-SED's `CRNN` under their original names.
+
+        Build the network with `FdyConfig(head="class_attention")` and the sizes of the recording. Normalised
+        log-mels go to `classify` as (batch, 1, 1, mel, frame); the original's weak and strong probabilities
+        are the sigmoids of clip and segment logits. The model's own normalisation keeps its values.
+
+        Raises
+        ------
+        RuntimeError
+            If a tensor is missing, left over, or of another shape.
+        """
+        rename_ends = rename_prefixes(FDY_NAMES)
+
+        def rename(name: str) -> str | None:
+            own = original_blocks(name, ORIGINAL_LAYERS)
+            return rename_ends(name) if own is None else _convolution_name(own)
+
+        temperatures = [name for name, _ in self.named_buffers() if name.endswith(".temperature")]
+        load_renamed(self, _flattened(weights), rename, kept=["scaler.", *temperatures])
+
 
 class FrequencyDynamicConv(nn.Module):
     """A 3 x 3 convolution whose kernel differs by mel: a mixture of basis kernels, chosen from the input.
@@ -122,12 +143,27 @@ class FrequencyDynamicConv(nn.Module):
         basis = basis.unflatten(1, (self.num_kernels, -1))  # (batch, kernel, channel, frame, mel)
         return (basis * shares.to(basis.dtype)[:, :, None, None, :]).sum(dim=1)
 
+    def load_original(self, weights: Mapping[str, Tensor]) -> None:
+        """Load weights of a `Dynamic_conv2d` under their original names.
+
+        Raises
+        ------
+        RuntimeError
+            If a tensor is missing, left over, or of another shape.
+        """
+        load_renamed(self, _flattened(weights), _convolution_name, kept=["temperature"])
+
 
 class ContextGating(nn.Module):
     """Each value times the sigmoid of a linear map of the channels at its place.
 
     The map starts as the identity, so that the gate starts as SiLU: from small random values it is nearly
     constant, seven blocks of it are nearly linear, and their mean pooling cancels what they find.
+
+    Parameters
+    ----------
+    channels
+        Of the input and the output.
     """
 
     def __init__(self, channels: int) -> None:
@@ -140,39 +176,6 @@ class ContextGating(nn.Module):
         """Return (batch, channel, frame, mel) of the same shape."""
         weight = self.linear.weight[:, :, None, None]
         return images * torch.sigmoid(functional.conv2d(images, weight, self.linear.bias))
-
-
-def load_original_convolution(layer: FrequencyDynamicConv, weights: Mapping[str, Tensor]) -> None:
-    """Load weights of a `Dynamic_conv2d` under their original names into `layer`.
-
-    Raises
-    ------
-    RuntimeError
-        If a tensor is missing, left over, or of another shape.
-    """
-    load_renamed(layer, _flattened(weights), _convolution_name, kept=["temperature"])
-
-
-def load_original(model: FdyCrnn, weights: Mapping[str, Tensor]) -> None:
-    """Load weights of FDY-SED's `CRNN` under their original names into `model`.
-
-    Build `model` with `FdyConfig(head="class_attention")` and the sizes of the recording. Normalised
-    log-mels go to `classify` as (batch, 1, 1, mel, frame); the original's weak and strong probabilities are
-    the sigmoids of clip and segment logits. The model's own normalisation keeps its values.
-
-    Raises
-    ------
-    RuntimeError
-        If a tensor is missing, left over, or of another shape.
-    """
-    rename_ends = rename_prefixes(ORIGINAL_NAMES)
-
-    def rename(name: str) -> str | None:
-        own = original_blocks(name, ORIGINAL_LAYERS)
-        return rename_ends(name) if own is None else _convolution_name(own)
-
-    temperatures = [name for name, _ in model.named_buffers() if name.endswith(".temperature")]
-    load_renamed(model, _flattened(weights), rename, kept=["scaler.", *temperatures])
 
 
 def _convolution_name(name: str) -> str:

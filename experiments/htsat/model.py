@@ -123,9 +123,33 @@ class HtsAt(SpeciesModel):
         blocks = [(rf"^trunk\.{str(p).removeprefix('^')}", order) for p, order in rule["blocks"]]
         return {"stem": stem, "blocks": blocks}
 
+    def load_original(self, weights: Mapping[str, Tensor]) -> None:
+        """Load weights of `HTSAT_Swin_Transformer` under their original names.
+
+        Build the network with `HtsatConfig(image_frames=1024, num_folds=4, fit="stretch", drop_path=0.1,
+        frequency_embedding=False)` (or the sizes of the recording: `image_frames` is the picture's side times
+        the folds), and its front end with `FeatureConfig(n_fft=1024, hop_length=320, num_mels=64,
+        mel_scale="slaney", mel_norm="slaney")`. The original's framewise output is the sigmoid of the segment
+        logits, each repeated.
+
+        Raises
+        ------
+        RuntimeError
+            If a tensor is missing, left over, or of another shape.
+        """
+        load_renamed(self, weights, _own_name)
+
 
 def build_trunk(config: HtsatConfig, size: tuple[int, int]) -> SwinTransformer:
-    """Return the transformer for pictures of `size`, (mels, frames)."""
+    """Return the transformer.
+
+    Parameters
+    ----------
+    config
+        Sizes, or the backbone that gives them.
+    size
+        (mels, frames) of a picture.
+    """
     if config.backbone is not None:
         trunk = create_backbone(
             config.backbone,
@@ -151,7 +175,20 @@ def build_trunk(config: HtsatConfig, size: tuple[int, int]) -> SwinTransformer:
 
 
 def check_size(config: HtsatConfig, features: FeatureConfig, stride: int) -> None:
-    """Raise `ValueError` unless mels and frames are whole numbers of last tokens."""
+    """Refuse pictures that are no whole number of last tokens.
+
+    Parameters
+    ----------
+    config, features
+        Frames of a picture, and mels.
+    stride
+        Frames or mels of a token of the last stage.
+
+    Raises
+    ------
+    ValueError
+        If mels or frames are no multiple of `stride`.
+    """
     width = config.image_frames // config.num_folds
     for name, value in (
         ("features.num_mels", features.num_mels),
@@ -163,30 +200,29 @@ def check_size(config: HtsatConfig, features: FeatureConfig, stride: int) -> Non
 
 
 def fold(images: Tensor, number: int) -> Tensor:
-    """Return (batch, 1, number * mel, frame / number): stretches of time one above the other."""
+    """Return (batch, 1, number * mel, frame / number): stretches of time one above the other.
+
+    Parameters
+    ----------
+    images
+        (batch, 1, mel, frame).
+    number
+        Of stretches.
+    """
     return images.unflatten(3, (number, -1)).transpose(2, 3).flatten(2, 3)
 
 
 def unfold(tokens: Tensor, number: int) -> Tensor:
-    """Return (batch, channel, mel', number * time') from folded (batch, channel, number * mel', time')."""
-    return tokens.unflatten(2, (number, -1)).transpose(2, 3).flatten(3)
+    """Return (batch, channel, mel', number * time'), the stretches of `fold` one after the other.
 
-
-def load_original(model: HtsAt, weights: Mapping[str, Tensor]) -> None:
-    """Load weights of `HTSAT_Swin_Transformer` under their original names into `model`.
-
-    Build `model` with `HtsatConfig(image_frames=1024, num_folds=4, fit="stretch", drop_path=0.1,
-    frequency_embedding=False)` (or the sizes of the recording: `image_frames` is the picture's side times the
-    folds), and its front end with
-    `FeatureConfig(n_fft=1024, hop_length=320, num_mels=64, mel_scale="slaney", mel_norm="slaney")`.
-    The original's framewise output is the sigmoid of the segment logits, each repeated.
-
-    Raises
-    ------
-    RuntimeError
-        If a tensor is missing, left over, or of another shape.
+    Parameters
+    ----------
+    tokens
+        (batch, channel, number * mel', time').
+    number
+        Of stretches.
     """
-    load_renamed(model, weights, _own_name)
+    return tokens.unflatten(2, (number, -1)).transpose(2, 3).flatten(3)
 
 
 def _own_name(name: str) -> str | None:

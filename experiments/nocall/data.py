@@ -46,7 +46,20 @@ def read_binary(data: DataConfig) -> Competition:
 
 
 def read_folder(root: Path, data: DataConfig) -> pd.DataFrame:
-    """Return the table of one folder, with the columns of `Competition.recordings`."""
+    """Return the table of one folder, with the columns of `Competition.recordings`.
+
+    Parameters
+    ----------
+    root
+        The folder.
+    data
+        `fold_seed`, for a BirdCLEF folder.
+
+    Raises
+    ------
+    ValueError
+        If the folder is in none of the layouts.
+    """
     if (root / TABLE).is_file():
         return table_of(read_csv(root / TABLE))
     if (root / BIRD).is_dir() and (root / NOCALL).is_dir():

@@ -12,7 +12,7 @@ from core.models.convolutions import join_sequences, sequences_of
 from core.models.originals import FRONT_END, load_renamed, rename_prefixes
 from experiments.nocall.config import NocallConfig
 
-ORIGINAL_NAMES = {"att.": "attention.", "global_pool.": None, **FRONT_END}  # its pooling is never used
+NOCALL_NAMES = {"att.": "attention.", "global_pool.": None, **FRONT_END}  # its pooling is never used
 
 
 class NocallNet(SpeciesModel):
@@ -48,16 +48,15 @@ class NocallNet(SpeciesModel):
         clip_logit, segment_logit = self.head(self.dropout(pooled)), self.head(segments)
         return Output(clip_logit.float(), segment_logit.float(), num_parts * num_frames)
 
+    def load_original(self, weights: Mapping[str, Tensor]) -> None:
+        """Load weights of pp_ch_att_seg4's `Net` (or ch_att_seg2's) under their original names.
 
-def load_original(model: NocallNet, weights: Mapping[str, Tensor]) -> None:
-    """Load weights of pp_ch_att_seg4's `Net` (or ch_att_seg2's) under their original names into `model`.
+        The original scales dB by (dB + 80) / 80 before its instance norm, which undoes it but for the norm's
+        1e-5; mels scaled so go to `from_mels`.
 
-    The original scales dB by (dB + 80) / 80 before its instance norm, which undoes it but for the norm's
-    1e-5; mels scaled so go to `from_mels`.
-
-    Raises
-    ------
-    RuntimeError
-        If a tensor is missing, left over, or of another shape.
-    """
-    load_renamed(model, weights, rename_prefixes(ORIGINAL_NAMES))
+        Raises
+        ------
+        RuntimeError
+            If a tensor is missing, left over, or of another shape.
+        """
+        load_renamed(self, weights, rename_prefixes(NOCALL_NAMES))

@@ -11,7 +11,6 @@ from core.checkpoint import Card
 from core.config import require
 from core.config_values import to_dict
 from core.inference.ensemble import find_checkpoints
-from core.models.base import SpeciesModel
 from core.run_folder import last_run
 from experiments.timm_013.config import StudentConfig
 
@@ -50,20 +49,24 @@ class Teachers:
         require(len(chosen) > 0, message)
         self.models, self.columns = [], []
         for folder in chosen:
-            self.columns.append(columns_of(folder, cards[folder], config, species, device))
+            self.columns.append(teacher_columns(folder, cards[folder], config, species, device))
             model, _ = checkpoint.load_model(folder)
             self.models.append(model.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
 
     @torch.no_grad()
     def __call__(self, wave: Tensor, num_parts: int) -> Tensor:
-        """Return the mean probability of each species, (batch, species), for (batch, sample) waves."""
-        pairs = zip(self.models, self.columns, strict=True)
-        return torch.stack([self.ask(model, wave, num_parts)[:, columns] for model, columns in pairs]).mean(0)
+        """Return the mean probability of each species, (batch, species) float32.
 
-    @staticmethod
-    def ask(model: SpeciesModel, wave: Tensor, num_parts: int) -> Tensor:
-        """Return one teacher's probabilities."""
-        return torch.sigmoid(model(wave, num_parts).clip_logit.float())
+        Parameters
+        ----------
+        wave
+            (batch, sample) on the teachers' device.
+        num_parts
+            Parts that a clip is cut into.
+        """
+        pairs = zip(self.models, self.columns, strict=True)
+        logits = [model(wave, num_parts).clip_logit.float()[:, columns] for model, columns in pairs]
+        return torch.sigmoid(torch.stack(logits)).mean(dim=0)
 
 
 def run_of(path: str) -> Path:
@@ -74,16 +77,39 @@ def run_of(path: str) -> Path:
 
 
 def may_teach(card: Card, config: StudentConfig) -> bool:
-    """Return whether a network never saw the recordings that judge the student."""
+    """Return whether a network never saw the recordings that judge the student.
+
+    Parameters
+    ----------
+    card
+        Of the network.
+    config
+        The student's.
+    """
     own, theirs = to_dict(config.data), card.config["data"]
     same_folds = all(own[name] == theirs[name] for name in FOLDS)
     return config.data.fold is None or (same_folds and card.fold == config.data.fold)
 
 
-def columns_of(
+def teacher_columns(
     folder: Path, card: Card, config: StudentConfig, species: Sequence[str], device: torch.device
 ) -> Tensor:
-    """Return where the student's species lie among a teacher's, (species,)."""
+    """Return where the student's species lie among a teacher's, (species,) int64.
+
+    Parameters
+    ----------
+    folder, card
+        The teacher's checkpoint, and what it says of itself.
+    config, species
+        The student's.
+    device
+        Of the result.
+
+    Raises
+    ------
+    ValueError
+        If the teacher lacks a species, or was trained at another sample rate.
+    """
     missing = [code for code in species if code not in card.species]
     require(not missing, f"teachers: {folder} does not know {', '.join(missing[:3])}")
     rate = card.config["features"]["sample_rate"]

@@ -57,7 +57,7 @@ def no_dropout(model: torch.nn.Module) -> None:
 def test_parity_of_the_dynamic_convolution(reference: Reference, temperature: float, suffix: str) -> None:
     arrays = reference("fdy_dynconv")
     layer = fdy.FrequencyDynamicConv(8, 16, 4, temperature).eval()
-    fdy.load_original_convolution(layer, weights_of(arrays))
+    layer.load_original(weights_of(arrays))
     close(layer.shares(arrays["x"]), arrays[f"out_attention{suffix}"], BLOCK)
     close(layer(arrays["x"]), arrays[f"out{suffix}"], BLOCK)
 
@@ -70,7 +70,7 @@ def test_parity_of_the_whole_crnn() -> None:
     model = fdy.FdyCrnn(config, FeatureConfig(scale="affine"), 7).eval()
     shapes = originals.crnn_shapes(list(filters), 4, 10, 2, 7)
     weights = originals.make(seeded(), shapes)
-    fdy.load_original(model, weights)
+    model.load_original(weights)
     mels = torch.randn(3, 128, 52, generator=seeded(1))
     strong, weak = originals.crnn(mels, weights, list(pools), 2, 31.0)
     output = model.classify(mels[:, None, None])
@@ -110,7 +110,7 @@ def test_parity_of_the_conformer_encoder(reference: Reference) -> None:
     arrays = reference("conformersed_encoder")
     config = conformer_config({"width": 16, "units": 64, "heads": 4, "blocks": 2})
     encoder = conformer.ConformerEncoder(config, 12).eval()
-    conformer.load_original_encoder(encoder, weights_of(arrays))
+    encoder.load_original(weights_of(arrays))
     close(encoder.embed(arrays["x"]), arrays["out_input_layer"], BLOCK)
     close(encoder(arrays["x"]), arrays["out"], BLOCK)
 
@@ -128,7 +128,7 @@ def test_parity_of_the_whole_conformer(pooling: str) -> None:
     model = conformer.ConformerSED(config, FeatureConfig(num_mels=64), 9).eval()
     shapes = originals.conformer_shapes(list(filters), 16, 24, 4, 7, 2, 9, pooling)
     weights = originals.make(seeded(), shapes)
-    conformer.load_original(model, weights)
+    model.load_original(weights)
     mels = torch.randn(2, 1, 88, 64, generator=seeded(1))
     weak, strong = originals.conformer_sed(mels, weights, list(pools), 2)
     output = model.classify(mels.transpose(2, 3)[:, None])
@@ -201,7 +201,7 @@ def test_parity_of_fold_head_and_names_of_htsat() -> None:
     for parameter in source.parameters():
         torch.nn.init.normal_(parameter, std=0.2, generator=seeded(parameter.numel()))
     model = htsat.HtsAt(config, features, 5).eval()
-    htsat.load_original(model, htsat_under_original_names(source))
+    model.load_original(htsat_under_original_names(source))
     mels = torch.randn(2, 1, 1, 16, 200, generator=seeded())
     x = functional.interpolate(mels[:, 0].transpose(2, 3), (256, 16), mode="bicubic", align_corners=True)
     picture = torch.zeros(2, 1, 64, 64)
@@ -241,7 +241,7 @@ def test_parity_of_a_training_step_of_the_part_model(reference: Reference) -> No
     arrays = reference("part_sed_eval_tiny")
     features = FeatureConfig(n_fft=1024, hop_length=320, num_mels=64)
     model = sed.TimmSED(TimmConfig(backbone=TINY, pretrained=False, pool_axis="source"), features, 12)
-    sed.load_original(model, weights_of(arrays))
+    model.load_original(weights_of(arrays))
     no_dropout(model)
     model.train()
     wave = torch.randn(6, 48000, generator=seeded()) * 0.1
@@ -267,7 +267,7 @@ def gem_net() -> gem.GemNet:
     weights = model.state_dict()
     renamed = {name.replace("pool.exponent", "global_pool.p"): value for name, value in weights.items()}
     renamed["global_pool.p"] = torch.tensor([2.6])
-    gem.load_original(model, renamed | {"mel_spec.mel_scale.fb": torch.zeros(1)})
+    model.load_original(renamed | {"mel_spec.mel_scale.fb": torch.zeros(1)})
     return model
 
 
@@ -309,7 +309,7 @@ def test_parity_of_the_nocall_network(reference: Reference) -> None:
         f_max_hz=16000.0, scale="instance",
     )  # fmt: skip
     model = nocall.NocallNet(NocallConfig(backbone=TINY, pretrained=False), features, 1).eval()
-    nocall.load_original(model, weights_of(arrays))
+    model.load_original(weights_of(arrays))
     # its filters end above half the sample rate, and its 80 dB lie below the loudest of the whole batch
     model.log_mel.set_filters(melscale_fbanks(1025, meta["fmin"], meta["fmax"], meta["mel"], 32000).T)
     mels = model.log_mel(arrays["x"][0])

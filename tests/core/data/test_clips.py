@@ -9,10 +9,10 @@ import soundfile
 import torch
 
 from core.config import Config, DataConfig, MixupConfig, NoiseConfig
-from core.data.clips import Draw, Pool, TrainBatches, TrainClips, ValidClips, fill
+from core.data.clips import Draw, Pool, TrainBatches, TrainClips, ValidClips, fill_clip
 from core.data.labels import Labels
 from core.data.loaders import build_loaders, open_data, read_recordings
-from core.data.noise import NoiseMixer, mix, rms
+from core.data.noise import NoiseMixer, mix, root_mean_square
 from core.data.pcm import PcmStore
 from tests.runs import tiny_config, with_data
 
@@ -60,8 +60,8 @@ def test_whole_second_crops_as_in_the_original(tmp_path: Path) -> None:
 
 def test_short_recordings_are_padded_or_repeated() -> None:
     wave = np.array([1, 2, 3])
-    assert fill(wave, 7, "pad").tolist() == [1, 2, 3, 0, 0, 0, 0]
-    assert fill(wave, 7, "repeat").tolist() == [1, 2, 3, 1, 2, 3, 1]
+    assert fill_clip(wave, 7, "pad").tolist() == [1, 2, 3, 0, 0, 0, 0]
+    assert fill_clip(wave, 7, "repeat").tolist() == [1, 2, 3, 1, 2, 3, 1]
 
 
 def test_validation_clips_span_the_recording(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_noise_is_mixed_at_the_asked_level() -> None:
     generator = np.random.default_rng(0)
     wave, noise = (generator.standard_normal(32000).astype(np.float32) * level for level in (0.1, 0.7))
     added = mix(wave, noise, 3.0) - wave
-    assert 20 * np.log10(rms(wave) / rms(added)) == pytest.approx(3.0, abs=0.01)
+    assert 20 * np.log10(root_mean_square(wave) / root_mean_square(added)) == pytest.approx(3.0, abs=0.01)
 
 
 def test_noise_comes_as_often_as_asked_within_its_levels(tmp_path: Path) -> None:
@@ -178,8 +178,8 @@ def test_noise_comes_as_often_as_asked_within_its_levels(tmp_path: Path) -> None
     levels = []
     for seed in range(300):
         added = mixer(wave, np.random.default_rng(seed)) - wave
-        if rms(added) > 0:
-            levels.append(20 * np.log10(rms(wave) / rms(added)))
+        if root_mean_square(added) > 0:
+            levels.append(20 * np.log10(root_mean_square(wave) / root_mean_square(added)))
     assert len(levels) / 300 == pytest.approx(0.3, abs=0.08)
     assert 1.99 < min(levels) < 2.3
     assert 4.7 < max(levels) < 5.01

@@ -8,7 +8,7 @@ import torch
 from core.config import FeatureConfig, TimmConfig
 from core.models.base import concatenate_parts, stretch_segments
 from core.models.pooling import AttentionPool, GeM
-from core.models.sed import TimmSED, load_original
+from core.models.sed import TimmSED
 from core.training.augment import Mixing
 from tests.conftest import Reference
 
@@ -24,7 +24,7 @@ def weights_of(arrays: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 def original(reference: Reference) -> tuple[TimmSED, dict[str, torch.Tensor]]:
     arrays = reference("part_sed_eval_tiny")
     model = TimmSED(TimmConfig(backbone=TINY, pretrained=False, pool_axis="source"), FEATURES, 12)
-    load_original(model, weights_of(arrays))
+    model.load_original(weights_of(arrays))
     return model.eval(), arrays
 
 
@@ -64,7 +64,7 @@ def test_load_original_refuses_a_missing_tensor(original: tuple[TimmSED, dict[st
     weights = weights_of(arrays)
     del weights["fc1.weight"]
     with pytest.raises(RuntimeError, match=r"head\.hidden\.weight"):
-        load_original(model, weights)
+        model.load_original(weights)
 
 
 def test_time_axis_localises_a_sound_in_its_part() -> None:
