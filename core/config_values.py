@@ -8,6 +8,9 @@ from core.config import require
 
 C = TypeVar("C")
 
+RETIRED = frozenset({"demo_backbone"})
+"""Fields of earlier versions that say nothing of a trained network: a stored configuration may hold them."""
+
 
 def to_dict(config: Any) -> dict[str, Any]:
     """Return a nested dict of plain values that JSON can hold."""
@@ -29,7 +32,14 @@ def flatten(config: Any) -> dict[str, Any]:
 
 
 def from_dict(default: C, values: Mapping[str, Any]) -> C:
-    """Return `default` with its fields replaced by `values`, a nested dict as `to_dict` makes.
+    """Return `default` with its fields replaced.
+
+    Parameters
+    ----------
+    default
+        A configuration dataclass.
+    values
+        Nested dict as `to_dict` makes; what it lacks stays as in `default`.
 
     Raises
     ------
@@ -37,6 +47,7 @@ def from_dict(default: C, values: Mapping[str, Any]) -> C:
         If `values` has a field that `default` does not know.
     """
     known = {f.name: getattr(default, f.name) for f in dataclasses.fields(default)}  # type: ignore[arg-type]
+    values = {name: value for name, value in values.items() if name in known or name not in RETIRED}
     unknown = sorted(set(values) - set(known))
     require(not unknown, f"{type(default).__name__} has no field {', '.join(unknown)}")
     replaced: dict[str, Any] = {}

@@ -127,7 +127,7 @@ def validation_table(
         start_seconds=[start / data.store.sample_rate for _, start in clips.clips],
         loss=np.concatenate([np.zeros(0), *losses]),
     )
-    truth = data.labels.truth[np.ix_(positions, columns)]
+    truth = data.labels.truth[positions][:, columns]
     return predictions_table(information, truth, probability[:, columns], competition.scored)
 
 
