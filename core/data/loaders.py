@@ -236,7 +236,7 @@ def build_pools(data: RunData, config: Config) -> tuple[Pool, Pool]:
     weights = None
     if config.data.balance_power > 0:
         weights = inverse_counts(species[repeated], config.data.balance_power)
-    holds_scored = data.labels.truth[data.train][:, data.competition.scored_columns].any(axis=1)
+    holds_scored: np.ndarray = data.labels.truth[data.train][:, data.competition.scored_columns].any(axis=1)
     if config.mixup.selective_probability == 0:
         holds_scored[:] = False
     selected = data.train[holds_scored]
