@@ -149,7 +149,7 @@ def score_of(run: Run) -> float:
     return -1.0 if value is None else float(value)
 
 
-def finished_at(run: Run) -> str:
+def started_at(run: Run) -> str:
     """Return the time in a run's name, such as 2026-11-25 07:07; its stamp where it has none."""
     stamp = stamp_of(run.folder)
     day, _, rest = stamp.partition("-")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.report.panels import valid_config
-from analysis.report.selection import Group, finished_at
+from analysis.report.selection import Group, started_at
 from analysis.runs import Run, config_differences, show
 from core.run_folder import RunFolder
 from core.scoring.evaluation import TRUTH, Evaluation, unpack_predictions
@@ -223,7 +223,7 @@ def environments(runs: Sequence[Run]) -> dict[str, Any]:
         (name, [str(one.get("packages", {}).get(name, "unknown")) for one in found]) for name in names
     ]
     rows = [
-        ("started", [finished_at(run) for run in runs]),
+        ("started", [started_at(run) for run in runs]),
         ("commit", [commit_of(run) for run in runs]),
         ("device", [str(one.get("device", "unknown")) for one in found]),
         (

@@ -66,7 +66,8 @@ class TrainClips(Dataset[Batch]):
     def __init__(
         self, store: PcmStore, labels: Labels, config: DataConfig, noise: NoiseMixer | None, seed: int
     ) -> None:
-        self.store, self.labels, self.config, self.noise, self.seed = store, labels, config, noise, seed
+        self.store, self.labels, self.noise = store, labels, noise
+        self.config, self.seed = config, seed
         self.length = round(config.clip_seconds * store.sample_rate)
 
     def __getitem__(self, draw: Draw) -> Batch:
@@ -162,7 +163,8 @@ class TrainBatches(Sampler[list[Draw]]):
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.pool, self.scored_pool, self.mixup, self.seed = pool, scored_pool, mixup, seed
+        self.pool, self.scored_pool = pool, scored_pool
+        self.mixup, self.seed = mixup, seed
         self.size = config.batch_size // micro_batches
         if self.size % world:
             message = (
@@ -184,15 +186,7 @@ class TrainBatches(Sampler[list[Draw]]):
         return self.size // self.world
 
     def start_at(self, epoch: int, step: int = 0) -> None:
-        """Choose what is iterated next.
-
-        Parameters
-        ----------
-        epoch
-            Number of the epoch, from 0.
-        step
-            The first step of it; a resumed run has done those before.
-        """
+        """Choose the epoch, from 0, and the step that a resumed run continues with."""
         self.epoch, self.first_step = epoch, step
 
     def has_scored_half(self, epoch: int, step: int) -> bool:
@@ -230,18 +224,10 @@ class Pool:
     weights: np.ndarray | None = None
 
     def draws(self, number: int, seed: int, epoch: int, pool: int) -> list[Draw]:
-        """Return the draws of an epoch; none where the pool is empty.
+        """Return `number` draws of an epoch; none where the pool is empty.
 
-        Parameters
-        ----------
-        number
-            How many.
-        seed
-            The run's.
-        epoch
-            Number of the epoch.
-        pool
-            0 for all recordings, 1 for those with a scored bird: their crops and orders are drawn apart.
+        `pool` is 0 for all recordings and 1 for those with a scored bird: their orders and crops are drawn
+        apart.
         """
         if len(self.positions) == 0:
             return []
@@ -263,12 +249,7 @@ class Pool:
 def draw_gates(seed: int, epoch: int, step: int) -> list[float]:
     """Return four uniform numbers of a step: for selective mixup, mixup, second mixup and SpecAugment.
 
-    Parameters
-    ----------
-    seed
-        The run's.
-    epoch, step
-        Which step; all processes draw the same.
+    They depend on the run's `seed`, `epoch` and `step` alone: all processes draw the same.
     """
     return np.random.default_rng([seed, GATE, epoch, step]).random(4).tolist()
 
@@ -293,17 +274,7 @@ def fill_clip(wave: np.ndarray, length: int, how: str) -> np.ndarray:
 
 
 def labelled_clip(wave: np.ndarray, labels: Labels, recording: int) -> Batch:
-    """Return one clip with its labels, without a batch axis.
-
-    Parameters
-    ----------
-    wave
-        (sample,) int16 or float32.
-    labels
-        Of all recordings.
-    recording
-        Position of the clip's recording.
-    """
+    """Return one clip, (sample,) int16 or float32, with the labels of its recording, without a batch axis."""
     return Batch(
         wave=torch.from_numpy(wave),
         target=torch.from_numpy(labels.target[recording]),

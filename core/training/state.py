@@ -54,15 +54,7 @@ class Progress:
         return self.loss_sum / max(self.loss_count, 1)
 
     def add_losses(self, losses: list[float], seconds: float) -> None:
-        """Count some steps.
-
-        Parameters
-        ----------
-        losses
-            One of each step.
-        seconds
-            What they took together.
-        """
+        """Count steps by their `losses`, one each; they took `seconds` together."""
         self.loss_sum += sum(losses)
         self.loss_count += len(losses)
         self.seconds += seconds
@@ -81,10 +73,11 @@ class Progress:
         self.seconds += seconds
 
 
+@dataclass(frozen=True)
 class Checkpoints:
     """The checkpoints of a run that is being trained.
 
-    Parameters
+    Attributes
     ----------
     folder
         Of the run.
@@ -98,18 +91,13 @@ class Checkpoints:
         Of fp16 gradients; None with another precision.
     """
 
-    def __init__(
-        self,
-        folder: RunFolder,
-        config: Config,
-        data: RunData,
-        model: SpeciesModel,
-        optimizer: torch.optim.Optimizer,
-        average: ModelEmaV3 | None,
-        scaler: torch.amp.GradScaler | None,
-    ) -> None:
-        self.folder, self.config, self.data = folder, config, data
-        self.model, self.optimizer, self.average, self.scaler = model, optimizer, average, scaler
+    folder: RunFolder
+    config: Config
+    data: RunData
+    model: SpeciesModel
+    optimizer: torch.optim.Optimizer
+    average: ModelEmaV3 | None
+    scaler: torch.amp.GradScaler | None
 
     def write(self, name: Literal["last", "best"], progress: Progress, metrics: dict[str, float]) -> None:
         """Write a checkpoint.

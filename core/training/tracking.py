@@ -84,17 +84,7 @@ class RunRecord:
             self.tracker.replay(folder.history(), outdated)
 
     def log(self, row: dict[str, Any], global_step: int, *, is_epoch: bool = False) -> None:
-        """Record a row of numbers.
-
-        Parameters
-        ----------
-        row
-            Name -> number.
-        global_step
-            Optimiser steps done.
-        is_epoch
-            Print the row too.
-        """
+        """Record a row of numbers after `global_step` optimiser steps; that of an epoch is printed too."""
         if not self.accelerator.is_main_process:
             return
         row = {**row, "global_step": global_step}
@@ -125,10 +115,9 @@ class RunRecord:
         if evaluation is not None:
             table = evaluation.per_species
             self.tracker.log_table("species", list(table.columns), table.to_numpy().tolist(), step)
-            final = {f"valid/{name}": interval for name, interval in evaluation.metrics.items()}
-            self.tracker.summarise({name: interval.value for name, interval in final.items()})
-            self.tracker.summarise({f"{name}_low": interval.low for name, interval in final.items()})
-            self.tracker.summarise({f"{name}_high": interval.high for name, interval in final.items()})
+            for name, interval in evaluation.metrics.items():
+                bounds = {"": interval.value, "_low": interval.low, "_high": interval.high}
+                self.tracker.summarise({f"valid/{name}{end}": number for end, number in bounds.items()})
         self.tracker.summarise({name: facts[name] for name in COSTS})
 
     def close(self, error: BaseException | None = None) -> None:
@@ -187,20 +176,12 @@ class Tracker:
         return self.accelerator.get_tracker("wandb", unwrap=True)
 
     def log(self, row: dict[str, Any], global_step: int) -> None:
-        """Log a row of numbers."""
+        """Log a row of numbers, or of W&B's own media."""
         if self.is_active:
             self._attempt(lambda: self._run.log(row, step=global_step))
 
     def replay(self, rows: Sequence[dict[str, Any]], outdated: Sequence[Path]) -> None:
-        """Log the rows of an interrupted run again, in the place of its outdated offline records.
-
-        Parameters
-        ----------
-        rows
-            Of `metrics.jsonl`, each with its `global_step`.
-        outdated
-            Folders of `offline_records`, which are deleted.
-        """
+        """Log the rows of an interrupted run again, and delete its `outdated` offline records."""
         for row in rows:
             self.log(row, row["global_step"])
         if self.is_active:
@@ -212,16 +193,14 @@ class Tracker:
         if self.is_active:
             import wandb
 
-            images = {name: wandb.Image(str(path)) for name, path in pictures.items()}
-            self._attempt(lambda: self._run.log(images, step=global_step))
+            self.log({name: wandb.Image(str(path)) for name, path in pictures.items()}, global_step)
 
     def log_table(self, name: str, columns: Sequence[str], rows: list[list[Any]], global_step: int) -> None:
-        """Log a table."""
+        """Log a table of `columns`, given row by row."""
         if self.is_active:
             import wandb
 
-            table = wandb.Table(columns=list(columns), data=rows)
-            self._attempt(lambda: self._run.log({name: table}, step=global_step))
+            self.log({name: wandb.Table(columns=list(columns), data=rows)}, global_step)
 
     def summarise(self, values: dict[str, Any]) -> None:
         """Set numbers of the run's summary, which sweeps optimise."""

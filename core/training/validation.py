@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,11 @@ from core.training.pictures import draw_spectrograms
 NUM_EXAMPLES = 4
 
 
+@dataclass(frozen=True)
 class Validation:
     """The validation clips of one process, and how a network is judged on them.
 
-    Parameters
+    Attributes
     ----------
     config
         Of the run.
@@ -39,16 +41,11 @@ class Validation:
         Makes the context of mixed precision in which the network runs.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        data: RunData,
-        loaders: Loaders,
-        device: torch.device,
-        autocast: Callable[[], AbstractContextManager[None]],
-    ) -> None:
-        self.config, self.data, self.loaders = config, data, loaders
-        self.device, self.autocast = device, autocast
+    config: Config
+    data: RunData
+    loaders: Loaders
+    device: torch.device
+    autocast: Callable[[], AbstractContextManager[None]]
 
     @torch.inference_mode()
     def predict(self, model: SpeciesModel) -> pd.DataFrame:
@@ -65,15 +62,7 @@ class Validation:
 
     @torch.inference_mode()
     def draw_examples(self, model: SpeciesModel, file: Path) -> Path:
-        """Draw a few clips over what the network hears in their segments; return `file`.
-
-        Parameters
-        ----------
-        model
-            The scored network.
-        file
-            Where the picture goes.
-        """
+        """Draw a few clips over what the network hears in their segments into `file`, and return it."""
         clips, num_parts = self.loaders.valid_clips, self.config.data.num_valid_parts
         chosen = np.linspace(0, len(clips) - 1, min(NUM_EXAMPLES, len(clips))).round().astype(int)
         batch = default_collate([clips[int(i)] for i in chosen])

@@ -141,15 +141,7 @@ class HtsAt(SpeciesModel):
 
 
 def build_trunk(config: HtsatConfig, size: tuple[int, int]) -> SwinTransformer:
-    """Return the transformer.
-
-    Parameters
-    ----------
-    config
-        Sizes, or the backbone that gives them.
-    size
-        (mels, frames) of a picture.
-    """
+    """Return the transformer for pictures of `size`, (mels, frames)."""
     if config.backbone is not None:
         trunk = create_backbone(
             config.backbone,
@@ -175,20 +167,7 @@ def build_trunk(config: HtsatConfig, size: tuple[int, int]) -> SwinTransformer:
 
 
 def check_size(config: HtsatConfig, features: FeatureConfig, stride: int) -> None:
-    """Refuse pictures that are no whole number of last tokens.
-
-    Parameters
-    ----------
-    config, features
-        Frames of a picture, and mels.
-    stride
-        Frames or mels of a token of the last stage.
-
-    Raises
-    ------
-    ValueError
-        If mels or frames are no multiple of `stride`.
-    """
+    """Raise `ValueError` unless mels and frames are multiples of `stride`, the size of a last token."""
     width = config.image_frames // config.num_folds
     for name, value in (
         ("features.num_mels", features.num_mels),
@@ -200,28 +179,12 @@ def check_size(config: HtsatConfig, features: FeatureConfig, stride: int) -> Non
 
 
 def fold(images: Tensor, number: int) -> Tensor:
-    """Return (batch, 1, number * mel, frame / number): stretches of time one above the other.
-
-    Parameters
-    ----------
-    images
-        (batch, 1, mel, frame).
-    number
-        Of stretches.
-    """
+    """Return (batch, 1, number * mel, frame / number): `number` stretches of time one above the other."""
     return images.unflatten(3, (number, -1)).transpose(2, 3).flatten(2, 3)
 
 
 def unfold(tokens: Tensor, number: int) -> Tensor:
-    """Return (batch, channel, mel', number * time'), the stretches of `fold` one after the other.
-
-    Parameters
-    ----------
-    tokens
-        (batch, channel, number * mel', time').
-    number
-        Of stretches.
-    """
+    """Return (batch, channel, mel', number * time') from folded (batch, channel, number * mel', time')."""
     return tokens.unflatten(2, (number, -1)).transpose(2, 3).flatten(3)
 
 
