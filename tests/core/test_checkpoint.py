@@ -1,8 +1,10 @@
 """Checkpoints rebuild their network, know themselves, and are never trusted blindly."""
 
+import hashlib
 import json
 import pickle
 from collections.abc import Callable
+from io import BufferedReader
 from pathlib import Path
 
 import pytest
@@ -148,3 +150,18 @@ def test_a_checkpoint_without_training_state_says_so(tmp_path: Path, saved: tupl
     checkpoint.write(tmp_path / "best", card, saved[1].state_dict())
     with pytest.raises(checkpoint.CheckpointError, match="weights only"):
         checkpoint.load_training(tmp_path / "best")
+
+
+def test_finding_and_loading_a_checkpoint_hashes_each_file_once(
+    saved: tuple[Path, TimmSED], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hashed: list[str] = []
+
+    def count(stream: BufferedReader, name: str) -> "hashlib._Hash":
+        hashed.append(Path(stream.name).name)
+        return digest(stream, name)
+
+    digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", count)
+    checkpoint.load_model(checkpoint.find(saved[0]))
+    assert sorted(hashed) == ["model.safetensors", "training.json", "training.safetensors"]

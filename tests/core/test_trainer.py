@@ -209,6 +209,14 @@ def test_the_moving_average_is_what_is_scored_and_saved(config: Config) -> None:
     assert not torch.equal(saved["head.hidden.weight"], trainer.model.state_dict()["head.hidden.weight"])
 
 
+def test_validation_leaves_the_network_in_its_mode(config: Config) -> None:
+    trainer = open_trainer(config)
+    for is_training in (True, False):
+        trainer.model.train(is_training)
+        trainer.validate()
+        assert {module.training for module in trainer.model.modules()} == {is_training}
+
+
 class Diverging(TinyTrainer):
     """Its loss becomes infinite in the second epoch."""
 
