@@ -33,6 +33,7 @@ import librosa
 import numpy as np
 import soundfile
 import torch
+from scipy.special import expit
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.side_by_side import describe_machine, published_log_mel, time_in_turns
@@ -41,7 +42,7 @@ from core.config import FeatureConfig, TimmConfig
 from core.inference.config import WindowConfig
 from core.inference.engines.backends import BACKENDS, ONNX_FILE, Backend, BackendError, with_backend
 from core.inference.engines.export import MelNetwork, write_onnx
-from core.inference.ensemble import Ensemble, Member, sigmoid
+from core.inference.ensemble import Ensemble, Member
 from core.inference.predictor import Predictor
 from core.machine import tune_cpu
 from core.models.base import SpeciesModel
@@ -134,7 +135,7 @@ class OriginalWay:
             wave, _ = librosa.load(path, sr=32000, offset=window * SECONDS, duration=SECONDS)
             waves = torch.from_numpy(np.pad(wave, (0, SECONDS * 32000 - len(wave))))[None]
             logits = [model.from_mels(self.log_mel(waves)[:, None]).clip_logit for model in self.models]
-            rows.append(sigmoid(torch.stack(logits).numpy()).mean(axis=0))
+            rows.append(expit(torch.stack(logits).numpy()).mean(axis=0))
         return np.concatenate(rows)
 
 
@@ -156,7 +157,7 @@ class PlainWay:
         wave, _ = soundfile.read(path, dtype="float32")
         waves = torch.from_numpy(wave[: WINDOWS * SECONDS * 32000]).reshape(WINDOWS, -1)
         logits = torch.stack([model(waves).clip_logit for model in self.models])
-        return np.asarray(sigmoid(logits.numpy()).mean(axis=0))
+        return np.asarray(expit(logits.numpy()).mean(axis=0))
 
 
 class Untuned:

@@ -13,12 +13,13 @@ from functools import partial
 
 import numpy as np
 from scipy.optimize import minimize_scalar
+from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from core.inference.config import TuneConfig
-from core.inference.ensemble import logit, sigmoid
+from core.inference.ensemble import logit
 from core.scoring.cross_fit import Observations, parts_of
 from core.scoring.metrics import unit_weights
 from core.scoring.resampling import Interval, Resampler
@@ -56,10 +57,10 @@ def fit_temperature(probability: np.ndarray, truth: np.ndarray) -> tuple[Calibra
     logits, labels = logit(probability.ravel()), truth.ravel()
 
     def loss(log_temperature: float) -> float:
-        return float(log_loss(labels, sigmoid(logits / np.exp(log_temperature)), labels=[False, True]))
+        return float(log_loss(labels, expit(logits / np.exp(log_temperature)), labels=[False, True]))
 
     temperature = float(np.exp(minimize_scalar(loss, bounds=LOG_RANGE, method="bounded").x))
-    return lambda p: sigmoid(logit(p) / temperature), f"temperature {temperature:.3g}"
+    return lambda p: expit(logit(p) / temperature), f"temperature {temperature:.3g}"
 
 
 def fit_platt(probability: np.ndarray, truth: np.ndarray) -> tuple[Calibrator, str]:
@@ -68,7 +69,7 @@ def fit_platt(probability: np.ndarray, truth: np.ndarray) -> tuple[Calibrator, s
         return lambda p: p, "nothing: all labels are equal"
     model = LogisticRegression(C=1e6).fit(logit(probability.ravel())[:, None], truth.ravel())
     slope, shift = float(model.coef_[0, 0]), float(model.intercept_[0])
-    return lambda p: sigmoid(slope * logit(p) + shift), f"{slope:.3g} times the logit, plus {shift:.3g}"
+    return lambda p: expit(slope * logit(p) + shift), f"{slope:.3g} times the logit, plus {shift:.3g}"
 
 
 def fit_isotonic(probability: np.ndarray, truth: np.ndarray) -> tuple[Calibrator, str]:

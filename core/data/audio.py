@@ -4,7 +4,7 @@ libsndfile decodes (OGG Vorbis and Opus, WAV, FLAC, MP3), soxr resamples. Both w
 recording of hours needs no more memory than one of seconds.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,25 +42,50 @@ def stream_mono(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
     AudioError
         If the file is missing, empty, not audio, truncated, or holds samples that are not numbers.
     """
+    for (block,) in stream_rates(path, (sample_rate,)):
+        yield block
+
+
+def stream_rates(path: Path, sample_rates: Sequence[int]) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield the recording's blocks at several sample rates, decoded once; see `stream_mono`.
+
+    Parameters
+    ----------
+    path
+        Audio file.
+    sample_rates
+        (rate,) wanted samples per second.
+
+    Yields
+    ------
+    tuple of numpy.ndarray
+        (sample,) float32 for each rate; a resampler may hold samples back, so their durations differ.
+
+    Raises
+    ------
+    AudioError
+        As `stream_mono`.
+    """
     check_file(path)
     try:
         with soundfile.SoundFile(path) as file:
             decoded = 0
-            resampler = None
-            if file.samplerate != sample_rate:
-                resampler = soxr.ResampleStream(file.samplerate, sample_rate, 1, dtype="float32")
+            resamplers = [
+                None if rate == file.samplerate else soxr.ResampleStream(file.samplerate, rate, 1)
+                for rate in sample_rates
+            ]
             for block in file.blocks(BLOCK_FRAMES, dtype="float32", always_2d=True):
                 decoded += len(block)
                 mono = block.mean(axis=1, dtype=np.float32) if block.shape[1] > 1 else block[:, 0]
                 if not np.isfinite(mono).all():
                     raise AudioError("samples that are not finite numbers")
-                yield resampler.resample_chunk(mono) if resampler else mono
+                yield tuple(r.resample_chunk(mono) if r else mono for r in resamplers)
             if decoded == 0:
                 raise AudioError("no samples")
             if decoded < file.frames:
                 raise AudioError(f"truncated: {decoded} of {file.frames} frames decoded")
-            if resampler:
-                yield resampler.resample_chunk(np.zeros(0, np.float32), last=True)
+            silence = np.zeros(0, np.float32)
+            yield tuple(r.resample_chunk(silence, last=True) if r else silence for r in resamplers)
     except soundfile.LibsndfileError as error:
         raise AudioError(f"not readable as audio: {error.error_string}") from error
 

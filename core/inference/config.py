@@ -92,12 +92,17 @@ class InferenceConfig:
     """The submission: one row per window and species, in the order of `test`."""
     test: str | None = None
     """Table of the wanted rows; None: test.csv beside the folder of soundscapes, or else all rows."""
+    species: Literal["scored", "all"] = "scored"
+    """Whom probabilities, detections and recordings tell of: the scored species, or every trained one. The
+    submission and its threshold stay those of the scored ones, but for further rows that `test` asks for."""
     probabilities: str | None = None
     """Also write every probability, .parquet or .csv, one row a window."""
+    by_recording: str | None = None
+    """Also write a table, .parquet or .csv, of each soundscape's species: mean, maximum, rank by maximum."""
     detections: str | None = None
     """Also write a folder of Raven selection tables and one BirdNET-style csv."""
     detections_by: Literal["window", "segment"] = "window"
-    """Edges of detections: whole windows of 5 s, or half seconds in which the network heard the species."""
+    """Edges of detections: whole windows of 5 s, or half seconds above the threshold."""
     nocall: str | None = None
     """Checkpoint of a bird / no-call model, for `post.gate`."""
     weights: tuple[float, ...] = ()
@@ -128,6 +133,12 @@ class InferenceConfig:
             all(weight >= 0 for weight in self.weights) and (not self.weights or sum(self.weights) > 0),
             f"weights={self.weights}: none negative, not all 0",
         )
+        for name in ("probabilities", "by_recording"):
+            file = getattr(self, name)
+            require(
+                file is None or file.endswith((".parquet", ".csv")),
+                f"{name}={file}: the name must end in .parquet or .csv",
+            )
         require(
             self.detections_by == "window" or (self.detections is not None and self.windows.shifts[0] == 0),
             "detections_by=segment needs --detections=FOLDER, and 0 as the first of windows.shifts",

@@ -2,18 +2,22 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
+from scipy.special import expit
+from scipy.special import logit as exact_logit
 from scipy.stats import rankdata
 from torch import Tensor
 
 from core import checkpoint
 from core.checkpoint import Card, CheckpointError
 from core.config import FeatureConfig
+from core.inference.windows import WindowFormat
 from core.models.base import Output, SpeciesModel
 
 SEGMENTS = 10
@@ -21,6 +25,9 @@ SEGMENTS = 10
 
 Network = Callable[[Tensor, int], Output]
 """Maps log-mels (clip * part, 1, mel, frame) in dB and the parts of a clip to logits."""
+
+Waves = Mapping[WindowFormat, Tensor]
+"""The same windows in the format of each network, (window, sample)."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,17 @@ class Member:
     columns: np.ndarray
     weight: float
     network: Network
+
+    @property
+    def window_format(self) -> WindowFormat:
+        """Sample rate and filling of the windows that it was trained on."""
+        short_clips = self.card.config.get("data", {}).get("short_clips", "pad")
+        return WindowFormat(self.model.log_mel.config.sample_rate, short_clips)
+
+    def species_probabilities(self, logits: Tensor) -> np.ndarray:
+        """Return probabilities (..., species) float64 of the ensemble's species from logits of its own."""
+        columns = torch.as_tensor(self.columns, device=logits.device)
+        return np.asarray(expit(logits[..., columns].cpu().numpy().astype(np.float64)))
 
 
 def find_checkpoints(path: Path | str, which: str = "last") -> list[Path]:
@@ -93,92 +111,92 @@ class Ensemble:
 
     def __init__(self, members: Sequence[Member], species: Sequence[str], combine: str = "mean") -> None:
         self.members, self.species, self.combine = list(members), list(species), combine
-        self.groups: dict[FeatureConfig, list[int]] = {}
+        self.groups: dict[tuple[FeatureConfig, WindowFormat], list[int]] = {}
         for position, member in enumerate(self.members):
             # the normalisation is a step of each model's own, after the mels
-            config = dataclasses.replace(member.model.log_mel.config, scale="affine")
-            self.groups.setdefault(config, []).append(position)
+            features = dataclasses.replace(member.model.log_mel.config, scale="affine")
+            self.groups.setdefault((features, member.window_format), []).append(position)
+        self.window_formats = sorted({window_format for _, window_format in self.groups})
         self.weights = np.array([member.weight for member in self.members])
-        rates = {config.sample_rate for config in self.groups}
-        if len(rates) > 1:
-            message = f"features.sample_rate differs among the checkpoints ({sorted(rates)}): run them apart"
-            raise CheckpointError(message)
-        self.sample_rate = rates.pop()
+
+    @property
+    def scored(self) -> np.ndarray:
+        """(species,) bool: the judged ones, which alone set the quantile of a decision."""
+        return np.isin(self.species, self.members[0].card.scored)
 
     @torch.inference_mode()
-    def outputs(self, waves: Tensor, num_parts: int) -> list[Output]:
+    def outputs(self, waves: Waves, num_parts: int) -> list[Output]:
         """Return every member's output for clips that all have `num_parts` windows.
 
         Parameters
         ----------
         waves
-            (clip * window, sample), float or int16, the windows of a clip one after another.
+            For each of `window_formats` (clip * window, sample), float or int16, the windows of a clip one
+            after another.
         num_parts
             Windows of a clip.
         """
         found: dict[int, Output] = {}
-        for positions in self.groups.values():
-            mels = self.members[positions[0]].model.log_mel(waves)
+        for (_, window_format), positions in self.groups.items():
+            mels = self.members[positions[0]].model.log_mel(waves[window_format])
             for position in positions:
                 found[position] = self.members[position].network(mels, num_parts)
         return [found[position] for position in range(len(self.members))]
 
-    @torch.inference_mode()
-    def logits(self, waves: Tensor, num_parts: int = 1) -> np.ndarray:
-        """Return (member, window, species) float32 logits of windows; see `logits_of`."""
-        return self.logits_of(self.outputs(waves, num_parts), num_parts)
+    def predict_windows(self, waves: Waves, num_parts: int = 1) -> np.ndarray:
+        """Return members' probabilities of windows, (member, window, species) float64; see `outputs`."""
+        return self.window_probabilities(self.outputs(waves, num_parts), num_parts)
 
     @torch.inference_mode()
-    def logits_of(self, outputs: Sequence[Output], num_parts: int) -> np.ndarray:
-        """Return (member, window, species) float32 logits of windows from the members' outputs.
+    def window_probabilities(self, outputs: Sequence[Output], num_parts: int) -> np.ndarray:
+        """Return (member, window, species) float64 from the members' outputs.
 
         With several windows a clip the logit of a window is the mean of its loudest segment's and the
-        clip's: what is heard there, and what the neighbourhood makes likely.
+        clip's: what sounds there, and what the neighbourhood makes likely.
         """
         rows = []
         for member, output in zip(self.members, outputs, strict=True):
-            logit = output.clip_logit.float()
+            window_logit = output.clip_logit.float()
             if num_parts > 1:
-                parts = output.segment_logit.float().unflatten(1, (num_parts, -1)).amax(dim=2)
-                logit = ((parts + logit[:, None]) / 2).flatten(0, 1)
-            rows.append(logit[:, torch.as_tensor(member.columns, device=logit.device)].cpu().numpy())
+                loudest = output.segment_logit.float().unflatten(1, (num_parts, -1)).amax(dim=2)
+                window_logit = ((loudest + window_logit[:, None]) / 2).flatten(0, 1)
+            rows.append(member.species_probabilities(window_logit))
         return np.stack(rows)
 
     @torch.inference_mode()
-    def segments_of(self, outputs: Sequence[Output], num_parts: int) -> np.ndarray:
-        """Return probabilities (window, segment, species) of `SEGMENTS` equal stretches of each window.
+    def segment_probabilities(self, outputs: Sequence[Output], num_parts: int) -> np.ndarray:
+        """Return the ensemble's (window, segment, species) float32 of `SEGMENTS` equal stretches of a window.
 
         Members differ in how finely they divide time: each stretch takes the segment at its middle. Ranks
         have no meaning within a window; an ensemble that ranks takes the mean here.
         """
-        found = []
+        rows = []
         for member, output in zip(self.members, outputs, strict=True):
-            logit = output.segment_logit.float().unflatten(1, (num_parts, -1)).flatten(0, 1)
-            middle = ((torch.arange(SEGMENTS) + 0.5) / SEGMENTS * logit.shape[1]).long()
-            columns = torch.as_tensor(member.columns, device=logit.device)
-            found.append(logit[:, middle.to(logit.device)][:, :, columns].flatten(0, 1).cpu().numpy())
-        combined = self.combined(np.stack(found), "mean" if self.combine == "rank" else self.combine)
-        return combined.reshape(-1, SEGMENTS, len(self.species)).astype(np.float32)
+            segments = output.segment_logit.float().unflatten(1, (num_parts, -1)).flatten(0, 1)
+            middle = ((torch.arange(SEGMENTS) + 0.5) / SEGMENTS * segments.shape[1]).long()
+            rows.append(member.species_probabilities(segments[:, middle.to(segments.device)]))
+        combined = self.combined(np.stack(rows), "mean" if self.combine == "rank" else self.combine)
+        return combined.astype(np.float32)
 
-    def combined(self, logits: np.ndarray, combine: str | None = None) -> np.ndarray:
-        """Return (window, species) float64 from members' logits (member, window, species).
+    def combined(self, probability: np.ndarray, combine: str | None = None) -> np.ndarray:
+        """Return the ensemble's probabilities (window, ..., species) float64 from its members'.
 
-        `combine` is that of the ensemble unless named. Ranks are within a species, over all windows given,
-        from above 0 to 1.
+        Parameters
+        ----------
+        probability
+            (member, window, ..., species).
+        combine
+            Another way than the ensemble's own. Ranks are within a species, over all windows given, from
+            above 0 to 1.
         """
-        weights, combine = self.weights, combine or self.combine
-        values = logits.astype(np.float64)
-        if combine == "logit":
-            return sigmoid(np.tensordot(weights, values, axes=1))
-        if combine == "rank":
-            return self.ranked(values)
+        values, combine = probability.astype(np.float64), combine or self.combine
         if combine == "min":
-            return sigmoid(values[weights > 0].min(axis=0))
-        return np.asarray(np.tensordot(weights, sigmoid(values), axes=1))
-
-    def ranked(self, values: np.ndarray) -> np.ndarray:
-        """Return the weighted mean of ranks (window, species) from members' values of all windows."""
-        return np.asarray(np.tensordot(self.weights, rankdata(values, axis=1) / values.shape[1], axes=1))
+            return np.asarray(values[self.weights > 0].min(axis=0))
+        if combine == "logit":
+            return np.asarray(expit(np.tensordot(self.weights, logit(values), axes=1)))
+        if combine == "rank":
+            values = rankdata(values, axis=1) / values.shape[1]
+        return np.asarray(np.tensordot(self.weights, values, axes=1))
 
     def train_counts(self) -> np.ndarray:
         """Return the recordings that trained a member, by species, averaged over members."""
@@ -186,15 +204,9 @@ class Ensemble:
         return np.asarray(self.weights @ np.array(counts, dtype=float))
 
 
-def sigmoid(logit: np.ndarray) -> np.ndarray:
-    """Return probabilities, stable for logits of any size."""
-    return 0.5 * (1.0 + np.tanh(0.5 * logit))
-
-
 def logit(probability: np.ndarray) -> np.ndarray:
     """Return the logits of probabilities kept 1e-12 from 0 and 1."""
-    clipped = np.clip(probability, 1e-12, 1 - 1e-12)
-    return np.log(clipped) - np.log1p(-clipped)
+    return np.asarray(exact_logit(np.clip(probability, 1e-12, 1 - 1e-12)))
 
 
 def load_ensemble(
@@ -203,7 +215,7 @@ def load_ensemble(
     weights: Sequence[float] = (),
     which: str = "last",
     combine: str = "mean",
-    species: Sequence[str] | None = None,
+    species: Sequence[str] | Literal["all"] | None = None,
 ) -> Ensemble:
     """Load checkpoints as one ensemble.
 
@@ -216,7 +228,8 @@ def load_ensemble(
     which, combine
         See there.
     species
-        Wanted codes; None: the scored species of the first checkpoint.
+        Wanted codes; "all": every species that the checkpoints were trained on, in the first one's order;
+        None: the scored species of the first checkpoint.
 
     Raises
     ------
@@ -227,16 +240,38 @@ def load_ensemble(
     folders = [(folder, i) for i, path in enumerate(paths) for folder in find_checkpoints(path, which)]
     sizes = np.bincount([i for _, i in folders], minlength=len(paths))
     loaded = [(folder, i, *checkpoint.load_model(folder)) for folder, i in folders]
-    wanted = list(species) if species is not None else loaded[0][3].scored
+    first = loaded[0][3]
+    if species is None:
+        species = first.scored
+    elif species == "all":
+        species = first.species
+        other = next((folder for folder, _, _, card in loaded if set(card.species) != set(species)), None)
+        if other is not None:
+            message = (
+                f"species=all: {other} was trained on other species than {loaded[0][0]}; predict with each "
+                "alone, or leave --species=all out"
+            )
+            raise CheckpointError(message)
     members = []
     for folder, i, model, card in loaded:
-        position = {code: column for column, code in enumerate(card.species)}
-        missing = [code for code in wanted if code not in position]
-        if missing:
-            known = ", ".join(card.species[:8])
-            message = f"{folder}: knows no {', '.join(missing[:5])}; its species are {known} ..."
-            raise CheckpointError(message)
-        columns = np.array([position[code] for code in wanted])
+        columns = columns_of_species(folder, card, species)
         weight = float(shares[i] / sizes[i] / shares.sum())
         members.append(Member(folder, model, card, columns, weight, model.from_mels))
-    return Ensemble(members, wanted, combine)
+    return Ensemble(members, species, combine)
+
+
+def columns_of_species(folder: Path, card: Card, species: Sequence[str]) -> np.ndarray:
+    """Return the positions (species,) of wanted species among a checkpoint's.
+
+    Raises
+    ------
+    CheckpointError
+        If it lacks one.
+    """
+    position = {code: column for column, code in enumerate(card.species)}
+    missing = [code for code in species if code not in position]
+    if missing:
+        known = ", ".join(card.species[:8])
+        message = f"{folder}: knows no {', '.join(missing[:5])}; its species are {known} ..."
+        raise CheckpointError(message)
+    return np.array([position[code] for code in species])

@@ -1,18 +1,18 @@
-"""Soundscapes -> logits of every window, file by file, in bounded memory."""
+"""Soundscapes -> probabilities of every window, file by file, in bounded memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from core.data.audio import AUDIO_SUFFIXES, AudioError, stream_mono
+from core.data.audio import AUDIO_SUFFIXES, AudioError, stream_rates
 from core.inference.config import WindowConfig
-from core.inference.ensemble import SEGMENTS, Ensemble, logit, sigmoid
+from core.inference.ensemble import SEGMENTS, Ensemble, Waves
 from core.inference.journal import FileResult
-from core.inference.reading import read_ahead
-from core.inference.windows import Piece, merge_shifts, pieces
+from core.inference.reading import Blocks, read_ahead
+from core.inference.windows import Piece, cut_pieces, merge_shifts
 
 CPU_BATCH, GPU_BATCH = 12, 256
 
@@ -55,9 +55,10 @@ class Predictor:
     device
         Where they run.
     nocall
-        A bird / no-call ensemble of one species, or None.
+        A bird / no-call ensemble of one species, or None. It gets the audio at its own sample rate and has
+        its own front end.
     segments
-        Also tell what is heard when within each window.
+        Also predict stretches within each window (see `SEGMENTS`).
     """
 
     def __init__(
@@ -71,105 +72,103 @@ class Predictor:
     ) -> None:
         self.ensemble, self.config, self.device = ensemble, config, device
         self.nocall, self.segments = nocall, segments
+        formats = [*ensemble.window_formats, *(nocall.window_formats if nocall else [])]
+        self.window_formats = sorted(set(formats))
+        self.sample_rates = sorted({window_format.sample_rate for window_format in formats})
         batch = config.batch or (CPU_BATCH if device.type == "cpu" else GPU_BATCH)
         self.size = max(batch // config.context, 1) * config.context
 
-    def predict_files(self, paths: Iterable[Path]) -> Iterator[FileResult]:
+    def predict_files(self, paths: Sequence[Path]) -> Iterator[FileResult]:
         """Yield the result of each file in turn; the next ones are decoded meanwhile."""
-        for blocks in read_ahead(paths, self.ensemble.sample_rate):
+        for blocks in read_ahead(paths, self.sample_rates):
             yield self.predict_stream(blocks)
 
     def predict_file(self, path: Path) -> FileResult:
-        """Return what the models say of a file."""
-        return self.predict_stream(stream_mono(path, self.ensemble.sample_rate))
+        """Return the result of one file; see `predict_stream`."""
+        return self.predict_stream(stream_rates(path, self.sample_rates))
 
-    def predict_stream(self, blocks: Iterable[np.ndarray]) -> FileResult:
-        """Return the logits of a file's windows; a file that cannot be used has none, and a reason.
+    def predict_stream(self, blocks: Iterable[Blocks]) -> FileResult:
+        """Return the probabilities of a file's windows; a file that cannot be used has none, and a reason.
 
         Parameters
         ----------
         blocks
-            (sample,) float32 each, at the ensemble's rate; may raise `AudioError`.
+            (sample,) float32 at each of `sample_rates`; may raise `AudioError`.
         """
-        rate = self.ensemble.sample_rate
-        counted = _Counted(blocks)
+        shifts, seconds = self.config.shifts, 0.0
+        found: dict[float, list[_PieceResult]] = {shift: [] for shift in shifts}
         try:
-            predicted = [self.predict_piece(piece) for piece in pieces(counted, rate, self.size)]
+            for pieces in cut_pieces(blocks, self.sample_rates, self.size):
+                for shift in shifts:
+                    found[shift].append(self._predict_piece(pieces, shift))
+                seconds = pieces[self.sample_rates[0]].end_seconds
         except AudioError as error:
-            return self.unusable(str(error))
-        if not predicted:
-            return self.unusable("no samples")
-        shifts = self.config.shifts
-        by_shift = {s: np.concatenate([piece[s].logits for piece in predicted], axis=1) for s in shifts}
-        birds = {s: np.concatenate([piece[s].bird for piece in predicted])[:, None] for s in shifts}
+            return self._unusable(str(error))
+        if not found[shifts[0]]:
+            return self._unusable("no samples")
+        probability = merge_shifts(
+            {shift: np.concatenate([r.probability for r in found[shift]], axis=1) for shift in shifts}
+        )
+        if self.ensemble.combine != "rank":  # ranks are within the whole set, once that is known
+            probability = self.ensemble.combined(probability)[None]
+        bird = merge_shifts({shift: np.concatenate([r.bird for r in found[shift]]) for shift in shifts})
         return FileResult(
-            self._combined(by_shift),
-            merge_shifts(birds)[:, 0].astype(np.float32) if self.nocall else np.zeros(0, np.float32),
+            probability.astype(np.float32),
+            bird[:, 0].astype(np.float32),
             "",
-            counted.total / rate,
-            np.concatenate([piece[shifts[0]].segments for piece in predicted]),
+            seconds,
+            np.concatenate([result.segments for result in found[shifts[0]]]),
         )
 
-    def _combined(self, by_shift: dict[float, np.ndarray]) -> np.ndarray:
-        """Return the ensemble's probabilities (1, window, species), or its members' for ranks."""
-        if len(by_shift) == 1:
-            (logits,) = by_shift.values()
-        else:
-            members = range(len(self.ensemble.members))
-            merged = [merge_shifts({s: sigmoid(v[m]) for s, v in by_shift.items()}) for m in members]
-            logits = logit(np.stack(merged))
-        if self.ensemble.combine == "rank":  # within the whole set, once that is known
-            return sigmoid(logits).astype(np.float32)
-        return self.ensemble.combined(logits)[None].astype(np.float32)
-
-    def unusable(self, reason: str) -> FileResult:
+    def _unusable(self, reason: str) -> FileResult:
         """Return the result of a file that cannot be used."""
         members = len(self.ensemble.members) if self.ensemble.combine == "rank" else 1
         shape = (members, 0, len(self.ensemble.species))
         return FileResult(np.zeros(shape, np.float32), np.zeros(0, np.float32), reason, 0.0)
 
-    def predict_piece(self, piece: Piece) -> dict[float, "Predicted"]:
-        """Return shift -> what the models say of a piece."""
-        rate = self.ensemble.sample_rate
-        return {shift: self._predict(piece.windows(shift, rate)) for shift in self.config.shifts}
-
-    def _predict(self, windows: np.ndarray) -> "Predicted":
-        waves = torch.from_numpy(windows).to(self.device)
-        context = self.config.context
-        whole = len(waves) // context * context
-        chunks = [(waves[:whole], context)] if whole else []
-        if whole < len(waves):  # the last clip of a file has fewer windows
-            chunks.append((waves[whole:], len(waves) - whole))
-        logits, segments = [], [np.zeros((0, SEGMENTS, len(self.ensemble.species)), np.float32)]
-        for chunk, number in chunks:
-            outputs = self.ensemble.outputs(chunk, number)
-            logits.append(self.ensemble.logits_of(outputs, number))
+    def _predict_piece(self, pieces: Mapping[int, Piece], shift: float) -> "_PieceResult":
+        """Return what is predicted of a piece, given at each sample rate, on one grid."""
+        waves = {}
+        for window_format in self.window_formats:
+            windows = pieces[window_format.sample_rate].windows(shift, window_format.short_clips)
+            waves[window_format] = torch.from_numpy(windows).to(self.device)
+        number = next(iter(pieces.values())).number
+        rows, segments = [], [np.zeros((0, SEGMENTS, len(self.ensemble.species)), np.float32)]
+        for chosen, num_parts in clips_of(number, self.config.context):
+            outputs = self.ensemble.outputs(take_windows(waves, chosen), num_parts)
+            rows.append(self.ensemble.window_probabilities(outputs, num_parts))
             if self.segments:
-                segments.append(self.ensemble.segments_of(outputs, number))
-        bird = np.zeros(0, np.float32)
+                segments.append(self.ensemble.segment_probabilities(outputs, num_parts))
+        bird = np.zeros((0, 1))
         if self.nocall is not None:
-            bird = self.nocall.combined(self.nocall.logits(waves))[:, 0].astype(np.float32)
-        return Predicted(np.concatenate(logits, axis=1), bird, np.concatenate(segments))
+            bird = self.nocall.combined(self.nocall.predict_windows(waves))
+        return _PieceResult(np.concatenate(rows, axis=1), bird, np.concatenate(segments))
 
 
-class Predicted(NamedTuple):
-    """What the models say of some windows."""
+class _PieceResult(NamedTuple):
+    """What is predicted of the windows of a piece."""
 
-    logits: np.ndarray
+    probability: np.ndarray
     """(member, window, species)."""
     bird: np.ndarray
-    """(window,) p(bird), or empty."""
+    """(window, 1) p(bird), or no window without a no-call model."""
     segments: np.ndarray
-    """(window, segment, species) probabilities, or empty."""
+    """(window, segment, species), or no window unless asked for."""
 
 
-class _Counted:
-    """A stream of samples that knows how many went through."""
+def clips_of(number: int, context: int) -> list[tuple[slice, int]]:
+    """Return which of `number` windows are predicted together, and in how many windows a clip.
 
-    def __init__(self, blocks: Iterable[np.ndarray]) -> None:
-        self.blocks, self.total = blocks, 0
+    Examples
+    --------
+    >>> clips_of(7, 3)
+    [(slice(0, 6, None), 3), (slice(6, 7, None), 1)]
+    """
+    whole = number // context * context
+    parts = [(slice(0, whole), context), (slice(whole, number), number - whole)]
+    return [(windows, num_parts) for windows, num_parts in parts if windows.start < windows.stop]
 
-    def __iter__(self) -> Iterator[np.ndarray]:
-        for block in self.blocks:
-            self.total += len(block)
-            yield block
+
+def take_windows(waves: Waves, windows: slice) -> Waves:
+    """Return some of the windows, in each format."""
+    return {window_format: wave[windows] for window_format, wave in waves.items()}

@@ -6,106 +6,77 @@ blocks ahead, across the ends of files, so that memory depends on neither their 
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from queue import Empty, Full, Queue
+from queue import Empty, Queue
 
 import numpy as np
 
-from core.data.audio import stream_mono
+from core.data.audio import stream_rates
 
 BLOCKS_AHEAD = 16
 WAIT_SECONDS = 0.1
 
-Item = np.ndarray | BaseException | None
-"""A block; what ended the file early; or its end."""
+Blocks = tuple[np.ndarray, ...]
+"""(sample,) float32 of the same stretch of audio at several sample rates."""
+
+BlockQueue = Queue[Blocks | Exception | None]
+"""Blocks, and after those of each file None or what ended it."""
 
 
-def read_ahead(paths: Iterable[Path], sample_rate: int) -> Iterator[Iterator[np.ndarray]]:
-    """Yield one stream of blocks a file, as `core.data.audio.stream_mono` does, decoded ahead.
+def read_ahead(paths: Sequence[Path], sample_rates: Sequence[int]) -> Iterator[Iterator[Blocks]]:
+    """Yield one stream of blocks a file, as `core.data.audio.stream_rates` does, decoded ahead.
 
     Parameters
     ----------
     paths
         Audio files.
-    sample_rate
-        Wanted samples per second.
+    sample_rates
+        (rate,) wanted samples per second.
 
     Yields
     ------
-    iterator of numpy.ndarray
-        (sample,) float32 blocks of one file, to be read before the next file is asked for; what is left
-        of them is skipped. It raises what `stream_mono` raises.
+    iterator of tuple of numpy.ndarray
+        The blocks of one file, to be read before the next file is asked for; what is left of them is
+        skipped. It raises what `stream_rates` raises.
     """
-    decoder = _Decoder(list(paths), sample_rate)
-    decoder.thread.start()
+    queue: BlockQueue = Queue(BLOCKS_AHEAD)
+    is_over = threading.Event()
+    arguments = (paths, sample_rates, queue, is_over)
+    thread = threading.Thread(target=_decode, args=arguments, name="decode", daemon=True)
+    thread.start()
     try:
-        for _ in decoder.paths:
-            stream = _Stream(decoder)
+        for _ in paths:
+            stream = _blocks_of_a_file(queue)
             yield stream
-            stream.skip()
+            with contextlib.suppress(Exception):  # an error in what nobody wants is nobody's
+                for _ in stream:
+                    pass
     finally:
-        decoder.is_over.set()
-        decoder.thread.join()
+        is_over.set()
+        while thread.is_alive():  # it may wait for a place in the queue
+            with contextlib.suppress(Empty):
+                queue.get(timeout=WAIT_SECONDS)
 
 
-class _Decoder:
-    """The thread that decodes, and the queue between it and its reader."""
-
-    def __init__(self, paths: list[Path], sample_rate: int) -> None:
-        self.paths, self.sample_rate = paths, sample_rate
-        self.queue: Queue[Item] = Queue(BLOCKS_AHEAD)
-        self.is_over = threading.Event()
-        self.thread = threading.Thread(target=self.decode, name="decode", daemon=True)
-
-    def decode(self) -> None:
-        """Put the blocks of every file into the queue, and after each file None or what ended it."""
-        for path in self.paths:
-            try:
-                for block in stream_mono(path, self.sample_rate):
-                    self.put(block)
-                    if self.is_over.is_set():
-                        return
-                self.put(None)
-            except BaseException as error:
-                self.put(error)  # raised again where the file is predicted
-
-    def put(self, item: Item) -> None:
-        """Wait for a place in the queue, or for the reader's end."""
-        while not self.is_over.is_set():
-            try:
-                self.queue.put(item, timeout=WAIT_SECONDS)
-            except Full:
-                continue
-            return
-
-    def take(self) -> Item:
-        """Wait for the next item."""
-        while True:
-            try:
-                return self.queue.get(timeout=WAIT_SECONDS)
-            except Empty:
-                assert self.thread.is_alive() or not self.queue.empty(), "the decoding thread died"
+def _decode(
+    paths: Sequence[Path], sample_rates: Sequence[int], queue: BlockQueue, is_over: threading.Event
+) -> None:
+    """Put the blocks of every file into the queue until the reader is done."""
+    for path in paths:
+        try:
+            for blocks in stream_rates(path, sample_rates):
+                queue.put(blocks)
+                if is_over.is_set():
+                    return
+            queue.put(None)
+        except Exception as error:
+            queue.put(error)  # raised again where the file is predicted
 
 
-class _Stream:
-    """The blocks of one file."""
-
-    def __init__(self, decoder: _Decoder) -> None:
-        self.decoder, self.ended = decoder, False
-
-    def __iter__(self) -> Iterator[np.ndarray]:
-        return self
-
-    def __next__(self) -> np.ndarray:
-        item = None if self.ended else self.decoder.take()
-        if isinstance(item, np.ndarray):
-            return item
-        self.ended = True
-        raise StopIteration if item is None else item
-
-    def skip(self) -> None:
-        """Read to the end of the file; an error in what nobody wants is nobody's."""
-        while not self.ended:
-            with contextlib.suppress(Exception):
-                next(self)
+def _blocks_of_a_file(queue: BlockQueue) -> Iterator[Blocks]:
+    """Yield blocks up to the end of the present file."""
+    while (item := queue.get()) is not None:
+        if isinstance(item, Exception):
+            raise item
+        yield item

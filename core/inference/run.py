@@ -6,36 +6,36 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
 
-from core.config_values import from_dict
 from core.data.audio import duration_seconds
-from core.files import replacing
-from core.inference.config import Backend, InferenceConfig, PostConfig
+from core.inference.config import Backend, InferenceConfig
 from core.inference.engines.backends import with_backend
 from core.inference.engines.export import open_export
 from core.inference.ensemble import Ensemble, load_ensemble
 from core.inference.journal import FileResult, Journal
+from core.inference.post_processing import decide, open_post_processing
 from core.inference.predictor import Predictor, find_soundscapes
 from core.inference.submission import (
     Decisions,
     all_rows,
-    read_rows,
+    read_test_rows,
     write_detections,
     write_probabilities,
+    write_recordings,
     write_submission,
+    write_table,
 )
-from core.inference.windows import smooth
 from core.machine import tune_cpu
-from core.scoring.decisions import adjust, thresholds
 
-POLL_SECONDS = 0.5
+JOURNAL_POLL_SECONDS = 0.5
 KAGGLE_HOURS = 9.0
+BAR = "{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} h [{elapsed}<{remaining}, {postfix}]"
 
 
 def predict(config: InferenceConfig) -> Path:
@@ -52,10 +52,10 @@ def predict(config: InferenceConfig) -> Path:
         tune_cpu(world)
     files = find_soundscapes(config.soundscapes)
     rows_file = find_rows(config)
-    rows = read_rows(rows_file) if rows_file is not None else None
-    post = read_tuned(Path(config.tuned)) if config.tuned is not None else config.post
+    rows = read_test_rows(rows_file) if rows_file is not None else None
     ensemble, backend = open_ensemble(config, device)
     refuse_unknown_birds(rows, ensemble, rows_file)
+    post = open_post_processing(config, ensemble)
     nocall = None
     if config.nocall is not None:
         nocall = load_ensemble([config.nocall], which=config.which, species=["bird"])
@@ -66,13 +66,13 @@ def predict(config: InferenceConfig) -> Path:
     done = journal.done()
     mine = {name: path for name, path in list(files.items())[rank::world] if name not in done}
     if rank == 0:
-        announce(ensemble, backend, files, len(done & set(files)), rows_file)
+        print_plan(ensemble, backend, files, len(done & set(files)), rows_file)
     predict_files(predictor, mine, journal, quiet=rank != 0)
     if rank != 0:
         return Path(config.out)
     results = wait_for_all(journal, files)
     decisions = decide(results, files, config, post, ensemble)
-    write_everything(config, rows, decisions, results, files, ensemble)
+    write_tables(config, rows, decisions, results, files, ensemble)
     journal.remove()
     return Path(config.out)
 
@@ -88,15 +88,20 @@ def choose_device(name: str | None) -> torch.device:
 
 def open_ensemble(config: InferenceConfig, device: torch.device) -> tuple[Ensemble, Backend]:
     """Return the ensemble with its networks in an engine, and that engine's name."""
-    folder, backend = None, config.backend
+    folder: Path | None = None
     default: Backend = "torch"
+    species: Literal["all"] | None = "all" if config.species == "all" else None
     if config.exported is None:
         ensemble = load_ensemble(
-            config.checkpoints, weights=config.weights, which=config.which, combine=config.combine
+            config.checkpoints,
+            weights=config.weights,
+            which=config.which,
+            combine=config.combine,
+            species=species,
         )
     else:
         folder = Path(config.exported)
-        ensemble, manifest = open_export(folder, config.combine)
+        ensemble, manifest = open_export(folder, config.combine, species)
         if config.windows.context != manifest["context"]:
             message = (
                 f"windows.context={config.windows.context}, but {folder} was made for {manifest['context']}: "
@@ -105,7 +110,7 @@ def open_ensemble(config: InferenceConfig, device: torch.device) -> tuple[Ensemb
             raise ValueError(message)
         if device.type == "cpu":
             default = manifest["backend"]
-    chosen = default if backend == "auto" else backend
+    chosen = default if config.backend == "auto" else config.backend
     return with_backend(ensemble, chosen, device, config.windows.context, folder), chosen
 
 
@@ -118,13 +123,14 @@ def find_rows(config: InferenceConfig) -> Path | None:
 
 
 def refuse_unknown_birds(rows: pd.DataFrame | None, ensemble: Ensemble, file: Path | None) -> None:
-    """Raise `ValueError` if rows are wanted of a species that the ensemble does not score."""
-    if rows is None:
+    """Raise `ValueError` if rows are wanted of a species that the ensemble does not predict."""
+    unknown = [] if rows is None else sorted(set(rows["bird"]) - set(ensemble.species))
+    if not unknown:
         return
-    unknown = sorted(set(rows["bird"]) - set(ensemble.species))
-    if unknown:
-        message = f"{file}: asks for {', '.join(unknown[:5])}, which the checkpoints do not score"
-        raise ValueError(message)
+    trained = set(unknown) <= set(ensemble.members[0].card.species)
+    remedy = "are no scored species: add --species=all" if trained else "no checkpoint was trained on"
+    message = f"{file}: asks for {', '.join(unknown[:5])}, which {remedy}"
+    raise ValueError(message)
 
 
 def plan_of(
@@ -144,7 +150,7 @@ def plan_of(
     }
 
 
-def announce(
+def print_plan(
     ensemble: Ensemble, backend: Backend, files: Mapping[str, Path], num_done: int, rows: Path | None
 ) -> None:
     """Print what is about to be done."""
@@ -165,26 +171,23 @@ def predict_files(
     if not files:
         return
     hours = {name: duration_seconds(path) / 3600 for name, path in files.items()}
-    total, heard, started = sum(hours.values()), 0.0, time.monotonic()
+    total, predicted, started = sum(hours.values()), 0.0, time.monotonic()
     bar = tqdm(total=round(total, 4), unit="h", disable=quiet, bar_format=BAR)
-    results = predictor.predict_files(files.values())
+    results = predictor.predict_files(list(files.values()))
     for position, (name, result) in enumerate(zip(files, results, strict=True)):
         journal.add(name, result)
-        heard += hours[name]
+        predicted += hours[name]
         bar.update(hours[name])
         seconds = time.monotonic() - started
-        bar.set_postfix_str(f"{60 * heard / seconds:.2f} h of audio/min")
-        if position == 0 and not quiet and heard > 0:
-            left = seconds * total / heard
-            bar.write(f"Forecast: {len(files)} files, {total:.2f} h: {span(left)} of the {KAGGLE_HOURS:g} h")
+        bar.set_postfix_str(f"{60 * predicted / seconds:.2f} h of audio/min")
+        if position == 0 and not quiet and predicted > 0:
+            forecast = format_duration(seconds * total / predicted)
+            bar.write(f"Forecast: {len(files)} files, {total:.2f} h: {forecast} of the {KAGGLE_HOURS:g} h")
     journal.flush()
     bar.close()
 
 
-BAR = "{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} h [{elapsed}<{remaining}, {postfix}]"
-
-
-def span(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return such as "41 min", "2.5 h" or "12 s"."""
     if seconds < 90:
         return f"{seconds:.0f} s"
@@ -194,60 +197,12 @@ def span(seconds: float) -> str:
 def wait_for_all(journal: Journal, files: Mapping[str, Path]) -> dict[str, FileResult]:
     """Return the results of every file, once the other processes have written theirs."""
     while not journal.done() >= set(files):
-        time.sleep(POLL_SECONDS)
+        time.sleep(JOURNAL_POLL_SECONDS)
     results = journal.results()
     return {name: results[name] for name in files}
 
 
-def decide(
-    results: Mapping[str, FileResult],
-    files: Mapping[str, Path],
-    config: InferenceConfig,
-    post: PostConfig,
-    ensemble: Ensemble,
-) -> dict[str, Decisions]:
-    """Return the decisions about every usable soundscape; the quantile is over all of them."""
-    usable = {name: result for name, result in results.items() if result.probability.shape[1]}
-    if not usable:
-        return {}
-    ends = np.cumsum([result.probability.shape[1] for result in usable.values()])
-    members = np.concatenate([result.probability for result in usable.values()], axis=1)
-    pooled = ensemble.ranked(members) if ensemble.combine == "rank" else members[0].astype(np.float64)
-    smoothed = [smooth(piece, config.windows.smoothing) for piece in np.split(pooled, ends[:-1])]
-    probability = np.concatenate(smoothed)
-    bird = np.concatenate([result.bird for result in usable.values()]).astype(np.float64)
-    heard = bird if len(bird) else None
-    counts = ensemble.train_counts()
-    adjusted = adjust(probability, post, counts, heard)
-    limits = thresholds(adjusted, post, ensemble.species)
-    target = adjusted >= limits
-    segments = np.concatenate([result.segments for result in usable.values()])
-    if config.detections_by == "segment":
-        segments = decide_segments(segments, target, post, counts, heard, limits)
-    split = (np.split(array, ends[:-1]) for array in (probability, adjusted, target))
-    by_file = np.split(segments, ends[:-1]) if len(segments) else [segments] * len(usable)
-    parts = zip(usable, *split, by_file, strict=True)
-    return {name: Decisions(p, a, t, files[name], s) for name, p, a, t, s in parts}
-
-
-def decide_segments(
-    segments: np.ndarray, target: np.ndarray, post: PostConfig, counts: np.ndarray,
-    bird: np.ndarray | None, limits: np.ndarray,
-) -> np.ndarray:  # fmt: skip
-    """Return (window, segment, species) bool: what is heard when, in the windows that are True.
-
-    Segments go through the same steps and thresholds as windows. In a window that is True the loudest
-    segment always counts, so that no decision is lost.
-    """
-    number = segments.shape[1]
-    flat = segments.astype(np.float64).reshape(-1, segments.shape[2])
-    repeated = None if bird is None else np.repeat(bird, number)
-    above = (adjust(flat, post, counts, repeated) >= limits).reshape(segments.shape)
-    loudest = segments == segments.max(axis=1, keepdims=True)
-    return np.asarray((above | loudest) & target[:, None])
-
-
-def write_everything(
+def write_tables(
     config: InferenceConfig,
     rows: pd.DataFrame | None,
     decisions: Mapping[str, Decisions],
@@ -255,51 +210,43 @@ def write_everything(
     files: Mapping[str, Path],
     ensemble: Ensemble,
 ) -> None:
-    """Write the wanted tables and the ledger; print where, and what could not be used."""
+    """Write the wanted tables and the ledger; print where, and what could not be used.
+
+    Raises
+    ------
+    ValueError
+        If no soundscape can be used and no table asks for rows all the same.
+    """
     out, species = Path(config.out), ensemble.species
-    if rows is None and not decisions:
-        message = f"none of the {len(files)} soundscapes can be used: {first_reason(results)}"
-        raise ValueError(message)
-    wanted = all_rows(decisions, species) if rows is None else rows
-    absent = write_submission(out, wanted, decisions, species)
+    if rows is None:
+        if not decisions:
+            message = f"none of the {len(files)} soundscapes can be used: {first_reason(results)}"
+            raise ValueError(message)
+        rows = all_rows(decisions, np.array(species)[ensemble.scored])
+    num_absent = write_submission(out, rows, decisions, species)
     if config.probabilities is not None and decisions:
         write_probabilities(Path(config.probabilities), decisions, species)
+    if config.by_recording is not None and decisions:
+        write_recordings(Path(config.by_recording), decisions, species)
     if config.detections is not None:
         write_detections(Path(config.detections), decisions, species)
-    unheard = sorted(set(wanted["file_id"]) - set(files))
     ledger = [
-        (name, str(files[name]), r.reason or "ok", r.probability.shape[1], r.seconds)
-        for name, r in results.items()
+        (name, str(files[name]), result.reason or "ok", result.probability.shape[1], result.seconds)
+        for name, result in results.items()
     ]
-    ledger += [(name, "", "missing file", 0, 0.0) for name in unheard]
+    ledger += [(name, "", "missing file", 0, 0.0) for name in sorted(set(rows["file_id"]) - set(files))]
     table = pd.DataFrame(ledger, columns=["file_id", "path", "status", "windows", "seconds"])
-    with replacing(out.with_name(f"{out.stem}_ledger.csv")) as new:
-        table.to_csv(new, index=False)
-    bad = table[table["status"] != "ok"]
-    print(f"{out}: {len(wanted)} rows, {len(table) - len(bad)} soundscapes", flush=True)
-    if len(bad) or absent:
-        where = f"{out.stem}_ledger.csv"
+    ledger_file = out.with_name(f"{out.stem}_ledger.csv")
+    write_table(ledger_file, table)
+    num_bad = int((table["status"] != "ok").sum())
+    print(f"{out}: {len(rows)} rows, {len(table) - num_bad} soundscapes", flush=True)
+    if num_bad or num_absent:
         print(
-            f"{len(bad)} soundscapes missing or unusable, listed in {where}; {absent} rows are False for it"
+            f"{num_bad} soundscapes missing or unusable, listed in {ledger_file.name}; "
+            f"{num_absent} rows are False for it"
         )
 
 
 def first_reason(results: Mapping[str, FileResult]) -> str:
     """Return the first file that cannot be used, and why."""
     return next((f"{name}: {result.reason}" for name, result in results.items() if result.reason), "no audio")
-
-
-def read_tuned(path: Path) -> PostConfig:
-    """Return post-processing settings from the json of `core.inference tune`.
-
-    Raises
-    ------
-    ValueError
-        If the file is not such a json.
-    """
-    try:
-        content = json.loads(path.read_text())
-        return from_dict(PostConfig(), content["post"])
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-        message = f"tuned={path}: not written by `core.inference tune` ({error})"
-        raise ValueError(message) from error

@@ -15,6 +15,7 @@ from core.files import replacing
 from core.inference.windows import WINDOW_SECONDS
 
 ROW_COLUMNS = ("row_id", "file_id", "bird", "end_time")
+BIRDNET_COLUMNS = ("Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File")
 LOW_HZ, HIGH_HZ = 50, 14000  # of a selection's box, which must have edges
 
 
@@ -26,24 +27,21 @@ class Decisions:
     ----------
     probability
         (window, species), as the models give it.
-    adjusted
-        (window, species), after post-processing; what is compared with the threshold.
     target
         (window, species) bool.
     path
         The soundscape.
     segments
-        (window, segment, species) bool, what is heard when; no window where nobody asked.
+        (window, segment, species) bool, the segments above the threshold; no window unless asked for.
     """
 
     probability: np.ndarray
-    adjusted: np.ndarray
     target: np.ndarray
     path: Path
     segments: np.ndarray
 
 
-def read_rows(path: Path) -> pd.DataFrame:
+def read_test_rows(path: Path) -> pd.DataFrame:
     """Return the wanted rows of a `test.csv`.
 
     Raises
@@ -113,23 +111,41 @@ def write_submission(
 
 
 def write_probabilities(path: Path, decisions: Mapping[str, Decisions], species: Sequence[str]) -> None:
-    """Write one row a window with a column per species, .parquet or .csv by the name's ending.
-
-    Raises
-    ------
-    ValueError
-        If the ending is neither.
-    """
-    if path.suffix not in (".parquet", ".csv"):
-        message = f"probabilities={path}: the name must end in .parquet or .csv"
-        raise ValueError(message)
+    """Write one row a window with a column per species; see `write_table`."""
     tables = [
         pd.DataFrame(decision.probability.astype(np.float32), columns=list(species)).assign(
             file_id=name, end_time=(np.arange(len(decision.probability)) + 1) * WINDOW_SECONDS
         )
         for name, decision in decisions.items()
     ]
-    table = pd.concat(tables, ignore_index=True)[["file_id", "end_time", *species]]
+    write_table(path, pd.concat(tables, ignore_index=True)[["file_id", "end_time", *species]])
+
+
+def write_recordings(path: Path, decisions: Mapping[str, Decisions], species: Sequence[str]) -> None:
+    """Write one row a recording and species, the most probable species first; see `write_table`.
+
+    Columns are `file_id`, `rank` (1 for the highest maximum), `species`, `mean` and `maximum` of its
+    probability over windows, `maximum_end_time` of that window in seconds, and `windows` decided True.
+    """
+    tables = []
+    for name, decision in decisions.items():
+        maximum = decision.probability.max(axis=0)
+        order = np.argsort(-maximum, kind="stable")
+        columns = {
+            "file_id": name,
+            "rank": np.arange(len(order)) + 1,
+            "species": np.asarray(species)[order],
+            "mean": decision.probability.mean(axis=0)[order].astype(np.float32),
+            "maximum": maximum[order].astype(np.float32),
+            "maximum_end_time": (decision.probability.argmax(axis=0)[order] + 1) * WINDOW_SECONDS,
+            "windows": decision.target.sum(axis=0)[order],
+        }
+        tables.append(pd.DataFrame(columns))
+    write_table(path, pd.concat(tables, ignore_index=True))
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as .parquet or .csv, by the name's ending."""
     with replacing(path) as new:
         if path.suffix == ".parquet":
             table.to_parquet(new, index=False)
@@ -143,39 +159,23 @@ def write_detections(folder: Path, decisions: Mapping[str, Decisions], species: 
     Windows (or segments of them) of a species that follow one another are one selection; its confidence is
     the highest of its windows.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    everything = []
+    birdnet = [pd.DataFrame(columns=BIRDNET_COLUMNS)]
     for name, decision in decisions.items():
-        found = list(selections(decision, species))
-        everything += [
-            {
-                "Start (s)": start, "End (s)": end, "Scientific name": "", "Common name": code,
-                "Confidence": round(confidence, 4), "File": str(decision.path),
-            }
-            for start, end, code, confidence in found
-        ]  # fmt: skip
+        found = pd.DataFrame(selections(decision, species), columns=["start", "end", "code", "confidence"])
+        found["confidence"] = found["confidence"].astype(float).round(4)
         raven = pd.DataFrame(
-            [
-                {
-                    "Selection": i, "View": "Spectrogram 1", "Channel": 1, "Begin Time (s)": start,
-                    "End Time (s)": end, "Low Freq (Hz)": LOW_HZ, "High Freq (Hz)": HIGH_HZ,
-                    "Species": code, "Confidence": round(confidence, 4), "Begin Path": str(decision.path),
-                }
-                for i, (start, end, code, confidence) in enumerate(found, start=1)
-            ],
-            columns=RAVEN_COLUMNS,
+            {
+                "Selection": found.index + 1, "View": "Spectrogram 1", "Channel": 1,
+                "Begin Time (s)": found["start"], "End Time (s)": found["end"], "Low Freq (Hz)": LOW_HZ,
+                "High Freq (Hz)": HIGH_HZ, "Species": found["code"], "Confidence": found["confidence"],
+                "Begin Path": str(decision.path),
+            }
         )  # fmt: skip
         with replacing(folder / f"{name}.selections.txt") as new:
             raven.to_csv(new, sep="\t", index=False)
-    with replacing(folder / "detections.csv") as new:
-        pd.DataFrame(everything, columns=BIRDNET_COLUMNS).to_csv(new, index=False)
-
-
-RAVEN_COLUMNS = [
-    "Selection", "View", "Channel", "Begin Time (s)", "End Time (s)", "Low Freq (Hz)", "High Freq (Hz)",
-    "Species", "Confidence", "Begin Path",
-]  # fmt: skip
-BIRDNET_COLUMNS = ["Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File"]
+        columns = [found["start"], found["end"], "", found["code"], found["confidence"], str(decision.path)]
+        birdnet.append(pd.DataFrame(dict(zip(BIRDNET_COLUMNS, columns, strict=True))))
+    write_table(folder / "detections.csv", pd.concat(birdnet[1:] or birdnet, ignore_index=True))
 
 
 def selections(decision: Decisions, species: Sequence[str]) -> Iterator[tuple[float, float, str, float]]:
@@ -195,7 +195,7 @@ def selections(decision: Decisions, species: Sequence[str]) -> Iterator[tuple[fl
 
 def check_submission(submission: Path, test: Path) -> list[str]:
     """Return what is wrong with a submission, in sentences; nothing when it is right."""
-    rows = read_rows(test)
+    rows = read_test_rows(test)
     try:
         given = pd.read_csv(submission, dtype=str, keep_default_na=False)
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:

@@ -1,25 +1,31 @@
 """The 5 s grid of a soundscape, and its samples as a stream of whole windows.
 
 Files of the competition last a minute within some milliseconds: 59.99 s and 60.01 s both have 12 windows. A
-last window that holds less than half a second of audio is left out, any other is filled with zeros, so
-that nothing audible is lost whatever the length.
+last window that holds less than half a second of audio is left out. Any other is filled as the network's
+training clips were, with zeros or by repetition, so that nothing audible is lost whatever the length.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
+
+from core.data.clips import fill_clip
 
 WINDOW_SECONDS = 5
 SHORTEST_SECONDS = 0.5  # of audio in a last window
 
 
-def count_windows(num_samples: int, sample_rate: int) -> int:
-    """Return the windows of a file: at least one, if it has a sample at all."""
-    if num_samples == 0:
-        return 0
-    whole, rest = divmod(num_samples, WINDOW_SECONDS * sample_rate)
-    return max(whole + (rest >= SHORTEST_SECONDS * sample_rate), 1)
+class WindowFormat(NamedTuple):
+    """The windows that a network expects."""
+
+    sample_rate: int
+    """Samples per second."""
+    short_clips: str
+    """How a window that the file's end cuts off is filled: "pad" or "repeat" (see `DataConfig`)."""
 
 
 @dataclass(frozen=True)
@@ -32,73 +38,129 @@ class Piece:
         (sample,) float32: `number` windows and one more, zeros after the end of the file.
     first, number
         Position of the first window in the file, and how many there are.
+    sample_rate
+        Samples per second.
+    num_samples
+        Samples of `wave` that are the file's.
     """
 
     wave: np.ndarray
     first: int
     number: int
+    sample_rate: int
+    num_samples: int
 
-    def windows(self, shift_seconds: float, sample_rate: int) -> np.ndarray:
-        """Return (window, sample), each starting `shift_seconds` after its place in the grid."""
-        length = WINDOW_SECONDS * sample_rate
-        start = round(shift_seconds * sample_rate)
-        return self.wave[start : start + self.number * length].reshape(self.number, length)
+    @property
+    def end_seconds(self) -> float:
+        """Seconds from the start of the file to the last sample that is its own."""
+        return self.first * WINDOW_SECONDS + self.num_samples / self.sample_rate
+
+    def windows(self, shift_seconds: float, short_clips: str = "pad") -> np.ndarray:
+        """Return (window, sample) float32, each window `shift_seconds` after its place in the grid.
+
+        Parameters
+        ----------
+        shift_seconds
+            From 0 to below a window.
+        short_clips
+            How the window with the file's end in it is filled, see `WindowFormat`. Windows wholly after the
+            end, which a shifted grid may have, are zeros.
+        """
+        length = WINDOW_SECONDS * self.sample_rate
+        start = round(shift_seconds * self.sample_rate)
+        windows = self.wave[start : start + self.number * length].reshape(self.number, length)
+        last, rest = divmod(max(self.num_samples - start, 0), length)
+        if short_clips == "repeat" and rest and last < self.number:
+            windows = windows.copy()
+            windows[last] = fill_clip(windows[last, :rest], length, short_clips)
+        return windows
 
 
-def pieces(blocks: Iterable[np.ndarray], sample_rate: int, size: int) -> Iterator[Piece]:
+def count_windows(num_samples: int, sample_rate: int) -> int:
+    """Return the windows of a file: at least one, if it has a sample at all.
+
+    Examples
+    --------
+    >>> [count_windows(round(seconds * 32000), 32000) for seconds in (0, 0.1, 59.99, 60.01, 60.5)]
+    [0, 1, 12, 12, 13]
+    """
+    if num_samples == 0:
+        return 0
+    whole, rest = divmod(num_samples, WINDOW_SECONDS * sample_rate)
+    return max(whole + (rest >= SHORTEST_SECONDS * sample_rate), 1)
+
+
+def cut_pieces(
+    blocks: Iterable[tuple[np.ndarray, ...]], sample_rates: Sequence[int], size: int
+) -> Iterator[dict[int, Piece]]:
     """Cut a stream of samples into pieces of `size` windows; the last one is shorter.
 
     Parameters
     ----------
     blocks
-        (sample,) float32 each.
-    sample_rate
-        Samples per second.
+        (sample,) float32 for each rate, see `core.data.audio.stream_rates`.
+    sample_rates
+        (rate,) samples per second.
     size
         Windows of a piece; memory is bounded by it, not by the file.
+
+    Yields
+    ------
+    dict
+        Sample rate -> the same windows at that rate.
     """
+    copies = itertools.tee(blocks, len(sample_rates))
+    streams = [map(itemgetter(i), copy) for i, copy in enumerate(copies)]
+    cuts = [_cut(stream, rate, size) for stream, rate in zip(streams, sample_rates, strict=True)]
+    for cut in zip(*cuts, strict=False):  # rounding may give one rate a last window that another lacks
+        number = min(piece.number for piece in cut)
+        yield {piece.sample_rate: replace(piece, number=number) for piece in cut}
+
+
+def _cut(blocks: Iterable[np.ndarray], sample_rate: int, size: int) -> Iterator[Piece]:
+    """Yield the pieces of one sample rate."""
     length = WINDOW_SECONDS * sample_rate
     kept: list[np.ndarray] = []
-    held = total = first = 0
+    held = first = 0
     for block in blocks:
         kept.append(block)
-        held, total = held + len(block), total + len(block)
+        held += len(block)
         while held >= (size + 1) * length:
             wave = np.concatenate(kept)
-            yield Piece(wave[: (size + 1) * length], first, size)
+            yield Piece(wave[: (size + 1) * length], first, size, sample_rate, (size + 1) * length)
             kept, held, first = [wave[size * length :].copy()], held - size * length, first + size
-    number = count_windows(total, sample_rate) - first
-    rest = np.zeros((max(number, 0) + 1) * length, np.float32)
-    tail = np.concatenate([np.zeros(0, np.float32), *kept])[: len(rest)]
-    rest[: len(tail)] = tail
+    number = count_windows(first * length + held, sample_rate) - first
+    rest = np.concatenate([*kept, np.zeros((number + 1) * length, np.float32)])
     for start in range(0, number, size):
-        held = min(size, number - start)
-        yield Piece(rest[start * length : (start + held + 1) * length], first + start, held)
+        count = min(size, number - start)
+        wave = rest[start * length : (start + count + 1) * length]
+        num_samples = min(max(held - start * length, 0), len(wave))
+        yield Piece(wave, first + start, count, sample_rate, num_samples)
 
 
-def merge_shifts(by_shift: dict[float, np.ndarray]) -> np.ndarray:
+def merge_shifts(by_shift: Mapping[float, np.ndarray]) -> np.ndarray:
     """Average the probabilities of shifted grids on the grid itself, by overlap.
 
     Parameters
     ----------
     by_shift
-        Shift in seconds -> (window, species); window i of shift s covers 5 i + s to 5 i + s + 5.
+        Shift in seconds -> (..., window, species); window i of shift s covers 5 i + s to 5 i + s + 5.
 
     Returns
     -------
     numpy.ndarray
-        (window, species): the mean over shifts, where window i of the grid takes a shifted grid's windows
-        i - 1 and i in proportion to what they cover of it.
+        (..., window, species): the mean over shifts, where window i of the grid takes a shifted grid's
+        windows i - 1 and i in proportion to what they cover of it.
     """
     merged = []
     for shift, values in by_shift.items():
         share = shift / WINDOW_SECONDS
-        before = np.concatenate([values[:1], values[:-1]])
+        before = np.concatenate([values[..., :1, :], values[..., :-1, :]], axis=-2)
         merged.append((1 - share) * values + share * before)
     return np.mean(merged, axis=0)
 
 
-def smooth(values: np.ndarray, share: float) -> np.ndarray:
+def mix_neighbours(values: np.ndarray, share: float) -> np.ndarray:
     """Return (window, species) with `share` of either neighbour mixed in; edges keep their own."""
     if share == 0 or len(values) < 2:
         return values

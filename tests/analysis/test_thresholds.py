@@ -28,7 +28,7 @@ from analysis.thresholds.rules import (
 )
 from analysis.thresholds.stability import refit
 from core.inference.config import PostConfig, TuneConfig
-from core.inference.run import read_tuned
+from core.inference.post_processing import read_tuned
 from core.scoring.cross_fit import Observations, parts_of
 from core.scoring.resampling import Interval, Resampler
 from tests.analysis.conftest import MakeRun

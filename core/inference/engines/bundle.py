@@ -20,11 +20,11 @@ from core.inference.engines.export import open_export
 from core.machine import PROJECT
 
 LEFT_TO_THE_MACHINE = frozenset({"torch", "torchvision", "torchaudio"})
-NEEDED = (
+RUNTIME_PACKAGES = (
     "timm", "safetensors", "huggingface_hub", "numpy", "scipy", "pandas", "pyarrow", "scikit-learn",
     "soundfile", "soxr", "tqdm", "tyro", "onnxruntime", "openvino",
 )  # fmt: skip
-PACKAGES = ("core", "experiments")
+CODE_PACKAGES = ("core", "experiments")
 PREDICT = '''"""Predict soundscapes: python predict.py --soundscapes FOLDER --out submission.csv [--help]."""
 
 import runpy
@@ -67,7 +67,7 @@ def bundle(config: BundleConfig) -> Path:
     folder = out.with_name(f".{out.name}.part")
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        fill(folder, config)
+        write_contents(folder, config)
         if zipped:
             shutil.make_archive(str(folder), "zip", folder)
             folder.with_name(f"{folder.name}.zip").replace(out)
@@ -79,17 +79,17 @@ def bundle(config: BundleConfig) -> Path:
     return out
 
 
-def fill(folder: Path, config: BundleConfig) -> None:
+def write_contents(folder: Path, config: BundleConfig) -> None:
     """Write models, code, list and texts into a new folder."""
     shutil.copytree(config.exported, folder / "models")
-    for package in PACKAGES:
+    for package in CODE_PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__", "*.md")
         shutil.copytree(PROJECT / package, folder / "code" / package, ignore=ignored)
     pins = wheels_list()
     write_atomically(folder / "requirements.txt", "\n".join(pins) + "\n")
     (folder / "wheels").mkdir()
     if config.download:
-        download(folder)
+        download_wheels(folder)
     text = README.format(
         python=".".join(map(str, sys.version_info[:2])),
         torch=importlib.metadata.version("torch"),
@@ -102,7 +102,7 @@ def fill(folder: Path, config: BundleConfig) -> None:
 def wheels_list() -> list[str]:
     """Return `name==version` of all that inference needs beside torch, as it is installed here."""
     found: dict[str, str] = {}
-    waiting = [*NEEDED]
+    waiting = [*RUNTIME_PACKAGES]
     while waiting:
         name = canonicalize_name(waiting.pop())
         if name in found or name in LEFT_TO_THE_MACHINE:
@@ -114,7 +114,7 @@ def wheels_list() -> list[str]:
     return [f"{name}=={version}" for name, version in sorted(found.items())]
 
 
-def download(folder: Path) -> None:
+def download_wheels(folder: Path) -> None:
     """Fetch the listed wheels.
 
     Raises

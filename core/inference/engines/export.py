@@ -9,7 +9,7 @@ import json
 import shutil
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,13 +20,13 @@ from core.checkpoint import CheckpointError
 from core.files import replacing, write_atomically
 from core.inference.config import ExportConfig
 from core.inference.engines.backends import INT8_FILE, ONNX_FILE, import_package
-from core.inference.engines.parity import Windows, measure, read_windows, report
-from core.inference.ensemble import Ensemble, Member, find_checkpoints, load_ensemble
+from core.inference.engines.parity import Windows, measure_engines, read_windows, report_parity
+from core.inference.ensemble import Ensemble, Member, load_ensemble
 from core.machine import tune_cpu
 from core.models.base import SpeciesModel
 from core.models.folding import folded
 
-FORMAT = 1
+EXPORT_FORMAT = 1
 MANIFEST, WHOLE_FILE = "ensemble.json", "whole.onnx"
 MAX_CLIPS = 4096
 CALIBRATION_WINDOWS = 256
@@ -81,13 +81,13 @@ def export(config: ExportConfig) -> Path:
         write_member(member, out / f"member{i}", config, windows)
         print(f"member {i}: {member.card.experiment}, fold {member.card.fold}", flush=True)
     manifest = {
-        "format": FORMAT,
+        "format": EXPORT_FORMAT,
         "context": config.context,
         "species": ensemble.species,
         "weights": [member.weight for member in ensemble.members],
     }
-    rows = measure(ensemble, out, config.backends, config.context, windows)
-    write_atomically(out / MANIFEST, json.dumps(manifest | report(rows), indent=2, default=str))
+    rows = measure_engines(ensemble, out, config.backends, config.context, windows)
+    write_atomically(out / MANIFEST, json.dumps(manifest | report_parity(rows), indent=2, default=str))
     print(f"{out}: made", flush=True)
     return out
 
@@ -97,16 +97,17 @@ def write_member(member: Member, folder: Path, config: ExportConfig, windows: Wi
     shutil.rmtree(folder, ignore_errors=True)
     checkpoint.copy_weights(member.folder, folder)
     model = folded(member.model)
-    waves = torch.from_numpy(windows.waves[: 2 * config.context])
+    waves = windows.waves[member.window_format]
     needs_file = any(not backend.startswith("torch") for backend in config.backends)
     if needs_file:
         with torch.no_grad():
-            mels = model.log_mel(waves)
+            mels = model.log_mel(waves[: 2 * config.context])
         write_onnx(MelNetwork(model, config.context), mels, "mels", folder / ONNX_FILE)
     if config.whole:
-        write_onnx(WholeNetwork(model, config.context), waves, "waves", folder / WHOLE_FILE)
+        example = waves[: 2 * config.context]
+        write_onnx(WholeNetwork(model, config.context), example, "waves", folder / WHOLE_FILE)
     if "openvino_int8" in config.backends:
-        write_int8(model, windows, folder, config.context)
+        write_int8(model, waves, folder, config.context)
 
 
 def write_onnx(network: MelNetwork, example: Tensor, name: str, file: Path) -> None:
@@ -129,23 +130,23 @@ def write_onnx(network: MelNetwork, example: Tensor, name: str, file: Path) -> N
         )
 
 
-def write_int8(model: SpeciesModel, windows: Windows, folder: Path, context: int) -> None:
-    """Quantise a network to int8, calibrated on real windows."""
+def write_int8(model: SpeciesModel, waves: Tensor, folder: Path, context: int) -> None:
+    """Quantise a network to int8, calibrated on real windows (window, sample)."""
     nncf, openvino = import_package("nncf"), import_package("openvino")
     nncf.set_log_level(40)
-    number = max(min(CALIBRATION_WINDOWS, len(windows.waves)) // context, 1)
-    chosen = np.linspace(0, len(windows.waves) // context - 1, number).round().astype(int)
+    clips = waves.unflatten(0, (-1, context))  # (clip, window, sample)
+    number = min(max(CALIBRATION_WINDOWS // context, 1), len(clips))
+    chosen = np.linspace(0, len(clips) - 1, number).round().astype(int)
     with torch.no_grad():
-        clips = [
-            model.log_mel(torch.from_numpy(windows.waves[i * context : (i + 1) * context])).numpy()
-            for i in chosen
-        ]
+        mels = [model.log_mel(clips[i]).numpy() for i in chosen]
     network = openvino.Core().read_model(str(folder / ONNX_FILE))
-    quantised = nncf.quantize(network, nncf.Dataset(clips), subset_size=number)
+    quantised = nncf.quantize(network, nncf.Dataset(mels), subset_size=number)
     openvino.save_model(quantised, str(folder / INT8_FILE), compress_to_fp16=False)
 
 
-def open_export(folder: Path, combine: str = "mean") -> tuple[Ensemble, dict[str, Any]]:
+def open_export(
+    folder: Path, combine: str = "mean", species: Literal["all"] | None = None
+) -> tuple[Ensemble, dict[str, Any]]:
     """Return the ensemble of an export, networks as they were trained, and its manifest.
 
     Parameters
@@ -154,6 +155,8 @@ def open_export(folder: Path, combine: str = "mean") -> tuple[Ensemble, dict[str
         The export.
     combine
         See `Ensemble`.
+    species
+        "all": every trained species; None: those of the ensemble that was exported.
 
     Raises
     ------
@@ -166,9 +169,9 @@ def open_export(folder: Path, combine: str = "mean") -> tuple[Ensemble, dict[str
     except (OSError, json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
         message = f"{folder}: no export of `python -m core.inference export` ({error})"
         raise CheckpointError(message) from error
-    if number != FORMAT:
-        message = f"{folder}: export format {number}, this code reads {FORMAT}"
+    if number != EXPORT_FORMAT:
+        message = f"{folder}: export format {number}, this code reads {EXPORT_FORMAT}"
         raise CheckpointError(message)
-    members = [find_checkpoints(folder / f"member{i}")[0] for i in range(len(weights))]
-    ensemble = load_ensemble(members, weights=weights, combine=combine, species=manifest["species"])
-    return ensemble, manifest
+    members = [folder / f"member{i}" for i in range(len(weights))]
+    wanted = species or manifest["species"]
+    return load_ensemble(members, weights=weights, combine=combine, species=wanted), manifest

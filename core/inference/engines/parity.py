@@ -4,6 +4,7 @@ Compared are the ensemble's probabilities (largest difference), decisions at the
 changes), the two metrics where the truth is known (change with its interval), and the speed.
 """
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -12,16 +13,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from core.config import require
-from core.data.audio import stream_mono
-from core.inference.config import ExportConfig
+from core.data.audio import stream_rates
+from core.inference.config import ExportConfig, PostConfig
 from core.inference.engines.backends import Backend, BackendError, with_backend
-from core.inference.ensemble import Ensemble
-from core.inference.predictor import find_soundscapes
+from core.inference.ensemble import Ensemble, Waves
+from core.inference.predictor import find_soundscapes, take_windows
 from core.inference.submission import read_truth
-from core.inference.windows import pieces
+from core.inference.windows import WindowFormat, cut_pieces
 from core.machine import describe_environment
 from core.scoring.cross_fit import judge, judge_areas
 from core.scoring.decisions import quantile_threshold
@@ -29,8 +29,7 @@ from core.scoring.resampling import Interval, Resampler
 
 EXACT = 1e-4  # largest difference of a probability that counts as none
 MARGIN = 0.01  # both ends of a metric's change must stay within it, where the engine is not exact
-QUANTILE = 0.85
-RESAMPLES = 2000
+PARITY_RESAMPLES = 2000
 REPEATS, CLOCKED_BATCHES = 3, 4
 
 
@@ -75,14 +74,14 @@ class Windows:
     Attributes
     ----------
     waves
-        (window, sample) float32, `context` consecutive ones a clip.
+        (window, sample) float32 in each format, `context` consecutive ones a clip.
     file
         (window,) soundscape of each.
     truth
         (window, species) bool, or None.
     """
 
-    waves: np.ndarray
+    waves: Waves
     file: np.ndarray
     truth: np.ndarray | None
 
@@ -95,26 +94,29 @@ def read_windows(config: ExportConfig, ensemble: Ensemble) -> Windows:
     ValueError
         If no soundscape is found, or none is long enough.
     """
-    rate, context = ensemble.sample_rate, config.context
-    waves: list[np.ndarray] = []
+    rates, context = sorted({f.sample_rate for f in ensemble.window_formats}), config.context
+    waves: dict[WindowFormat, list[np.ndarray]] = {f: [] for f in ensemble.window_formats}
     names: list[tuple[str, int]] = []
     for name, path in find_soundscapes(config.soundscapes).items():
-        for piece in pieces(stream_mono(path, rate), rate, context):
+        for pieces in cut_pieces(stream_rates(path, rates), rates, context):
+            piece = pieces[rates[0]]
             if piece.number == context and len(names) < config.max_windows:
-                waves.append(piece.windows(0.0, rate))
+                for f, found in waves.items():
+                    found.append(pieces[f.sample_rate].windows(0.0, f.short_clips))
                 names += [(name, piece.first + i) for i in range(context)]
-    require(len(waves) > 0, f"soundscapes: no file holds {context} whole windows")
+    require(len(names) > 0, f"soundscapes: no file holds {context} whole windows")
     truth = read_truth(Path(config.truth), names, ensemble.species) if config.truth is not None else None
-    return Windows(np.concatenate(waves), np.array([name for name, _ in names]), truth)
+    tensors = {f: torch.from_numpy(np.concatenate(found)) for f, found in waves.items()}
+    return Windows(tensors, np.array([name for name, _ in names]), truth)
 
 
-def measure(
+def measure_engines(
     ensemble: Ensemble, folder: Path, backends: Sequence[Backend], context: int, windows: Windows
 ) -> list[Parity]:
     """Return how each engine compares; the first row is the network as it was trained."""
     device = torch.device("cpu")
     reference = predict_windows(ensemble, windows, context)
-    baseline = clock(ensemble, windows, context)
+    baseline = model_windows_per_second(ensemble, windows, context)
     rows = [Parity("torch", baseline, 0.0, 0.0, None, None)]
     for backend in backends:
         try:
@@ -123,46 +125,46 @@ def measure(
         except (BackendError, RuntimeError) as error:
             print(f"{backend}: cannot be used here: {error}", flush=True)
             continue
-        speed = clock(engine, windows, context)
-        rows.append(compare(backend, speed, reference, found, windows))
+        speed = model_windows_per_second(engine, windows, context)
+        rows.append(compare_engine(backend, speed, reference, found, windows))
     return rows
 
 
-def batches(windows: Windows, context: int) -> Iterator[Tensor]:
+def batches(windows: Windows, context: int) -> Iterator[Waves]:
     """Yield the windows in batches of about a soundscape of a minute."""
     size = max(12 // context, 1) * context
-    for start in range(0, len(windows.waves), size):
-        yield torch.from_numpy(windows.waves[start : start + size])
+    for start in range(0, len(windows.file), size):
+        yield take_windows(windows.waves, slice(start, start + size))
 
 
 def predict_windows(ensemble: Ensemble, windows: Windows, context: int) -> np.ndarray:
     """Return the ensemble's probabilities, (window, species)."""
-    logits = [ensemble.logits(waves, context) for waves in batches(windows, context)]
-    return ensemble.combined(np.concatenate(logits, axis=1))
+    rows = [ensemble.predict_windows(waves, context) for waves in batches(windows, context)]
+    return ensemble.combined(np.concatenate(rows, axis=1))
 
 
-def clock(ensemble: Ensemble, windows: Windows, context: int) -> float:
-    """Return model-windows per second: the best of a few passes over some batches."""
-    some = [waves for waves, _ in zip(batches(windows, context), range(CLOCKED_BATCHES), strict=False)]
-    number = sum(len(waves) for waves in some) * len(ensemble.members)
+def model_windows_per_second(ensemble: Ensemble, windows: Windows, context: int) -> float:
+    """Return the speed of all members: the best of a few passes over some batches."""
+    clocked = list(itertools.islice(batches(windows, context), CLOCKED_BATCHES))
+    number = sum(len(next(iter(waves.values()))) for waves in clocked) * len(ensemble.members)
     seconds = []
     for _ in range(REPEATS):
         started = time.perf_counter()
-        for waves in some:
-            ensemble.logits(waves, context)
+        for waves in clocked:
+            ensemble.predict_windows(waves, context)
         seconds.append(time.perf_counter() - started)
     return number / min(seconds)
 
 
-def compare(
+def compare_engine(
     backend: Backend, speed: float, reference: np.ndarray, found: np.ndarray, windows: Windows
 ) -> Parity:
     """Return an engine's parity with the reference's probabilities."""
-    decisions = [values >= quantile_threshold(values, QUANTILE) for values in (reference, found)]
+    decisions = [values >= quantile_threshold(values, PostConfig().quantile) for values in (reference, found)]
     score = auc = None
     if windows.truth is not None:
         truth = windows.truth
-        resampler = Resampler(windows.file, np.zeros(len(windows.file)), RESAMPLES)
+        resampler = Resampler(windows.file, np.zeros(len(windows.file)), PARITY_RESAMPLES)
         _, score = judge(truth, decisions[1], decisions[0], resampler)
         _, auc = judge_areas(truth, found, reference, resampler)
     return Parity(
@@ -175,7 +177,7 @@ def compare(
     )
 
 
-def report(rows: Sequence[Parity]) -> dict[str, Any]:
+def report_parity(rows: Sequence[Parity]) -> dict[str, Any]:
     """Print the table; return what a manifest holds of it: the engine chosen, parity, the machine."""
     trained, engines = rows[0], rows[1:]
     passed = [row for row in engines if row.passed]
@@ -183,7 +185,7 @@ def report(rows: Sequence[Parity]) -> dict[str, Any]:
     print(f"\nas trained: {trained.speed:.1f} model-windows/s\n")
     print(f"{'':14}{'speed':>7}{'largest dp':>12}{'changed':>9}  {'2022 score':26}{'macro ROC-AUC':26}")
     for row in engines:
-        changes = "".join(f"{'unknown' if c is None else signed(c):26}" for c in (row.score, row.auc))
+        changes = "".join(f"{'unknown' if c is None else signed_change(c):26}" for c in (row.score, row.auc))
         verdict = "passes" if row.passed else "does not pass"
         print(
             f"{row.backend:14}{row.speed / trained.speed:6.2f}x{row.difference:12.1e}{row.changed:9.2%}  "
@@ -197,6 +199,6 @@ def report(rows: Sequence[Parity]) -> dict[str, Any]:
     }
 
 
-def signed(change: Interval) -> str:
+def signed_change(change: Interval) -> str:
     """Return such as `-0.002 [-0.004, +0.001]`."""
     return f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"

@@ -10,7 +10,8 @@ import pytest
 
 from core import checkpoint
 from core.inference.config import InferenceConfig, PostConfig, TuneConfig
-from core.inference.run import predict, read_tuned
+from core.inference.post_processing import read_tuned
+from core.inference.run import predict
 from core.inference.tune import read_runs, tune
 from core.scoring.cross_fit import (
     Observations,

@@ -18,14 +18,15 @@ import pytest
 import soundfile
 import torch
 from safetensors.torch import load_file, save_file
+from scipy.special import expit
 
 from core.checkpoint import CheckpointError
 from core.data.audio import read_mono
 from core.inference.config import InferenceConfig, PostConfig, WindowConfig
-from core.inference.ensemble import find_checkpoints, load_ensemble, sigmoid
+from core.inference.ensemble import find_checkpoints, load_ensemble
 from core.inference.predictor import Predictor
 from core.inference.run import predict
-from core.inference.submission import check_submission, read_rows
+from core.inference.submission import check_submission, read_test_rows
 from core.scoring.metrics import balanced_accuracy
 from tests.core.inference.conftest import RATE, Trained, write_noise
 from tests.runs import ROOT
@@ -59,7 +60,7 @@ def test_a_window_is_what_the_model_gives_for_its_samples(trained: Trained, soun
         samples[: len(piece)] = piece
         with torch.inference_mode():
             logit = member.model(torch.from_numpy(samples)[None]).clip_logit[0].numpy()
-        np.testing.assert_allclose(found[window], sigmoid(logit[member.columns]), atol=1e-5)
+        np.testing.assert_allclose(found[window], expit(logit[member.columns]), atol=1e-5)
 
 
 @pytest.mark.parametrize("context", [1, 2, 6])
@@ -79,12 +80,12 @@ def test_batches_do_not_change_what_is_found(
 def test_ways_to_combine_members(trained: Trained, combine: str) -> None:
     ensemble = load_ensemble(trained.runs, weights=(3.0, 1.0), combine=combine)
     logits = np.random.default_rng(0).normal(size=(2, 9, len(ensemble.species)))
-    found = ensemble.combined(logits)
-    p = sigmoid(logits)
+    p = expit(logits)
+    found = ensemble.combined(p)
     ranks = (np.argsort(np.argsort(logits, axis=1), axis=1) + 1) / 9
     expected = {
         "mean": 0.75 * p[0] + 0.25 * p[1],
-        "logit": sigmoid(0.75 * logits[0] + 0.25 * logits[1]),
+        "logit": expit(0.75 * logits[0] + 0.25 * logits[1]),
         "min": p.min(axis=0),
         "rank": 0.75 * ranks[0] + 0.25 * ranks[1],
     }
@@ -97,7 +98,7 @@ def test_submission_of_the_demo_is_right_and_scored(trained: Trained, tmp_path: 
     config = config_of(trained, trained.root / "test_soundscapes", out)
     predict(replace(config, probabilities=str(tmp_path / "p.parquet")))
     assert check_submission(out, trained.root / "test.csv") == []
-    given, rows = pd.read_csv(out), read_rows(trained.root / "test.csv")
+    given, rows = pd.read_csv(out), read_test_rows(trained.root / "test.csv")
     table = pd.read_parquet(tmp_path / "p.parquet").set_index(["file_id", "end_time"])
     values = np.array([table.loc[(r.file_id, r.end_time), r.bird] for r in rows.itertuples()])
     threshold = np.quantile(table.to_numpy(float), 0.85)
@@ -243,7 +244,7 @@ def test_mistakes_of_the_command_line_are_told(trained: Trained, tmp_path: Path)
 
 
 def test_check_says_what_is_wrong(trained: Trained, tmp_path: Path) -> None:
-    rows = read_rows(trained.root / "test.csv")
+    rows = read_test_rows(trained.root / "test.csv")
     right = pd.DataFrame({"row_id": rows["row_id"], "target": False})
     test = trained.root / "test.csv"
     for table, what in (

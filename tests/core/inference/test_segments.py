@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.special import expit
 
 from core.data.audio import read_mono
 from core.inference.config import InferenceConfig, PostConfig, WindowConfig
-from core.inference.ensemble import SEGMENTS, load_ensemble, sigmoid
+from core.inference.ensemble import SEGMENTS, load_ensemble
+from core.inference.post_processing import PostProcessing, decide_segments
 from core.inference.predictor import Predictor
-from core.inference.run import decide_segments, predict
+from core.inference.run import predict
 from core.inference.submission import Decisions, selections
 from tests.core.inference.conftest import RATE, Trained
 
@@ -31,19 +33,23 @@ def test_a_segment_is_what_the_network_hears_at_its_middle(trained: Trained, sou
     ends = np.linspace(0, 5, output.segment_logit.shape[1] + 1)[1:]
     for segment in range(SEGMENTS):
         covering = int((ends <= (segment + 0.5) * 5 / SEGMENTS).sum())
-        expected = sigmoid(output.segment_logit[0, covering].numpy()[member.columns])
+        expected = expit(output.segment_logit[0, covering].numpy()[member.columns])
         np.testing.assert_allclose(found[3, segment], expected, atol=1e-5)
+
+
+def one_species(config: PostConfig) -> PostProcessing:
+    return PostProcessing(config, np.array(["bird"]), np.ones(1, bool), np.zeros(1))
 
 
 def test_segments_of_true_windows_only_and_at_least_the_loudest() -> None:
     segments = np.array([[[0.9], [0.2], [0.1]], [[0.3], [0.2], [0.1]], [[0.8], [0.9], [0.7]]])
     target = np.array([[True], [True], [False]])
-    heard = decide_segments(segments, target, PostConfig(), np.zeros(1), None, np.array([0.15]))
+    plain, gate = (one_species(config) for config in (PostConfig(), PostConfig(gate="hard")))
+    heard = decide_segments(segments, target, plain, None, np.array([0.15]))
     assert heard[:, :, 0].tolist() == [[True, True, False], [True, True, False], [False] * 3]
-    strict = decide_segments(segments, target, PostConfig(), np.zeros(1), None, np.array([0.5]))
+    strict = decide_segments(segments, target, plain, None, np.array([0.5]))
     assert strict[:, :, 0].tolist() == [[True, False, False], [True, False, False], [False] * 3]
-    gate = PostConfig(gate="hard")
-    gated = decide_segments(segments, target, gate, np.zeros(1), np.array([1.0, 0.1, 1.0]), np.array([0.15]))
+    gated = decide_segments(segments, target, gate, np.array([1.0, 0.1, 1.0]), np.array([0.15]))
     assert gated[:, :, 0].tolist() == [[True, True, False], [True, False, False], [False] * 3]
 
 
@@ -51,7 +57,7 @@ def test_selections_join_across_windows() -> None:
     segments = np.zeros((3, 10, 1), bool)
     segments[0, 8:, 0] = segments[1, :3, 0] = segments[2, 5, 0] = True
     probability = np.array([[0.6], [0.8], [0.4]])
-    decision = Decisions(probability, probability, probability > 0.3, Path("x.ogg"), segments)
+    decision = Decisions(probability, probability > 0.3, Path("x.ogg"), segments)
     assert list(selections(decision, ["bird"])) == [(4.0, 6.5, "bird", 0.8), (12.5, 13.0, "bird", 0.4)]
     whole = replace(decision, segments=np.zeros((0, 10, 1), bool))
     assert list(selections(whole, ["bird"])) == [(0.0, 15.0, "bird", 0.8)]
