@@ -2,17 +2,15 @@
 
 W&B agents call a program with `--mixup.alpha=0.4 --data.fold=None --optim.betas=(0.9, 0.98)`; tyro takes
 exactly that with the two markers below, and their nested form, `--mixup={'alpha': 0.4}`, is made flat first.
-This module also settles which data a run trains on and whether it is shortened, so that a program, a sweep
-and a test agree on both.
+`parse_config` also settles, as `core.schedule` says, which data a run trains on and whether it is shortened,
+so that a program, a sweep and a test agree on both.
 """
 
 import ast
 import json
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, TypeVar
 
 import tyro
@@ -21,13 +19,11 @@ from core.config import Config
 from core.config_values import flatten, from_dict
 from core.machine import follow_launcher
 from core.run_folder import last_run
-from core.schedule import changes, shorten
+from core.schedule import announce, changes, choose_data, shorten
 
 C = TypeVar("C", bound=Config)
 
 SWEEP_SYNTAX = (tyro.conf.FlagConversionOff, tyro.conf.UsePythonSyntaxForLiteralCollections)
-DEMO_MARKER = "demo.json"
-COMPETITION_ROOT = Path("data/birdclef-2022")
 RESUMABLE = ("resume", "schedule", "checkpoint_steps", "data.num_workers", "data.cache")
 """Fields that may differ between a run and its resumption."""
 
@@ -108,53 +104,6 @@ def parse_config(default: C, arguments: Sequence[str] | None = None) -> C:
     announce("Schedule: demo. Changed: " + ("; ".join(changes(given, config)) or "nothing"))
     data = replace(config.data, root=chosen.data.root, extra_roots=chosen.data.extra_roots)
     return replace(config, schedule="demo", data=data)
-
-
-def choose_data(config: C) -> tuple[C, bool]:
-    """Return the configuration with the folders of its data, and whether they hold the generated demo.
-
-    On the demo a second generated set stands in for further folders that the experiment names.
-
-    Raises
-    ------
-    ValueError
-        If a folder is named that does not exist, so that a typo never trains on other data.
-    """
-    data = config.data
-    if data.root is None and not COMPETITION_ROOT.is_dir():
-        return _with_demo(config), True
-    root = str(COMPETITION_ROOT) if data.root is None else data.root
-    for name, folder in (("root", root), *(("extra_roots", extra) for extra in data.extra_roots)):
-        if not Path(folder).is_dir():
-            message = f"data.{name}={folder}: no such folder (looked in {Path.cwd()})"
-            raise ValueError(message)
-    if data.root is None:
-        announce(f"Data: {root}")
-    return replace(config, data=replace(data, root=root)), (Path(root) / DEMO_MARKER).is_file()
-
-
-def _with_demo(config: C) -> C:
-    from core.data.demo import OLDER_SEED, demo_root
-
-    demo, extra = demo_root(), config.data.extra_roots
-    missing = [folder for folder in extra if not Path(folder).is_dir()]
-    announce(
-        f"{'=' * 78}\n"
-        f"No --data.root given and no {COMPETITION_ROOT} here: training on GENERATED demo data\n"
-        f"in {demo}. Its scores say that the program works, nothing about real birds.\n"
-        f"{'=' * 78}"
-    )
-    if missing:
-        older = str(demo_root(seed=OLDER_SEED))
-        announce(f"data.extra_roots: no {', '.join(missing)} here; {older}, generated too, stands in for it.")
-        extra = [older, *(folder for folder in extra if folder not in missing)]
-    return replace(config, data=replace(config.data, root=str(demo), extra_roots=extra))
-
-
-def announce(text: str) -> None:
-    """Print `text` once, however many processes were launched."""
-    if os.environ.get("RANK", "0") == "0":
-        print(text, flush=True)
 
 
 def _resumed(default: C, given: C, arguments: Sequence[str] | None) -> C:

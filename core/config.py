@@ -8,9 +8,10 @@ Defaults are those of the published solution Choiuijin1125/bclef2022 (timm_007) 
 import dataclasses
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
-DEMO_BACKBONE = "tf_efficientnet_lite0.in1k"
+BUNDLED_BACKBONE = "tf_efficientnet_lite0.in1k"
+"""The one whose pretrained weights are installed with the program."""
 
 
 def require(condition: bool, message: str) -> None:
@@ -97,7 +98,9 @@ class DataConfig:
     secondary_weight: float = 0.5
     """Target of a secondary label when `secondary` is "weight"."""
     use_ratings: bool = True
-    """Weigh a recording's loss by rating / highest rating, between 0.1 and 1 (unrated: 0.1)."""
+    """Weigh a recording's loss by rating / highest rating, between 0.1 and 1."""
+    unrated: Literal["median", "lowest"] = "median"
+    """A recording with rating 0 or none counts as the median rated one, or as the worst (as the original)."""
     min_rating: float = 0.0
     """Recordings rated below this do not train."""
     balance_power: float = 0.0
@@ -340,15 +343,13 @@ class TrackingConfig:
 class ModelConfig:
     """Base of a network's own configuration."""
 
-    demo_epochs: ClassVar[int] = 12
-    """Epochs of the demo schedule: networks that start from random weights need more."""
-    demo_batch_size: ClassVar[int] = 16
-    """Clips per step of the demo schedule."""
-    demo_augmentation: ClassVar[bool] = True
-    """Whether the demo schedule keeps ordinary mixup, noise and SpecAugment; selective mixup always stays."""
+    @property
+    def starts_random(self) -> bool:
+        """Whether training may start from random weights, which takes more steps."""
+        return True
 
     def shortened(self) -> Self:
-        """Return the variant that the demo schedule trains; itself unless a subclass must shrink."""
+        """Return a variant that learns in minutes on two cores; itself unless a subclass must shrink."""
         return self
 
 
@@ -364,20 +365,20 @@ class BackboneConfig(ModelConfig):
     """Dropout in the head."""
     drop_path: float = 0.0
     """Stochastic depth of the backbone."""
-    demo_backbone: str = DEMO_BACKBONE
-    """Backbone of the demo schedule: one that learns in minutes on two cores."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
         require_probability("model.dropout", self.dropout)
         require_probability("model.drop_path", self.drop_path)
 
+    @property
+    def starts_random(self) -> bool:
+        """Whether its weights are not certainly pretrained."""
+        return self.pretrained is not True
+
     def shortened(self) -> Self:
-        """Return the demo's backbone; random weights if no hub answers and it is not the default one."""
-        pretrained = self.pretrained
-        if pretrained and self.demo_backbone != DEMO_BACKBONE:
-            pretrained = "if_reachable"
-        return dataclasses.replace(self, backbone=self.demo_backbone, pretrained=pretrained)
+        """Return the network around a small backbone whose pretrained weights are always at hand."""
+        return dataclasses.replace(self, backbone=BUNDLED_BACKBONE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,8 +10,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.training.stopping import EXIT_CODE_BASE
-
 if TYPE_CHECKING:
     import torch
 
@@ -21,9 +19,22 @@ PACKAGES = (
 )  # fmt: skip
 LAUNCHERS = ("accelerate", "torchrun", "torch/distributed")
 LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # `accelerate launch` sets it for what it starts
+EXIT_CODE_BASE = 128  # a shell's convention: 128 + signal
+THREADS = "OMP_NUM_THREADS"
+PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"}
 PR_SET_PDEATHSIG = 1
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 PROJECT = Path(__file__).resolve().parents[1]
+
+
+def wait_passively() -> None:
+    """Let threads without work sleep instead of spin; call it before torch is loaded, which reads this once.
+
+    Spinning threads take the cores that other programs, or the loaders of the same one, could use. What the
+    environment says already stays.
+    """
+    for name, value in PASSIVE.items():
+        os.environ.setdefault(name, value)
 
 
 def follow_launcher() -> None:
@@ -35,11 +46,7 @@ def follow_launcher() -> None:
     if not sys.platform.startswith("linux"):
         return
     parent = os.getppid()
-    try:
-        command = Path(f"/proc/{parent}/cmdline").read_text()
-    except OSError:
-        command = ""
-    if any(name in command for name in LAUNCHERS):
+    if _is_launcher(parent):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         orphaned = os.getppid() != parent  # it ended before the wish was heard
     else:
@@ -48,21 +55,48 @@ def follow_launcher() -> None:
         sys.exit(EXIT_CODE_BASE + signal.SIGTERM)
 
 
+def _is_launcher(process: int) -> bool:
+    return any(name in _proc(process, "cmdline") for name in LAUNCHERS)
+
+
+def _proc(process: int, name: str) -> str:
+    """Return a file of a process under /proc, empty where it cannot be read."""
+    try:
+        return Path(f"/proc/{process}/{name}").read_text()
+    except OSError:
+        return ""
+
+
 def usable_cores() -> int:
     """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def tune_cpu(num_processes: int = 1) -> None:
-    """Use all cores and keep freed memory.
+def wished_threads() -> int | None:
+    """Return the threads per process that the user asked for with OMP_NUM_THREADS, None without a wish.
 
-    `accelerate launch` sets one thread per process. glibc gives large freed blocks back to the kernel and
-    fetches them again at every layer: on a virtual machine of two cores, keeping them made training steps of
-    EfficientNet-Lite0 1.45 times as fast (benchmarks/training_step.py).
+    `accelerate launch` sets it to 1 for what it starts: that is no wish, unless the launcher was told so.
+    """
+    text = os.environ.get(THREADS, "")
+    if not text.isdigit() or text == "0":
+        return None
+    if text == "1" and LAUNCHED in os.environ and _is_launcher(os.getppid()):
+        told = f"\0{_proc(os.getppid(), 'environ')}\0{_proc(os.getppid(), 'cmdline')}"
+        if f"\0{THREADS}=1\0" not in told and "num_cpu_threads_per_process" not in told:
+            return None
+    return int(text)
+
+
+def tune_cpu(num_processes: int = 1) -> None:
+    """Use the cores that this process may use, or OMP_NUM_THREADS of them, and keep freed memory.
+
+    glibc gives large freed blocks back to the kernel and fetches them again at every layer: on a virtual
+    machine of two cores, keeping them made training steps of EfficientNet-Lite0 1.45 times as fast
+    (benchmarks/training_step.py).
     """
     import torch
 
-    torch.set_num_threads(max(usable_cores() // num_processes, 1))
+    torch.set_num_threads(wished_threads() or max(usable_cores() // num_processes, 1))
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_MAX, 0)

@@ -1,10 +1,12 @@
-"""The one place that shortens a run, for every experiment and sweep.
+"""The one place that shortens a run, for every experiment and sweep, and that chooses the data for it.
 
 `--schedule=auto` shortens on the generated demo data and leaves every other data alone, `demo` always
 shortens, `full` never does. What is given on the command line is never touched.
 """
 
-from dataclasses import replace
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 from core.config import Config
@@ -12,31 +14,55 @@ from core.config_values import flatten
 
 C = TypeVar("C", bound=Config)
 
-DEMO_CLIP_SECONDS = 5.0
-DEMO_WARMUP_EPOCHS = 1.0
+COMPETITION_ROOT = Path("data/birdclef-2022")
+CLIP_SECONDS = 5.0
+WARMUP_EPOCHS = 1.0
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How a kind of network learns within minutes on two cores.
+
+    Attributes
+    ----------
+    epochs, batch_size
+        Many small steps for networks that have seen nothing yet.
+    augmentation
+        Whether ordinary mixup, noise and SpecAugment stay; selective mixup always does.
+    """
+
+    epochs: int
+    batch_size: int
+    augmentation: bool
+
+
+PRETRAINED = Pace(epochs=9, batch_size=16, augmentation=True)
+FROM_RANDOM = Pace(epochs=25, batch_size=8, augmentation=False)
 
 
 def shorten(config: C) -> C:
     """Return the variant of `config` that a laptop trains in a few minutes.
 
-    Clips become one part long, batches shrink, epochs are the model's `demo_epochs` (from random weights more
-    than those of a full run, each of them short), the learning rate warms up, and the model is replaced by
-    what its own `shortened` names, if it is too large to learn in that time. Ordinary augmentation goes where
-    the model's `demo_augmentation` says that it learns too little with it.
+    Clips become one part long, batches shrink, epochs are those of the network's pace, the learning rate
+    warms up, the loss becomes binary cross-entropy without smoothing, which learns in the fewest steps, and
+    the model is replaced by what its own `shortened` names, if it is too large to learn in that time.
     """
-    if not config.model.demo_augmentation:
+    data, model = config.data, config.model.shortened()
+    pace = FROM_RANDOM if model.starts_random else PRETRAINED
+    if not pace.augmentation:
         config = without_augmentation(config)
-    data, optim = config.data, config.optim
+        data = config.data
     return replace(
         config,
-        epochs=config.model.demo_epochs,
-        model=config.model.shortened(),
+        epochs=pace.epochs,
+        model=model,
         data=replace(
             data,
-            clip_seconds=min(data.clip_seconds, max(DEMO_CLIP_SECONDS, data.part_seconds)),
-            batch_size=min(data.batch_size, config.model.demo_batch_size),
+            clip_seconds=min(data.clip_seconds, max(CLIP_SECONDS, data.part_seconds)),
+            batch_size=min(data.batch_size, pace.batch_size),
         ),
-        optim=replace(optim, warmup_epochs=max(optim.warmup_epochs, DEMO_WARMUP_EPOCHS)),
+        loss=replace(config.loss, kind="bce", label_smoothing=0.0),
+        optim=replace(config.optim, warmup_epochs=max(config.optim.warmup_epochs, WARMUP_EPOCHS)),
     )
 
 
@@ -49,6 +75,58 @@ def without_augmentation(config: C) -> C:
         mixup=replace(config.mixup, probability=0.0, second_probability=0.0),
         spec_augment=replace(config.spec_augment, probability=0.0),
     )
+
+
+def choose_data(config: C) -> tuple[C, bool]:
+    """Return the configuration with the folders of its data, and whether they hold the generated demo.
+
+    The demo is generated where nothing else is named; a second generated set then stands in for further
+    folders that the experiment names.
+
+    Raises
+    ------
+    ValueError
+        If a folder is named that does not exist, so that a typo never trains on other data.
+    """
+    from core.data.demo import STATEMENT
+
+    data = config.data
+    if data.root is None and not COMPETITION_ROOT.is_dir():
+        return _with_demo(config), True
+    root = str(COMPETITION_ROOT) if data.root is None else data.root
+    for name, folder in (("root", root), *(("extra_roots", extra) for extra in data.extra_roots)):
+        if not Path(folder).is_dir():
+            message = f"data.{name}={folder}: no such folder (looked in {Path.cwd()})"
+            raise ValueError(message)
+    if data.root is None:
+        announce(f"Data: {root}")
+    return replace(config, data=replace(data, root=root)), (Path(root) / STATEMENT).is_file()
+
+
+def _with_demo(config: C) -> C:
+    from core.data.demo import OLDER_SEED, demo_root, ensure_demo
+
+    demo, extra = demo_root(), config.data.extra_roots
+    announce(
+        f"{'=' * 78}\n"
+        f"No --data.root given and no {COMPETITION_ROOT} here: training on GENERATED demo data\n"
+        f"in {demo}. Its scores say that the program works, nothing about real birds.\n"
+        f"{'=' * 78}"
+    )
+    ensure_demo(demo)
+    missing = [folder for folder in extra if not Path(folder).is_dir()]
+    if missing:
+        older = demo_root(seed=OLDER_SEED)
+        announce(f"data.extra_roots: no {', '.join(missing)} here; {older}, generated too, stands in for it.")
+        ensure_demo(older, OLDER_SEED)
+        extra = [str(older), *(folder for folder in extra if folder not in missing)]
+    return replace(config, data=replace(config.data, root=str(demo), extra_roots=extra))
+
+
+def announce(text: str) -> None:
+    """Print `text` once, however many processes were launched."""
+    if os.environ.get("RANK", "0") == "0":
+        print(text, flush=True)
 
 
 def changes(before: Config, after: Config) -> list[str]:

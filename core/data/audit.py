@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.config import DataConfig
 from core.data.competition import UNKNOWN_AUTHOR, Competition
 from core.data.folds import ALWAYS_TRAINS
+from core.data.ratings import describe_ratings
 
 SESSION_COLUMNS = ("author", "latitude", "longitude", "time")
 SHOWN_DUPLICATES = 5
@@ -41,6 +43,8 @@ class FoldAudit:
         Groups of files with identical content; None where the audio is not there.
     num_missing
         Audio files that are not there.
+    ratings
+        How many recordings are unrated, and how weights fall, in words.
     """
 
     num_files: int
@@ -54,6 +58,7 @@ class FoldAudit:
     same_name: list[list[str]]
     same_bytes: list[list[str]] | None
     num_missing: int
+    ratings: str
 
 
 def audit_folds(competition: Competition, folds: np.ndarray) -> FoldAudit:
@@ -95,6 +100,7 @@ def audit_folds(competition: Competition, folds: np.ndarray) -> FoldAudit:
         same_name=same_names(recordings),
         same_bytes=same_contents(present) if present else None,
         num_missing=len(recordings) - len(present),
+        ratings=describe_ratings(competition, DataConfig()),
     )
 
 
@@ -154,6 +160,7 @@ def format_audit(audit: FoldAudit, *, grouped_leaking: Sequence[int] | None = No
     """
     lines = [
         f"{audit.num_files:,} files, {audit.num_species} species, {audit.num_scored} scored",
+        audit.ratings,
         "",
         "Files of the scored species that validate in each fold",
         audit.files.rename_axis(index="species", columns=None)

@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from core.config import DataConfig
 from core.data.competition import Competition
-
-MIN_RATING_WEIGHT = 0.1
+from core.data.ratings import rating_weights
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def build_labels(competition: Competition, config: DataConfig) -> Labels:
         Recordings, and the species in the order of the columns. A primary label that is no species
         (a call-free recording's) marks none.
     config
-        `secondary`, `secondary_weight` and `use_ratings`.
+        `secondary`, `secondary_weight`, `use_ratings` and `unrated`.
     """
     column = {code: i for i, code in enumerate(competition.species)}
     recordings = competition.recordings
@@ -60,20 +58,4 @@ def build_labels(competition: Competition, config: DataConfig) -> Labels:
     mask = np.ones_like(target)
     if config.secondary == "mask":
         mask[secondary] = 0.0
-    return Labels(target, mask, rating_weights(recordings["rating"], config), primary | secondary)
-
-
-def rating_weights(ratings: pd.Series, config: DataConfig) -> np.ndarray:
-    """Return (recording,) float32 loss weights: rating / highest rating, at least 0.1.
-
-    Parameters
-    ----------
-    ratings
-        0 where a recording is unrated. Where none is rated, all weigh 1.
-    config
-        `use_ratings`.
-    """
-    rating = ratings.to_numpy(np.float32)
-    if not config.use_ratings or rating.max() <= 0:
-        return np.ones_like(rating)
-    return np.clip(rating / rating.max(), MIN_RATING_WEIGHT, 1.0)
+    return Labels(target, mask, rating_weights(recordings, config), primary | secondary)

@@ -11,11 +11,11 @@ from torch.utils.data import DataLoader
 from core.config import Config, DataConfig
 from core.data.clips import Batch, Pool, TrainBatches, TrainClips, ValidClips
 from core.data.competition import Competition, read_competition
-from core.data.demo import DEFAULT_SEED, OLDER_SEED, demo_root, ensure_demo
 from core.data.folds import folds_of, split
 from core.data.labels import Labels, build_labels
 from core.data.noise import NoiseMixer, find_noise
 from core.data.pcm import PcmStore
+from core.data.ratings import known_ratings
 
 MAX_LOADER_WORKERS = 8
 SHOWN_REASONS = 5
@@ -82,7 +82,7 @@ class Loaders:
 
 
 def read_recordings(data: DataConfig) -> Competition:
-    """Read the folders that `data` names, in the BirdCLEF layout; generate the demo's where it is missing.
+    """Read the folders that `data` names, in the BirdCLEF layout.
 
     Raises
     ------
@@ -90,10 +90,6 @@ def read_recordings(data: DataConfig) -> Competition:
         If a folder is not in that layout.
     """
     assert data.root is not None, "core.command_line settles data.root"
-    for root in (data.root, *data.extra_roots):
-        for seed in (DEFAULT_SEED, OLDER_SEED):
-            if Path(root) == demo_root(seed=seed):
-                ensure_demo(root, seed)
     return read_competition(data.root, data.extra_roots)
 
 
@@ -126,13 +122,13 @@ def open_data(config: Config, competition: Competition, *, quiet: bool = False) 
     folds = folds_of(competition, data)
     train, valid = split(folds, data.fold)
     usable = store.lengths > 0
-    rated = (recordings["rating"] >= data.min_rating).to_numpy()
+    too_low = known_ratings(recordings, data) < data.min_rating
     return RunData(
         competition=competition,
         store=store,
         labels=build_labels(competition, data),
         folds=folds,
-        train=train[usable[train] & rated[train]],
+        train=train[usable[train] & ~too_low[train]],
         valid=valid[usable[valid]],
         noise=noise,
         bad={str(part.paths[i]): reason for part in (store, *noise) for i, reason in part.bad.items()},

@@ -15,6 +15,7 @@ from torch import nn
 from core.config import Config
 from core.data.clips import TrainBatches
 from core.data.loaders import RunData
+from core.data.ratings import describe_ratings
 from core.machine import code_version
 from core.run_folder import RunFolder, open_run_folder
 from core.scoring.evaluation import Evaluation, evaluate, format_table, unpack_predictions
@@ -56,7 +57,7 @@ def format_start(config: Config, data: RunData, model: nn.Module, batches: Train
     return (
         f"{config.name}, fold {config.data.fold}: {len(data.train)} recordings train, "
         f"{len(data.valid)} validate, {len(competition.species)} species, {len(competition.scored)} scored"
-        f"{secondary if unknown else ''}\n"
+        f"{secondary if unknown else ''}\n{describe_ratings(competition, config.data)}\n"
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, "
         f"{batches.num_steps} steps of {batches.size} clips x {config.epochs} epochs, "
         f"{machine}, precision {config.precision}"

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-EXIT_CODE_BASE = 128  # a shell's convention: 128 + signal
+from core.machine import EXIT_CODE_BASE
 
 
 class StopSignal:

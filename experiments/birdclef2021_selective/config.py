@@ -19,7 +19,7 @@ CONFIG = Config(
     name="birdclef2021_selective",
     epochs=11,
     model=GemConfig(),
-    data=DataConfig(batch_size=16),
+    data=DataConfig(batch_size=16, unrated="lowest"),
     features=FeatureConfig(n_fft=1024, hop_length=320, scale="affine"),
     mixup=MixupConfig(probability=0.5, selective_probability=0.8),
     spec_augment=SpecAugmentConfig(probability=0.0),

@@ -6,7 +6,7 @@ weight decay and the loss are what conformer_001 to conformer_005 of Choiuijin11
 
 import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 from core.config import Config, DataConfig, LossConfig, ModelConfig, OptimConfig, require, require_probability
 
@@ -14,9 +14,6 @@ from core.config import Config, DataConfig, LossConfig, ModelConfig, OptimConfig
 @dataclass(frozen=True, kw_only=True)
 class ConformerConfig(ModelConfig):
     """Seven convolution blocks, conformer blocks over the segments of a part, a head."""
-
-    demo_epochs: ClassVar[int] = 50
-    demo_batch_size: ClassVar[int] = 8
 
     filters: tuple[int, ...] = (16, 32, 64, 128, 128, 128, 128)
     """Channels of each convolution block."""

@@ -6,7 +6,7 @@ clipping and the loss are chosen for some ten thousand clips and no teacher.
 
 import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 from core.config import Config, DataConfig, LossConfig, ModelConfig, OptimConfig, require, require_probability
 
@@ -14,10 +14,6 @@ from core.config import Config, DataConfig, LossConfig, ModelConfig, OptimConfig
 @dataclass(frozen=True, kw_only=True)
 class FdyConfig(ModelConfig):
     """Seven convolution blocks, the first of them plain, two bidirectional GRU layers, a head."""
-
-    demo_epochs: ClassVar[int] = 40
-    demo_batch_size: ClassVar[int] = 8
-    demo_augmentation: ClassVar[bool] = False
 
     filters: tuple[int, ...] = (32, 64, 128, 256, 256, 256, 256)
     """Channels of each block."""

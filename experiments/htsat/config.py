@@ -7,7 +7,7 @@ Drop-path, weight decay, learning rate and warm-up are those of a transformer wi
 
 import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import Literal, Self
 
 from core.config import (
     Config,
@@ -24,10 +24,6 @@ from core.config import (
 @dataclass(frozen=True, kw_only=True)
 class HtsatConfig(ModelConfig):
     """timm's Swin transformer on folded log-mels, with the token-semantic head."""
-
-    demo_epochs: ClassVar[int] = 100
-    demo_batch_size: ClassVar[int] = 8
-    demo_augmentation: ClassVar[bool] = False
 
     backbone: str | None = None
     """A Swin of timm that gives sizes and pretrained weights, such as swin_tiny_patch4_window7_224.ms_in1k;

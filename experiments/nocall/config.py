@@ -5,7 +5,6 @@ The values of pp_binary_ext3_1 of ChristofHenkel/kaggle-birdclef2021-2nd-place (
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from core.config import (
     BackboneConfig,
@@ -24,9 +23,6 @@ from core.config import (
 @dataclass(frozen=True, kw_only=True)
 class NocallConfig(BackboneConfig):
     """A timm backbone, attention over time, a linear head."""
-
-    demo_epochs: ClassVar[int] = 8
-    demo_batch_size: ClassVar[int] = 8
 
     hidden: int = 512
     """Units of the attention."""

@@ -72,7 +72,7 @@ class DemoPlan:
     )  # fmt: skip
     scored: tuple[str, ...] = ("embups", "dusdow", "lanqui", "melslo", "velste", "paphas")
     recording_seconds: tuple[float, float] = (5.0, 9.0)
-    num_backgrounds: int = 32
+    num_backgrounds: int = 36
     background_seconds: tuple[float, float] = (8.0, 12.0)
     num_soundscapes: int = 10
     soundscape_seconds: int = 60
