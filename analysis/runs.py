@@ -24,7 +24,9 @@ from core.scoring.evaluation import scored_species, unpack_predictions
 SHOWN = 3
 MOST_IN_NAMES = 2
 CLIP = ["recording", "start_seconds"]
-PATHS_AND_TRACKING = ("data.root", "data.cache", "data.num_workers", "output_dir", "resume", "tracking.")
+PATHS_AND_TRACKING = (
+    "data.root", "data.cache", "data.num_workers", "output_dir", "for_few", "resume", "tracking.",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

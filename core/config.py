@@ -77,6 +77,8 @@ class DataConfig:
     """Where a random crop may start: any sample, or whole seconds as in the original."""
     batch_size: int = 36
     """Clips per optimiser step over all processes, before the scored half of selective mixup."""
+    min_epoch_steps: int = 1
+    """Least steps of an epoch; where recordings are too few for them, each comes round several times."""
     valid_batch_size: int = 48
     """Clips per validation batch and process."""
     num_workers: int | None = None
@@ -122,7 +124,7 @@ class DataConfig:
                 f"data.{name}={seconds} is not a whole number of parts of "
                 f"data.part_seconds={self.part_seconds}",
             )
-        for name in ("batch_size", "valid_batch_size", "valid_clips", "scored_repetition"):
+        for name in ("batch_size", "min_epoch_steps", "valid_batch_size", "valid_clips", "scored_repetition"):
             require(getattr(self, name) >= 1, f"data.{name}={getattr(self, name)}: at least 1")
         require(self.num_folds >= 2, f"data.num_folds={self.num_folds}: at least 2")
         if isinstance(self.fold, int):
@@ -419,6 +421,8 @@ class Config:
     """Continue this experiment's last run from its last checkpoint."""
     output_dir: str = "outputs"
     """Where runs are recorded."""
+    for_few: str | None = None
+    """The experiment that learns more from few recordings, which a run on few names; None: this one does."""
     checkpoint_steps: int = 0
     """Steps between checkpoints inside an epoch; 0: at the end of each epoch only."""
     data: DataConfig = field(default_factory=DataConfig)

@@ -31,7 +31,7 @@ from core.scoring.evaluation import point_metrics
 from core.training.augment import Augmentation, Labelled, draw_augmentation
 from core.training.losses import smooth_labels, species_loss
 from core.training.optim import build_optimizer, learning_rate
-from core.training.run_report import format_start, report_group, run_facts
+from core.training.run_report import format_advice, format_start, report_group, run_facts
 from core.training.state import Checkpoints, Progress
 from core.training.stopping import StopSignal
 from core.training.tracking import RunRecord
@@ -60,11 +60,12 @@ class Trainer:
     def __init__(self, config: Config, folder: RunFolder, accelerator: Accelerator) -> None:
         self.config, self.accelerator = config, accelerator
         torch.manual_seed(config.seed)
+        competition = self.read_recordings()
+        self.species = competition.species
+        self.model = self.build_model()  # weights that cannot be had are told before audio is decoded
         with accelerator.main_process_first():
-            self.data = open_data(config, self.read_recordings(), quiet=not accelerator.is_main_process)
-        self.species = self.data.competition.species
+            self.data = open_data(config, competition, quiet=not accelerator.is_main_process)
         self.loaders = self.build_loaders()
-        self.model = self.build_model()
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(self.model, config.optim)
         self.network, self.stepper = accelerator.prepare(self.model, self.optimizer)
@@ -304,18 +305,33 @@ def train_folds(trainer_class: type[Trainer], config: Config) -> None:
     accelerator = build_accelerator(config)
     stamp = broadcast_object_list([choose_stamp(config)])[0]
     is_main = accelerator.is_main_process
-    if config.data.fold == "all" and is_main:
-        open_run_folder(config, stamp, create=True)
-    folders = []
+    folders: list[RunFolder] = []
     for fold_config in fold_configs(config):
-        folder = open_run_folder(fold_config, stamp, create=is_main)
+        folder = open_run_folder(fold_config, stamp, create=False)
         if not folder.is_finished:
-            trainer_class(fold_config, folder, accelerator).fit()
+            trainer = build_trainer(trainer_class, fold_config, folder, accelerator)
+            if is_main:  # a run that cannot start leaves no folder
+                for started in (config, fold_config):
+                    open_run_folder(started, stamp, create=True)
+            if not folders:
+                accelerator.print(format_advice(config, len(trainer.data.train)), end="")
+            trainer.fit()
             accelerator.free_memory()
         folders.append(folder)
     if is_main and (config.data.fold == "all" or config.resume):
         report_group(config, folders, stamp)
     accelerator.end_training()
+
+
+def build_trainer(
+    trainer_class: type[Trainer], config: Config, folder: RunFolder, accelerator: Accelerator
+) -> Trainer:
+    """Return the trainer of one fold; a person's mistake is told in a line and exits with status 2."""
+    try:
+        return trainer_class(config, folder, accelerator)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def fold_configs(config: Config) -> list[Config]:

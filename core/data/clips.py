@@ -173,7 +173,7 @@ class TrainBatches(Sampler[list[Draw]]):
             )
             raise ValueError(message)
         self.rank, self.world = rank, world
-        self.num_steps = max(len(pool.positions) // config.batch_size, 1) * micro_batches
+        self.num_steps = max(len(pool.positions) // config.batch_size, config.min_epoch_steps) * micro_batches
         self.epoch, self.first_step = 0, 0
 
     def __len__(self) -> int:

@@ -14,12 +14,14 @@ import timm
 import torch
 from torch import Tensor, nn
 
-LITE0 = "tf_efficientnet_lite0"
+from core.config import BUNDLED_BACKBONE
+
+LITE0 = BUNDLED_BACKBONE.partition(".")[0]
 LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 REACH_SECONDS = 4.0
 
 
-class PretrainedUnavailableError(RuntimeError):
+class PretrainedUnavailableError(ValueError):
     """Pretrained weights are neither in the local cache nor within reach."""
 
 
@@ -119,7 +121,8 @@ def _build_pretrained(name: str, options: dict[str, Any]) -> nn.Module:
             return backbone
         message = (
             f"Pretrained weights of {name} are not on this machine and {_hub(source)} cannot be reached: "
-            "connect once to fetch them, or use --model.pretrained=False."
+            f"connect once to fetch them, take --model.backbone={BUNDLED_BACKBONE}, whose weights are "
+            "installed, or use --model.pretrained=False."
         )
         raise PretrainedUnavailableError(message)
     return _build(name, pretrained=True, **options)

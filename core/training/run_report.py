@@ -31,6 +31,7 @@ from core.training.pictures import (
 )
 from core.training.state import Progress
 
+FEW_RECORDINGS = 3000
 PICTURE_RESAMPLES = 500
 """Behind the bands of pictures: they stay within seconds on a competition's clips."""
 
@@ -61,6 +62,23 @@ def format_start(config: Config, data: RunData, model: nn.Module, batches: Train
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, "
         f"{batches.num_steps} steps of {batches.size} clips x {config.epochs} epochs, "
         f"{machine}, precision {config.precision}"
+    )
+
+
+def format_advice(config: Config, num_recordings: int) -> str:
+    """Return the line that names the experiment for few recordings, empty where it does not help.
+
+    Parameters
+    ----------
+    config
+        Of the run.
+    num_recordings
+        That train.
+    """
+    if config.for_few is None or config.schedule == "demo" or num_recordings > FEW_RECORDINGS:
+        return ""
+    return (
+        f"Only {num_recordings:,} recordings train: experiments/{config.for_few} learns more from so few.\n"
     )
 
 

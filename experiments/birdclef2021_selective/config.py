@@ -17,9 +17,10 @@ from core.config import (
 
 CONFIG = Config(
     name="birdclef2021_selective",
+    for_few="timm_014",
     epochs=11,
     model=GemConfig(),
-    data=DataConfig(batch_size=16, unrated="lowest"),
+    data=DataConfig(batch_size=16),
     features=FeatureConfig(n_fft=1024, hop_length=320, scale="affine"),
     mixup=MixupConfig(probability=0.5, selective_probability=0.8),
     spec_augment=SpecAugmentConfig(probability=0.0),

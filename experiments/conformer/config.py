@@ -61,6 +61,7 @@ class ConformerConfig(ModelConfig):
 
 CONFIG = Config(
     name="conformer",
+    for_few="timm_014",
     epochs=50,
     model=ConformerConfig(),
     data=DataConfig(batch_size=32),

@@ -60,6 +60,7 @@ class FdyConfig(ModelConfig):
 
 CONFIG = Config(
     name="fdy",
+    for_few="timm_014",
     epochs=40,
     model=FdyConfig(),
     data=DataConfig(batch_size=32),

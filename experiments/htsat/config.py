@@ -76,6 +76,7 @@ class HtsatConfig(ModelConfig):
 
 CONFIG = Config(
     name="htsat",
+    for_few="timm_014",
     epochs=100,
     features=FeatureConfig(n_fft=1024, hop_length=320, num_mels=64),
     model=HtsatConfig(),

@@ -8,5 +8,6 @@ from core.config import Config, TimmConfig
 
 CONFIG = Config(
     name="timm_007",
+    for_few="timm_014",
     model=TimmConfig(backbone="tf_efficientnet_b0.ns_jft_in1k"),
 )

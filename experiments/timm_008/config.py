@@ -4,6 +4,7 @@ from core.config import Config, DataConfig, TimmConfig
 
 CONFIG = Config(
     name="timm_008",
+    for_few="timm_014",
     epochs=40,
     seed=71578,
     model=TimmConfig(backbone="eca_nfnet_l0.ra2_in1k"),

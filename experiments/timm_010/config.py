@@ -8,6 +8,7 @@ from core.config import Config, DataConfig, TimmConfig
 
 CONFIG = Config(
     name="timm_010",
+    for_few="timm_014",
     model=TimmConfig(backbone="tf_efficientnet_b0.ns_jft_in1k"),
     data=DataConfig(undersample_power=1.0),
 )

@@ -22,4 +22,8 @@ class OtherBackboneConfig(TimmConfig):
         )
 
 
-CONFIG = Config(name="timm_012", model=OtherBackboneConfig(backbone="tf_efficientnetv2_b3.in21k_ft_in1k"))
+CONFIG = Config(
+    name="timm_012",
+    for_few="timm_014",
+    model=OtherBackboneConfig(backbone="tf_efficientnetv2_b3.in21k_ft_in1k"),
+)

@@ -27,6 +27,7 @@ class StudentConfig(Config):
 
 CONFIG = StudentConfig(
     name="timm_013",
+    for_few="timm_014",
     model=TimmConfig(dropout=0.25),
     data=DataConfig(fold=None),
     loss=LossConfig(kind="bce", label_smoothing=0.0),

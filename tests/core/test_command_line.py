@@ -1,15 +1,15 @@
 """What a command line becomes: overrides, which data, which schedule, resume."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
 from core.command_line import parse_arguments, parse_config
 from core.config import Config, DataConfig, TimmConfig
 from core.config_values import flatten, from_dict, to_dict
+from core.data import demo
 from core.schedule import changes, shorten
 
 DEFAULT = Config(name="trial", epochs=40, model=TimmConfig(backbone="eca_nfnet_l0"))
@@ -17,7 +17,10 @@ DEFAULT = Config(name="trial", epochs=40, model=TimmConfig(backbone="eca_nfnet_l
 
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start where there is no data; a demo that is generated there is a tiny one."""
     monkeypatch.chdir(tmp_path)
+    tiny = demo.tiny_plan()
+    monkeypatch.setattr(demo.build, "DemoPlan", lambda: tiny)
 
 
 def test_nested_parameters_of_a_sweep_are_made_flat() -> None:
@@ -90,6 +93,7 @@ def test_without_a_root_the_competition_then_the_demo(capsys: pytest.CaptureFixt
     config = parse_config(DEFAULT, [])
     assert config.data.root is not None
     assert config.data.root.startswith("data/demo")
+    assert (Path(config.data.root) / "train_metadata.csv").is_file()
     assert config.schedule == "demo"
     assert "GENERATED demo data" in capsys.readouterr().out
     Path("data/birdclef-2022").mkdir(parents=True)
@@ -110,23 +114,36 @@ def test_the_demo_schedule_says_what_it_changed_and_spares_what_was_given(
     assert "; epochs:" not in shown
 
 
-def test_schedule_full_on_demo_data_changes_nothing() -> None:
-    config = parse_config(DEFAULT, ["--schedule=full"])
+def test_an_older_year_that_is_not_there_is_generated_too() -> None:
+    default = replace(DEFAULT, data=DataConfig(extra_roots=["data/birdclef-2021"]))
+    config = parse_config(default, [])
+    (older,) = config.data.extra_roots
+    assert older != config.data.root
+    assert (Path(older) / "train_metadata.csv").is_file()
+
+
+def test_schedule_full_on_demo_data_changes_nothing(tiny_demo: Path) -> None:
+    config = parse_config(DEFAULT, ["--schedule=full", f"--data.root={tiny_demo}"])
     assert replace(config, data=replace(config.data, root=None), schedule="auto") == DEFAULT
 
 
-@dataclass(frozen=True, kw_only=True)
-class SlowLearner(TimmConfig):
-    demo_augmentation: ClassVar[bool] = False
+def test_the_demo_schedule_takes_the_loss_that_learns_in_few_steps() -> None:
+    assert DEFAULT.loss.kind == "focal"
+    short = shorten(DEFAULT)
+    assert (short.loss.kind, short.loss.label_smoothing) == ("bce", 0.0)
+    assert short.mixup == DEFAULT.mixup
+    assert short.epochs < DEFAULT.epochs
 
 
-def test_schedule_drops_ordinary_augmentation_where_a_model_asks_for_it() -> None:
-    short = shorten(replace(DEFAULT, model=SlowLearner()))
+def test_a_network_from_random_weights_gets_more_and_smaller_steps_without_ordinary_augmentation() -> None:
+    pretrained = shorten(DEFAULT)
+    short = shorten(replace(DEFAULT, model=TimmConfig(pretrained=False)))
+    assert short.epochs > pretrained.epochs
+    assert short.data.batch_size < pretrained.data.batch_size
     assert short.mixup == replace(DEFAULT.mixup, probability=0.0)
     assert short.mixup.selective_probability > 0
     assert set(short.data.noise.probabilities) == {0.0}
     assert short.spec_augment.probability == 0
-    assert shorten(DEFAULT).mixup == DEFAULT.mixup
 
 
 def test_schedule_demo_shortens_any_data(tmp_path: Path) -> None:

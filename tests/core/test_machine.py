@@ -1,5 +1,6 @@
-"""A training ends with what launched it."""
+"""A training ends with what launched it, and shares its machine."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core.machine import LAUNCHED, tune_cpu, usable_cores
+from core.machine import LAUNCHED, PASSIVE, tune_cpu, usable_cores
 from tests.runs import ROOT
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux only")
@@ -80,9 +81,66 @@ def test_a_program_started_from_a_shell_outlives_it(tmp_path: Path) -> None:
     os.kill(program, signal.SIGKILL)
 
 
-def test_as_many_threads_as_usable_cores() -> None:
+THREADS = """
+import core, json, os, sys, torch
+from core.machine import tune_cpu
+tune_cpu()
+names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+print(json.dumps([torch.get_num_threads(), *(os.environ[name] for name in names)]))
+"""
+
+
+def settings(folder: Path, launcher: str | None, *words: str, **given: str) -> list[object]:
+    """Return threads and waiting of a program, under a launcher that sets one thread as Accelerate does."""
+    (folder / "program.py").write_text(THREADS)
+    command = [sys.executable, str(folder / "program.py")]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("OMP", "GOMP"))}
+    environment |= {"PYTHONPATH": str(ROOT), **given}
+    if launcher is not None:
+        (folder / launcher).write_text(
+            "import os, subprocess, sys\n"
+            "wish = os.getenv('OMP_NUM_THREADS', '1')\n"
+            "threads = next((w[-1] for w in sys.argv if 'num_cpu' in w), wish)\n"
+            f"environment = os.environ | {{'OMP_NUM_THREADS': threads, '{LAUNCHED}': 'no'}}\n"
+            "subprocess.run([sys.executable, sys.argv[1]], env=environment, check=True)\n"
+        )
+        command.insert(1, str(folder / launcher))
+    command += words
+    shown = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60)
+    answer: list[object] = json.loads(shown.stdout)
+    return answer
+
+
+CORES = usable_cores()
+
+
+@pytest.mark.parametrize(
+    ("launcher", "words", "given", "threads"),
+    [
+        (None, [], {}, CORES),
+        (None, [], {"OMP_NUM_THREADS": "1"}, 1),
+        (None, [], {"OMP_NUM_THREADS": "3"}, 3),
+        ("accelerate.py", [], {}, CORES),  # its 1 is no wish
+        ("accelerate.py", [], {"OMP_NUM_THREADS": "1"}, 1),
+        ("accelerate.py", [], {"OMP_NUM_THREADS": "3"}, 3),
+        ("accelerate.py", ["--num_cpu_threads_per_process=1"], {}, 1),
+    ],
+)
+def test_threads_are_the_usable_cores_or_what_the_user_asked_for(
+    tmp_path: Path, launcher: str | None, words: list[str], given: dict[str, str], threads: int
+) -> None:
+    assert settings(tmp_path, launcher, *words, **given)[0] == threads
+
+
+def test_threads_wait_asleep_unless_the_environment_says_otherwise(tmp_path: Path) -> None:
+    assert settings(tmp_path, None)[1:] == list(PASSIVE.values())
+    assert settings(tmp_path, None, OMP_WAIT_POLICY="ACTIVE", GOMP_SPINCOUNT="9")[1:] == ["ACTIVE", "9"]
+
+
+def test_a_process_that_may_use_one_core_uses_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     before = torch.get_num_threads()
     cores = os.sched_getaffinity(0)
     try:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from core import checkpoint
 from core.checkpoint import load_model
 from core.config import (
+    BUNDLED_BACKBONE,
     Config,
     FeatureConfig,
     LossConfig,
@@ -25,8 +27,10 @@ from core.config import (
     ModelConfig,
     OptimConfig,
     SpecAugmentConfig,
+    TimmConfig,
 )
 from core.inference.ensemble import find_checkpoints
+from core.models import backbones
 from core.models.base import Output, SpeciesModel
 from core.run_folder import open_run_folder
 from core.scoring.evaluation import PROBABILITY
@@ -249,6 +253,40 @@ def test_all_folds_are_trained_and_pooled(config: Config, capsys: pytest.Capture
     assert find_checkpoints(runs["all"]) == stands_for
 
 
+def test_weights_that_cannot_be_had_are_told_before_decoding_and_leave_no_folder(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(backbones, "_is_cached", lambda hub_id: False)
+    monkeypatch.setattr(backbones, "_is_reachable", lambda source: False)
+    config = replace(config, model=TimmConfig(backbone="eca_nfnet_l0.ra2_in1k"))
+    config = with_data(config, cache=str(tmp_path / "cache"), fold="all")
+    with pytest.raises(SystemExit) as stop:
+        TinyTrainer.main(config)
+    assert stop.value.code == 2
+    assert f"--model.backbone={BUNDLED_BACKBONE}" in capsys.readouterr().err
+    assert not (tmp_path / "cache").exists()
+    assert not Path(config.output_dir).exists()
+
+
+def test_few_recordings_name_the_experiment_for_them_once(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = with_data(replace(config, epochs=1), fold="all")
+    TinyTrainer.main(replace(config, for_few="another"))
+    assert capsys.readouterr().out.count("recordings train: experiments/another learns more") == 1
+    TinyTrainer.main(with_data(config, fold=0))
+    assert "learns more" not in capsys.readouterr().out
+
+
+def test_an_epoch_of_few_recordings_repeats_them(config: Config) -> None:
+    trainer = open_trainer(with_data(config, min_epoch_steps=9))
+    assert trainer.loaders.batches.num_steps == 9 > len(trainer.data.train) // 4
+    drawn = [draw.recording for batch in trainer.loaders.batches for draw in batch[:4]]
+    counts = Counter(drawn)
+    assert set(counts) == set(trainer.data.train.tolist())
+    assert max(counts.values()) - min(counts.values()) <= 1
+
+
 def test_without_a_validating_fold_everything_trains(config: Config) -> None:
     TinyTrainer.main(with_data(replace(config, epochs=1), fold=None))
     (run,) = runs_of(config)
@@ -295,11 +333,15 @@ def test_bad_recordings_are_listed_and_the_rest_trains(
     assert json.loads((run / "summary.json").read_text())["bad_files"] == 3
 
 
-def test_a_path_that_leaves_the_folder_is_refused(config: Config, tiny_demo: Path, tmp_path: Path) -> None:
+def test_a_path_that_leaves_the_folder_is_refused(
+    config: Config, tiny_demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     root = tmp_path / "birds"
     shutil.copytree(tiny_demo, root)
     table = pd.read_csv(root / "train_metadata.csv")
     table.loc[0, "filename"] = "../../secret.ogg"
     table.to_csv(root / "train_metadata.csv", index=False)
-    with pytest.raises(ValueError, match=r"line 2: filename '\.\./\.\./secret\.ogg' leaves the data folder"):
+    with pytest.raises(SystemExit) as stop:
         TinyTrainer.main(with_data(config, root=str(root)))
+    assert stop.value.code == 2
+    assert "line 2: filename '../../secret.ogg' leaves the data folder" in capsys.readouterr().err

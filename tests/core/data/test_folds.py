@@ -81,6 +81,7 @@ def test_the_audit_counts_leaks_gaps_and_duplicates(tmp_path: Path) -> None:
             "path": [tmp_path / f"{i}.ogg" for i in range(1, 6)],
             "species": list("aaabb"),
             "author": ["ann", "ann", "ben", "unknown", "unknown"],
+            "rating": [4.0, 0.0, 2.0, 0.0, 5.0],
             "is_extra": False,
         }
     )
@@ -94,5 +95,6 @@ def test_the_audit_counts_leaks_gaps_and_duplicates(tmp_path: Path) -> None:
     assert audit.sessions is None
     shown = format_audit(audit, grouped_leaking=[0, 0])
     assert "5 files, 2 species, 2 scored" in shown
+    assert "2 of 5 recordings are unrated and weigh 0.80" in shown
     assert "NOT in training: b in fold 0" in shown
     assert "2 of 5 (40%); fold 0: 1 of 3, fold 1: 1 of 2" in shown
