@@ -37,7 +37,7 @@ class Pace:
 
 
 PRETRAINED = Pace(epochs=9, batch_size=16, augmentation=True)
-FROM_RANDOM = Pace(epochs=25, batch_size=8, augmentation=False)
+FROM_RANDOM = Pace(epochs=40, batch_size=8, augmentation=False)
 
 
 def shorten(config: C) -> C:
