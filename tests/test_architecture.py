@@ -21,6 +21,7 @@ SOURCES = sorted(
 PLAIN = {"core.config", "core.config_values", "core.files", "core.machine"}
 LEARNING = PLAIN | {"core.data", "core.models", "core.scoring", "core.checkpoint", "core.run_folder"}
 ARROWS = {
+    "core": {"core.machine"},
     "core.config": set(),
     "core.files": set(),
     "core.machine": set(),
@@ -40,14 +41,12 @@ ARROWS = {
 }
 """Room -> the rooms that it may import; an experiment imports core and itself, benchmarks import all."""
 LEFT_ARROWS = {
-    ("core.machine", "core.training"),
-    ("core.command_line", "core.data"),
     ("core.scoring.decisions", "core.inference"),
     ("core.scoring.cross_fit", "core.inference"),
 }
 LEFT_PACKAGES = ("analysis", "sweeps", "benchmarks", "core.inference", "core.scoring")
 """Among themselves they may still define a name twice."""
-LEFT_TWICE = {"announce", "shorten", "PACKAGES", "WINDOW_SECONDS", "Way"}
+LEFT_TWICE = {"announce", "shorten", "PACKAGES", "WINDOW_SECONDS"}
 LEFT_LONG = {"compare_pairs", "judge_rules", "coverage"}
 MAX_FILE_LINES, MAX_CLASS_LINES, MAX_FUNCTION_LINES = 450, 250, 60
 LIBRARIES = {"timm", "torch", "datasets", "wandb", "evaluate", "accelerate", "numpy", "pandas", "tyro"}

@@ -93,4 +93,4 @@ UNRECORDED = (
     Species("phapip", "Phantom Piper", "Ignotus tibicen", _rhythm(TICK_BAND, (0.3, 0.1), (0.1, 0.3))),
     Species("echnob", "Echo Nobody", "Ignotus nemo", _rhythm(COO_BAND, (0.1,) * 4, (0.08,) * 3 + (0.5,))),
 )  # heard behind other birds, without a recording of their own
-SPECIES = {species.code: species for species in (*RECORDED, *UNRECORDED)}
+BY_CODE = {species.code: species for species in (*RECORDED, *UNRECORDED)}

@@ -24,7 +24,7 @@ import numpy as np
 import soundfile
 
 from core.data.audio import AudioError, check_file
-from core.data.demo.birds import SPECIES, UNRECORDED
+from core.data.demo.birds import BY_CODE, UNRECORDED
 from core.data.demo.scenes import BACKGROUNDS, Singer, make_background, make_recording, make_soundscape
 from core.data.demo.songs import SAMPLE_RATE, generator_of
 
@@ -255,8 +255,8 @@ def _write_recording(folder: Path, plan: DemoPlan, seed: int, code: str, name: s
         "type": generator.choice(["['song']", "['call']", "['call', 'song']"]),
         "latitude": f"{generator.uniform(-40, 60):.4f}",
         "longitude": f"{generator.uniform(-150, 150):.4f}",
-        "scientific_name": SPECIES[code].scientific_name,
-        "common_name": SPECIES[code].common_name,
+        "scientific_name": BY_CODE[code].scientific_name,
+        "common_name": BY_CODE[code].common_name,
         "author": author,
         "license": "CC0 1.0 (generated, no bird was recorded)",
         "rating": float(np.clip(np.rint(2 * stars) / 2, 0.5, 5.0)) if is_rated else 0.0,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import fft
 
-from core.data.demo.birds import SPECIES
+from core.data.demo.birds import BY_CODE
 from core.data.demo.songs import SAMPLE_RATE, generator_of, hatch, sing
 
 BIRD_BAND_HZ = (500.0, 9000.0)
@@ -97,7 +97,7 @@ def perform(
     """
     sounding: dict[str, list[np.ndarray]] = {}
     for singer, metres, echo_seconds, echo_db in ways:
-        voice = SPECIES[singer.species].voice
+        voice = BY_CODE[singer.species].voice
         bird = hatch(voice, generator_of(seed, "dialect", singer.species, dialect), generator)
         song, notes = sing(voice, bird, singer.seconds, generator)
         heard = travel(song, metres, echo_seconds, echo_db, generator)
