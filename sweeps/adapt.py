@@ -14,16 +14,16 @@ from pathlib import Path
 
 import yaml
 
+from core.config import require
 from core.files import write_atomically
-from sweeps.check import keys_of, read_sweep
-from sweeps.errors import SweepError, demand
-from sweeps.sweep_file import Sweep
+from sweeps.check import checked_sweep, keys_of
+from sweeps.sweep_file import SweepFile
 
 LAUNCHER_WORDS = ("--num_processes", "--multi_gpu", "--main_process_port")
 ON_CPU = "ACCELERATE_USE_CPU=true"
 
 
-def adapted(sweep: Sweep, words: Sequence[str], processes: int | None, *, cpu: bool) -> str:
+def adapted_text(sweep: SweepFile, words: Sequence[str], processes: int | None, *, cpu: bool) -> str:
     """Return the text of a sweep file that says more to every trial.
 
     Parameters
@@ -39,19 +39,18 @@ def adapted(sweep: Sweep, words: Sequence[str], processes: int | None, *, cpu: b
     """
     content = yaml.safe_load(sweep.text)
     replaced = set(keys_of(words))
-    content["parameters"] = {
-        key: entry for key, entry in content["parameters"].items() if key not in replaced
-    }
-    command = list(sweep.command) if processes is None else launched(sweep, processes, cpu=cpu)
+    kept = {key: entry for key, entry in content["parameters"].items() if key not in replaced}
+    content["parameters"] = kept
+    command = list(sweep.command) if processes is None else with_processes(sweep, processes, cpu=cpu)
     content["command"] = [*command, *words]
     text = yaml.safe_dump(content, sort_keys=False, width=10**6)
     return f"# {sweep.question}\n{text}" if sweep.question else text
 
 
-def launched(sweep: Sweep, processes: int, *, cpu: bool) -> list[str]:
+def with_processes(sweep: SweepFile, processes: int, *, cpu: bool) -> list[str]:
     """Return a file's command with another number of processes."""
     words = list(sweep.command)
-    demand(
+    require(
         "launch" in words[: words.index("${program}")],
         f"{sweep.file}: command: --processes needs one with accelerate launch",
     )
@@ -59,9 +58,7 @@ def launched(sweep: Sweep, processes: int, *, cpu: bool) -> list[str]:
     several = ["--multi_gpu", "--main_process_port=0"] if processes > 1 else []
     place = words.index("launch") + 1
     words[place:place] = [f"--num_processes={processes}", *several]
-    if cpu:
-        words = ["${env}", ON_CPU, *words[words[0] == "${env}" :]]
-    return words
+    return ["${env}", ON_CPU, *(word for word in words if word != "${env}")] if cpu else words
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -78,12 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--cpu", action="store_true", help="they share the CPU")
     given, words = parser.parse_known_args(arguments)
     try:
-        demand(given.processes is None or given.processes >= 1, f"--processes={given.processes}: at least 1")
-        demand(given.to.resolve() != given.file.resolve(), f"--to={given.to}: is the file itself")
-        sweep = read_sweep(given.file, words)
-        write_atomically(given.to, adapted(sweep, words, given.processes, cpu=given.cpu))
-        read_sweep(given.to)
-    except SweepError as error:
+        require(given.processes is None or given.processes >= 1, f"--processes={given.processes}: at least 1")
+        require(given.to.resolve() != given.file.resolve(), f"--to={given.to}: is the file itself")
+        sweep = checked_sweep(given.file, words)
+        write_atomically(given.to, adapted_text(sweep, words, given.processes, cpu=given.cpu))
+        checked_sweep(given.to)
+    except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     print(given.to)

@@ -13,15 +13,17 @@ import math
 import random
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.command_line import parse_arguments, parse_config
+from core.command_line import parse_arguments
+from core.config import require
 from core.config_values import flatten, from_dict
 from sweeps.command import fixed_words, parameter_words
-from sweeps.errors import SweepError, demand
-from sweeps.sweep_file import Sweep, read_sweep_file
+from sweeps.parameters import naming
+from sweeps.sweep_file import SweepFile, read_sweep_file
 
 ROOT = Path(__file__).resolve().parents[1]
 NUM_COMBINATIONS = 500
@@ -34,7 +36,7 @@ OWN_FIELDS = {
 """Fields that a sweep decides, and why."""
 
 
-def read_sweep(file: Path, words: Sequence[str] = ()) -> Sweep:
+def checked_sweep(file: Path, words: Sequence[str] = ()) -> SweepFile:
     """Return a sweep file's content after checking all of it.
 
     Parameters
@@ -46,29 +48,29 @@ def read_sweep(file: Path, words: Sequence[str] = ()) -> Sweep:
 
     Raises
     ------
-    SweepError
+    ValueError
         If a key is unknown or missing, or a value is none that the program takes.
     """
     sweep = read_sweep_file(file)
-    default = config_of(file, sweep.program)
-    fixed = fixed_words(sweep.command)
-    twice = sorted(set(keys_of(fixed)) & set(keys_of(words)))
-    demand(not twice, f"{file}: --{', '.join(twice)}: the file's command gives it already")
-    sweep = without_replaced(sweep, [*fixed, *words])
-    check_fields(sweep, [*fixed, *words])
-    given = parse(default, [*fixed, *words])
-    if isinstance(given, str):
-        message = f"{file}: {' '.join([*fixed, *words])}: {given}"
-        raise SweepError(message)
-    check_values(sweep, default, [*fixed, *words])
+    with naming(file):
+        default = config_of(sweep.program)
+        fixed = fixed_words(sweep.command)
+        twice = sorted(set(keys_of(fixed)) & set(keys_of(words)))
+        require(not twice, f"--{', '.join(twice)}: the file's command gives it already")
+        words = [*fixed, *words]
+        sweep = without_replaced(sweep, words)
+        check_fields(sweep, words)
+        base = parsed(default, words)
+        require(not isinstance(base, str), f"{' '.join(words)}: {base}")
+        check_combinations(base, checked_values(sweep, default, words))
     return sweep
 
 
-def config_of(file: Path, program: str) -> Any:
+def config_of(program: str) -> Any:
     """Return the `CONFIG` of the experiment that a program belongs to."""
     path = Path(program)
     known = path.parts[:1] == ("experiments",) and len(path.parts) == 3 and (ROOT / path).is_file()
-    demand(known, f"{file}: program={program}: no such experiment")
+    require(known, f"program={program}: no such experiment")
     return importlib.import_module(f"experiments.{path.parts[1]}.config").CONFIG
 
 
@@ -77,77 +79,75 @@ def keys_of(words: Iterable[str]) -> list[str]:
     return [word.partition("=")[0].removeprefix("--") for word in words if word.startswith("--")]
 
 
-def without_replaced(sweep: Sweep, words: Sequence[str]) -> Sweep:
+def without_replaced(sweep: SweepFile, words: Sequence[str]) -> SweepFile:
     """Return the sweep without the constants that words replace."""
     given = set(keys_of(words))
     for parameter in sweep.parameters:
-        demand(
+        require(
             parameter.is_constant or parameter.key not in given,
-            f"{sweep.file}: {parameter.key} is swept; --{parameter.key} cannot be given beside it",
+            f"{parameter.key} is swept; --{parameter.key} cannot be given beside it",
         )
-    kept = tuple(parameter for parameter in sweep.parameters if parameter.key not in given)
-    return Sweep(**{**vars(sweep), "parameters": kept})
+    return replace(sweep, parameters=tuple(one for one in sweep.parameters if one.key not in given))
 
 
-def check_fields(sweep: Sweep, words: Sequence[str]) -> None:
+def check_fields(sweep: SweepFile, words: Sequence[str]) -> None:
     """Check that fields which a sweep cannot leave to its trials are left alone."""
-    swept = [parameter.key for parameter in sweep.parameters]
-    for key in (*swept, *keys_of(words)):
-        demand(key not in OWN_FIELDS, f"{sweep.file}: {key}: {OWN_FIELDS.get(key)}; leave it out")
+    for key in (*(parameter.key for parameter in sweep.parameters), *keys_of(words)):
+        require(key not in OWN_FIELDS, f"{key}: {OWN_FIELDS.get(key)}; leave it out")
     folds = [value for one in sweep.parameters if one.key == "data.fold" for value in one.candidates]
     folds += [word.partition("=")[2] for word in words if word.startswith("--data.fold=")]
-    demand(
+    require(
         "all" not in folds,
-        f"{sweep.file}: data.fold=all: a trial is one run; give data.fold the values [0, 1, 2, 3, 4]",
+        "data.fold=all: a trial is one run; give data.fold the values [0, 1, 2, 3, 4]",
     )
     blind = sweep.metric.startswith("valid/") and any(fold in (None, "None") for fold in folds)
-    demand(not blind, f"{sweep.file}: data.fold=None validates nothing, so {sweep.metric} is never logged")
+    require(not blind, f"data.fold=None validates nothing, so {sweep.metric} is never logged")
 
 
-def check_values(sweep: Sweep, default: Any, words: Sequence[str]) -> None:
-    """Parse every value as the program would, then try combinations of them."""
+def checked_values(sweep: SweepFile, default: Any, words: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the candidates of every parameter as its program reads them; refuse what it refuses."""
     candidates = {parameter.key: parameter.candidates for parameter in sweep.parameters}
-    parsed: dict[str, list[Any]] = {key: [] for key in candidates}
+    found: dict[str, list[Any]] = {key: [] for key in candidates}
     for i in range(max(map(len, candidates.values()), default=0)):
         chosen = {key: values[i] for key, values in candidates.items() if i < len(values)}
-        config = parse(default, [*words, *parameter_words(chosen)])
+        config = parsed(default, [*words, *parameter_words(chosen)])
         if isinstance(config, str):
-            name_the_culprit(sweep, default, words, chosen, config)
+            raise ValueError(explained(config, chosen, default, words))
         flat = flatten(config)
         for key in chosen:
-            parsed[key].append(flat[key])
-    base = parse(default, list(words))
-    for chosen in combinations(parsed):
-        try:
-            from_dict(base, nested(chosen))
-        except ValueError as error:
-            named = ", ".join(f"{key}={value}" for key, value in chosen.items() if key in str(error))
-            message = f"{sweep.file}: {named or chosen}, which may come together: {error}"
-            raise SweepError(message) from error
+            found[key].append(flat[key])
+    return found
 
 
-def name_the_culprit(
-    sweep: Sweep, default: Any, words: Sequence[str], chosen: dict[str, Any], refusal: str
-) -> None:
-    """Raise the error of the one value that is refused; of all together if each alone is taken."""
+def explained(refusal: str, chosen: dict[str, Any], default: Any, words: Sequence[str]) -> str:
+    """Return which of some values a program refuses and why; all of them where it takes each alone."""
     for key, value in chosen.items():
-        reason = parse(default, [*words, *parameter_words({key: value})])
+        reason = parsed(default, [*words, *parameter_words({key: value})])
         if isinstance(reason, str):
-            message = f"{sweep.file}: {key}={value}: {reason}"
-            raise SweepError(message)
-    message = f"{sweep.file}: {', '.join(f'{key}={value}' for key, value in chosen.items())}: {refusal}"
-    raise SweepError(message)
+            return f"{key}={value}: {reason}"
+    return f"{named_values(chosen)}: {refusal}"
 
 
-def combinations(values: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
-    """Yield every combination of values, or a random `NUM_COMBINATIONS` of them."""
+def named_values(chosen: dict[str, Any]) -> str:
+    """Return parameters and their values in a line."""
+    return ", ".join(f"{key}={value}" for key, value in chosen.items())
+
+
+def check_combinations(base: Any, values: dict[str, list[Any]]) -> None:
+    """Build the configuration of every combination of values, or of a random `NUM_COMBINATIONS` of them."""
     if math.prod(map(len, values.values())) <= NUM_COMBINATIONS:
-        for chosen in itertools.product(*values.values()):
-            yield dict(zip(values, chosen, strict=True))
-        return
-    generator = random.Random(0)
-    for _ in range(NUM_COMBINATIONS):
-        yield {key: generator.choice(candidates) for key, candidates in values.items()}
+        chosen: Iterable[tuple[Any, ...]] = itertools.product(*values.values())
+    else:
+        generator = random.Random(0)
+        chosen = (tuple(map(generator.choice, values.values())) for _ in range(NUM_COMBINATIONS))
+    for combination in chosen:
+        together = dict(zip(values, combination, strict=True))
+        try:
+            from_dict(base, nested(together))
+        except ValueError as error:
+            named = {key: value for key, value in together.items() if key in str(error)}
+            message = f"{named_values(named or together)}, which may come together: {error}"
+            raise ValueError(message) from error
 
 
 def nested(flat: dict[str, Any]) -> dict[str, Any]:
@@ -162,26 +162,25 @@ def nested(flat: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def parse(default: Any, words: Sequence[str]) -> Any:
-    """Return the configuration that a program makes of words, or as text why it refuses them."""
-    return quietly(parse_arguments, default, words)
+def parsed(default: Any, words: Sequence[str], parser: Callable[..., Any] = parse_arguments) -> Any:
+    """Return the configuration that a program makes of words, or as text why it refuses them.
 
-
-def refusal_at_start(default: Any, words: Sequence[str]) -> str | None:
-    """Return why a program would refuse to start here, such as a folder that is missing."""
-    refused = quietly(parse_config, default, words)
-    return refused if isinstance(refused, str) else None
-
-
-def quietly(parser: Any, default: Any, words: Sequence[str]) -> Any:
-    """Return what a parser returns, or what it said before it ended the program."""
-    said = io.StringIO()
+    Parameters
+    ----------
+    default
+        The experiment's `CONFIG`.
+    words
+        Of the command line.
+    parser
+        `parse_arguments`, or `parse_config`, which also refuses what is missing here, such as a folder.
+    """
+    output = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stderr(output), contextlib.redirect_stdout(io.StringIO()):
             return parser(default, list(words))
     except SystemExit:
-        told = FRAME.sub(" ", said.getvalue()).partition("For full helptext")[0]
-        return " ".join(told.split()).removeprefix("error: ") or "refused"
+        reason = FRAME.sub(" ", output.getvalue()).partition("For full helptext")[0]
+        return " ".join(reason.split()).removeprefix("error: ") or "refused"
 
 
 def main() -> None:
@@ -191,8 +190,8 @@ def main() -> None:
     wrong = 0
     for file in files or sorted(Path(__file__).parent.glob("*.yaml")):
         try:
-            read_sweep(file, words)
-        except SweepError as error:
+            checked_sweep(file, words)
+        except ValueError as error:
             wrong += 1
             print(f"error: {error}", file=sys.stderr)
         else:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sweeps.errors import demand
+from core.config import require
 
 ARGUMENTS = ("${args}", "${args_no_equals}")
 KNOWN = ("${env}", "${interpreter}", "${program}", *ARGUMENTS, "${envvar:NAME}")
@@ -14,33 +14,26 @@ MACRO = re.compile(r"\$\{.*\}")
 VARIABLE = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 
 
-def check_command(where: str, command: Any) -> tuple[str, ...]:
+def check_command(command: Any) -> tuple[str, ...]:
     """Return the words of a command after checking its macros.
 
     Raises
     ------
-    SweepError
+    ValueError
         If a macro is unknown, or is one whose words no experiment takes.
     """
-    demand(isinstance(command, list) and bool(command), f"{where}: command: needs a list of words")
+    require(isinstance(command, list) and bool(command), "command: needs a list of words")
     words = tuple(str(word) for word in command)
     for word in words:
         known = word in KNOWN or VARIABLE.search(word) or not MACRO.search(word)
-        demand(
-            bool(known),
-            f"{where}: command: {word} is not supported; experiments take {', '.join(KNOWN)}",
-        )
-    demand("${program}" in words, f"{where}: command lacks ${{program}}")
+        require(bool(known), f"command: {word} is not supported; experiments take {', '.join(KNOWN)}")
     given = [word for word in words if word in ARGUMENTS]
-    demand(bool(given), f"{where}: command lacks ${{args}}")
-    demand(
-        len(given) == 1 and words.count("${program}") == 1,
-        f"{where}: command: ${{program}} and ${{args}} come once each",
-    )
-    demand(
-        words.index("${program}") < words.index(given[0]),
-        f"{where}: command: {given[0]} has to come after ${{program}}",
-    )
+    require("${program}" in words, "command lacks ${program}")
+    require(bool(given), "command lacks ${args}")
+    once = len(given) == 1 and words.count("${program}") == 1
+    require(once, "command: ${program} and ${args} come once each")
+    behind = words.index("${program}") < words.index(given[0])
+    require(behind, f"command: {given[0]} has to come after ${{program}}")
     return words
 
 
@@ -100,5 +93,5 @@ def num_processes(command: Sequence[str]) -> int:
 
 def _with_variables(word: str) -> str:
     for name in VARIABLE.findall(word):
-        demand(name in os.environ, f"command: {word}: the variable {name} is not set here")
+        require(name in os.environ, f"command: {word}: the variable {name} is not set here")
     return VARIABLE.sub(lambda match: os.environ[match[1]], word)

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweeps.errors import demand
+from core.config import require
 
 
 @dataclass(frozen=True)
@@ -50,24 +50,24 @@ def visible_cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def share(jobs: int, processes: int, gpus: Sequence[str], cores: Sequence[int]) -> list[Slot]:
+def share_devices(jobs: int, processes: int, gpus: Sequence[str], cores: Sequence[int]) -> list[Slot]:
     """Return one place for each of `jobs` trials of `processes` processes.
 
     Raises
     ------
-    SweepError
+    ValueError
         If there are not enough GPUs, or not a core for each.
     """
-    demand(jobs >= 1, f"--jobs={jobs}: at least 1")
+    require(jobs >= 1, f"--jobs={jobs}: at least 1")
     if jobs == 1:
         return [Slot()]
     if gpus:
-        demand(
+        require(
             jobs * processes <= len(gpus),
             f"--jobs={jobs}: {processes} GPU for each trial, and {len(gpus)} are visible",
         )
         return [Slot(gpus=tuple(gpus[i * processes : (i + 1) * processes])) for i in range(jobs)]
-    demand(
+    require(
         jobs <= len(cores), f"--jobs={jobs}: a CPU core for each trial at least, and {len(cores)} are usable"
     )
     each = len(cores) // jobs

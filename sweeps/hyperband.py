@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sweeps.errors import demand
-from sweeps.parameters import is_number
+from core.config import require
+from sweeps.parameters import is_number, naming
 
 KEYS = ("type", "min_iter", "max_iter", "s", "eta", "strict")
 MOST_ITERATIONS = 10**6
@@ -55,46 +55,44 @@ class Hyperband:
         return min(sign * value for value in judged) > threshold
 
 
-def read_hyperband(where: str, entry: Any) -> Hyperband | None:
+def read_hyperband(entry: Any) -> Hyperband | None:
     """Return the rule of a file's `early_terminate`; None if there is none.
 
     Raises
     ------
-    SweepError
+    ValueError
         If a key is unknown, missing or out of its range.
     """
     if entry is None:
         return None
-    name = f"{where}: early_terminate"
-    demand(isinstance(entry, dict), f"{name}: needs type: hyperband and min_iter, or max_iter and s")
-    unknown = sorted(set(entry) - set(KEYS))
-    demand(not unknown, f"{name}: unknown key {', '.join(unknown)}; known are {', '.join(KEYS)}")
-    demand(entry.get("type") == "hyperband", f"{name}: type={entry.get('type')}: only hyperband")
-    whole = type(entry.get("min_iter", 1)) is int and type(entry.get("max_iter", 1)) is int
-    demand(whole, f"{name}: min_iter and max_iter are whole numbers")
-    eta, strict = entry.get("eta", 3), entry.get("strict", False)
-    demand(is_number(eta) and eta > 1, f"{name}: eta={eta}: a number above 1")
-    demand(isinstance(strict, bool), f"{name}: strict={strict}: true or false")
-    brackets = brackets_of(name, entry, eta)
-    demand(bool(brackets), f"{name}: no bracket is left; raise max_iter or lower eta")
-    return Hyperband(brackets, float(eta), strict)
+    with naming("early_terminate"):
+        require(isinstance(entry, dict), "needs type: hyperband and min_iter, or max_iter and s")
+        unknown = sorted(set(entry) - set(KEYS))
+        require(not unknown, f"unknown key {', '.join(unknown)}; known are {', '.join(KEYS)}")
+        require(entry.get("type") == "hyperband", f"type={entry.get('type')}: only hyperband")
+        whole = type(entry.get("min_iter", 1)) is int and type(entry.get("max_iter", 1)) is int
+        require(whole, "min_iter and max_iter are whole numbers")
+        eta, strict = entry.get("eta", 3), entry.get("strict", False)
+        require(is_number(eta) and eta > 1, f"eta={eta}: a number above 1")
+        require(isinstance(strict, bool), f"strict={strict}: true or false")
+        brackets = brackets_of(entry, eta)
+        require(bool(brackets), "no bracket is left; raise max_iter or lower eta")
+        return Hyperband(brackets, float(eta), strict)
 
 
-def brackets_of(name: str, entry: Mapping[str, Any], eta: float) -> tuple[int, ...]:
+def brackets_of(entry: Mapping[str, Any], eta: float) -> tuple[int, ...]:
     """Return the brackets: min_iter, min_iter * eta, ... or max_iter / eta, max_iter / eta**2, ..."""
     if "max_iter" in entry:
-        steps, bracket = entry.get("s", 0), float(entry["max_iter"])
-        demand("min_iter" not in entry, f"{name}: min_iter or max_iter, not both")
-        demand(
-            is_number(steps) and steps >= 1, f"{name}: max_iter needs s, the number of brackets, at least 1"
-        )
-        falling = [int(bracket / eta**i) for i in range(1, int(steps) + 1)]
-        return tuple(sorted({step for step in falling if step >= 1}))
-    demand("min_iter" in entry, f"{name}: needs min_iter, or max_iter and s")
-    demand("s" not in entry, f"{name}: s goes with max_iter")
-    demand(entry["min_iter"] >= 1, f"{name}: min_iter={entry['min_iter']}: at least 1")
-    rising, bracket = [], float(entry["min_iter"])
+        steps, most = entry.get("s", 0), float(entry["max_iter"])
+        require("min_iter" not in entry, "min_iter or max_iter, not both")
+        require(is_number(steps) and steps >= 1, "max_iter needs s, the number of brackets, at least 1")
+        falling = {int(most / eta**i) for i in range(1, int(steps) + 1)}
+        return tuple(sorted(falling - {0}))
+    require("min_iter" in entry, "needs min_iter, or max_iter and s")
+    require("s" not in entry, "s goes with max_iter")
+    require(entry["min_iter"] >= 1, f"min_iter={entry['min_iter']}: at least 1")
+    rising, bracket = set(), float(entry["min_iter"])
     while bracket < MOST_ITERATIONS:
-        rising.append(int(bracket))
+        rising.add(int(bracket))
         bracket *= eta
-    return tuple(sorted(set(rising)))
+    return tuple(sorted(rising))

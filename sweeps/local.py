@@ -10,13 +10,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweeps.check import config_of, keys_of, read_sweep, refusal_at_start
+from core.command_line import parse_config
+from core.config import require
+from sweeps.check import checked_sweep, config_of, keys_of, parsed
 from sweeps.command import fixed_words, num_processes, parameter_words
-from sweeps.devices import share, visible_cores, visible_gpus
-from sweeps.errors import SweepError, demand
+from sweeps.devices import share_devices, visible_cores, visible_gpus
 from sweeps.local_run import LocalSweep
+from sweeps.parameters import naming
 from sweeps.proposals import num_trials, propose
-from sweeps.sweep_file import Sweep
+from sweeps.sweep_file import SweepFile
 from sweeps.sweep_folder import SweepFolder, default_id
 
 
@@ -45,32 +47,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a sweep, and exit with 0 when all its trials have ended."""
     given, words = parser().parse_known_args(arguments)
     try:
-        sweep = read_sweep(given.file, words)
+        sweep = checked_sweep(given.file, words)
         count = num_trials(sweep, given.count)
-        demand(count is not None, f"{given.file}: a {sweep.method} sweep has no end; give --count or run_cap")
-        demand(given.count is None or given.count >= 1, f"--count={given.count}: at least 1")
-        check_start(sweep, given.seed, words)
+        endless = f"{given.file}: a {sweep.method} sweep has no end; give --count or run_cap"
+        require(count is not None, endless)
+        require(given.count is None or given.count >= 1, f"--count={given.count}: at least 1")
+        with naming(given.file):
+            check_start(sweep, given.seed, words)
         folder = SweepFolder(given.out / (given.id or default_id(sweep, given.seed, words)), sweep)
-        slots = share(given.jobs, num_processes(sweep.command), visible_gpus(), visible_cores())
+        slots = share_devices(given.jobs, num_processes(sweep.command), visible_gpus(), visible_cores())
         folder.open(given.seed, words)
-    except SweepError as error:
+    except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     print(f"{sweep.name}: {sweep.question}\n{count} trials in {folder.path}", flush=True)
     sys.exit(LocalSweep(folder, given.seed, words, count or 0, slots).run())
 
 
-def check_start(sweep: Sweep, seed: int, words: Sequence[str]) -> None:
+def check_start(sweep: SweepFile, seed: int, words: Sequence[str]) -> None:
     """Check that the first trial could start here: that its data are where they are said to be."""
-    keys = [*keys_of([*fixed_words(sweep.command), *words]), *(one.key for one in sweep.parameters)]
-    demand(
-        "output_dir" not in keys,
-        f"{sweep.file}: output_dir: a trial's runs go into the sweep's folder (--out)",
-    )
-    first = propose(sweep, seed, 0).parameters
-    line = [*fixed_words(sweep.command), *parameter_words(first), *words]
-    refused = refusal_at_start(config_of(sweep.file, sweep.program), line)
-    demand(refused is None, f"{sweep.file}: {refused}")
+    given = [*fixed_words(sweep.command), *words]
+    keys = [*keys_of(given), *(one.key for one in sweep.parameters)]
+    require("output_dir" not in keys, "output_dir: a trial's runs go into the sweep's folder (--out)")
+    first = parameter_words(propose(sweep, seed, 0).parameters)
+    refusal = parsed(config_of(sweep.program), [*given, *first], parse_config)
+    require(not isinstance(refusal, str), str(refusal))
 
 
 if __name__ == "__main__":

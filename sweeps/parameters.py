@@ -7,38 +7,35 @@ Keys and defaults follow https://docs.wandb.ai/models/sweeps/sweep-config-keys: 
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
-from sweeps.errors import demand
+from core.config import require
 
 RANGE = ("min", "max")
 NEEDED: dict[str, tuple[str, ...]] = {
     "constant": ("value",),
     "categorical": ("values",),
-    "int_uniform": RANGE,
-    "uniform": RANGE,
-    "q_uniform": RANGE,
-    "log_uniform": RANGE,
-    "log_uniform_values": RANGE,
-    "q_log_uniform": RANGE,
-    "q_log_uniform_values": RANGE,
-    "inv_log_uniform": RANGE,
-    "inv_log_uniform_values": RANGE,
-    "normal": (),
-    "q_normal": (),
-    "log_normal": (),
-    "q_log_normal": (),
-}
+    **dict.fromkeys(
+        (
+            "int_uniform", "uniform", "q_uniform", "log_uniform", "log_uniform_values", "q_log_uniform",
+            "q_log_uniform_values", "inv_log_uniform", "inv_log_uniform_values",
+        ),
+        RANGE,
+    ),
+    **dict.fromkeys(("beta", "q_beta"), ("a", "b")),
+    **dict.fromkeys(("normal", "q_normal", "log_normal", "q_log_normal"), ()),
+}  # fmt: skip
 """Distribution -> the keys it cannot do without."""
-OPTIONAL = {"categorical": ("probabilities",), "normal": ("mu", "sigma")}
+NUMBERS = (*RANGE, "q", "mu", "sigma", "a", "b")
 COUNTABLE = ("constant", "categorical", "int_uniform", "q_uniform")
 """What a grid can go through."""
-KEYS = ("value", "values", "probabilities", "distribution", *RANGE, "q", "mu", "sigma")
 TAIL = 1e-3
 """Share of a normal distribution beyond each of the two ends that are checked."""
+VALUES_NEEDED = "needs value, a list of values, or min and max; found"
 
 
 @dataclass(frozen=True)
@@ -86,111 +83,132 @@ class Parameter:
         if self.distribution in ("constant", "categorical"):
             return self.values or []
         ends = (TAIL, 1 - TAIL) if self.distribution.endswith("normal") else (0.0, 1.0)
-        return [self.at(end) for end in ends]
+        return [self.quantile(end) for end in ends]
 
     def draw(self, generator: random.Random) -> Any:
         """Return a random value."""
         if self.distribution == "categorical":
             return generator.choices(self.entry["values"], weights=self.entry.get("probabilities"))[0]
-        return self.entry["value"] if self.is_constant else self.at(generator.random())
+        return self.entry["value"] if self.is_constant else self.quantile(generator.random())
 
-    def at(self, position: float) -> Any:
-        """Return the value below which a share `position` (0 to 1) of a numeric distribution lies."""
+    def quantile(self, share: float) -> Any:
+        """Return the value below which a share (0 to 1) of a numeric distribution lies."""
         base = self.distribution.removeprefix("q_")
-        value = QUANTILES[base](self.entry, position)
+        value = QUANTILES[base](self.entry, share)
         if self.distribution == base:
             return value
         step = self.entry.get("q", 1)
         rounded = round(value / step) * step
-        return (
-            rounded if isinstance(step, int) else float(f"{rounded:.12g}")
-        )  # 0.3 and not 0.30000000000000004
+        # 0.3 and not 0.30000000000000004
+        return rounded if isinstance(step, int) else float(f"{rounded:.12g}")
 
 
-def _uniform(entry: Mapping[str, Any], position: float) -> float:
-    return float(entry["min"] + position * (entry["max"] - entry["min"]))
+def _uniform(entry: Mapping[str, Any], share: float) -> float:
+    return float(entry["min"] + share * (entry["max"] - entry["min"]))
 
 
-def _int_uniform(entry: Mapping[str, Any], position: float) -> int:
+def _int_uniform(entry: Mapping[str, Any], share: float) -> int:
     count = entry["max"] - entry["min"] + 1
-    return int(entry["min"] + min(int(position * count), count - 1))
+    return int(entry["min"] + min(int(share * count), count - 1))
 
 
-def _log_uniform_values(entry: Mapping[str, Any], position: float) -> float:
+def _log_uniform_values(entry: Mapping[str, Any], share: float) -> float:
     low, high = float(entry["min"]), float(entry["max"])
-    return min(max(low ** (1 - position) * high**position, low), high)
+    return min(max(low ** (1 - share) * high**share, low), high)
 
 
-def _normal(entry: Mapping[str, Any], position: float) -> float:
-    inside = min(max(position, 1e-12), 1 - 1e-12)
+def _normal(entry: Mapping[str, Any], share: float) -> float:
+    inside = min(max(share, 1e-12), 1 - 1e-12)
     return NormalDist(entry.get("mu", 0.0), entry.get("sigma", 1.0)).inv_cdf(inside)
+
+
+def _beta(entry: Mapping[str, Any], share: float) -> float:
+    from scipy.special import betaincinv
+
+    return float(betaincinv(entry["a"], entry["b"], share))
 
 
 QUANTILES: dict[str, Callable[[Mapping[str, Any], float], Any]] = {
     "int_uniform": _int_uniform,
     "uniform": _uniform,
-    "log_uniform": lambda entry, position: math.exp(_uniform(entry, position)),
+    "log_uniform": lambda entry, share: math.exp(_uniform(entry, share)),
     "log_uniform_values": _log_uniform_values,
-    "inv_log_uniform": lambda entry, position: math.exp(-_uniform(entry, 1 - position)),
+    "inv_log_uniform": lambda entry, share: math.exp(-_uniform(entry, 1 - share)),
     "inv_log_uniform_values": _log_uniform_values,
+    "beta": _beta,
     "normal": _normal,
-    "log_normal": lambda entry, position: math.exp(_normal(entry, position)),
+    "log_normal": lambda entry, share: math.exp(_normal(entry, share)),
 }
 
 
-def read_parameters(where: str, entries: Any, prefix: str = "") -> list[Parameter]:
+@contextmanager
+def naming(what: object) -> Iterator[None]:
+    """Put the name of a file or a field before the message of a `ValueError` that is raised inside."""
+    try:
+        yield
+    except ValueError as error:
+        message = f"{what}: {error}"
+        raise ValueError(message) from error
+
+
+def read_parameters(entries: Any, prefix: str = "") -> list[Parameter]:
     """Return the parameters of a sweep, nested ones under their dotted name, in W&B's order: by name.
+
+    Parameters
+    ----------
+    entries
+        The file's `parameters`.
+    prefix
+        In front of every name.
 
     Raises
     ------
-    SweepError
-        If an entry is none that W&B would take.
+    ValueError
+        If an entry is none that W&B would take; the message names it.
     """
-    demand(isinstance(entries, dict) and bool(entries), f"{where}: {prefix}parameters: needs at least one")
+    require(isinstance(entries, dict) and bool(entries), f"{prefix}parameters: needs at least one")
     found: list[Parameter] = []
     for key in sorted(entries, key=str):
         entry, name = entries[key], f"{prefix}{key}"
         if isinstance(entry, dict) and "parameters" in entry:
-            demand(set(entry) == {"parameters"}, f"{where}: {name}: nothing goes beside its parameters")
-            found += read_parameters(where, entry["parameters"], f"{name}.")
+            require(set(entry) == {"parameters"}, f"{name}: nothing goes beside its parameters")
+            found += read_parameters(entry["parameters"], f"{name}.")
         else:
-            found.append(read_parameter(where, name, entry))
+            with naming(name):
+                found.append(read_parameter(name, entry))
     keys = [parameter.key for parameter in found]
     twice = sorted({key for key in keys if keys.count(key) > 1})
-    demand(not twice, f"{where}: {', '.join(twice)}: given twice, nested and dotted")
+    require(not twice, f"{', '.join(twice)}: given twice, nested and dotted")
     return found
 
 
-def read_parameter(where: str, key: str, entry: Any) -> Parameter:
+def read_parameter(key: str, entry: Any) -> Parameter:
     """Return one parameter after checking its entry."""
-    distribution = distribution_of(where, key, entry)
-    parameter = Parameter(key, distribution, entry)
-    base = distribution.removeprefix("q_").removeprefix("log_") if "normal" in distribution else distribution
-    known = {*NEEDED[distribution], *OPTIONAL.get(base, ()), "distribution"}
+    distribution = distribution_of(entry)
+    known = {*NEEDED[distribution], "distribution"}
     known |= {"q"} if distribution.startswith("q_") else set()
+    known |= {"mu", "sigma"} if distribution.endswith("normal") else set()
+    known |= {"probabilities"} if distribution == "categorical" else set()
     strange = sorted(set(entry) - known)
-    demand(not strange, f"{where}: {key}: {', '.join(strange)} does not go with distribution {distribution}")
+    require(not strange, f"{', '.join(strange)} does not go with distribution {distribution}")
     if distribution == "categorical":
-        check_values(where, key, entry)
-    elif distribution == "constant":
-        check_value(where, key, entry["value"])
-    else:
-        check_numbers(where, parameter)
-    return parameter
+        check_listed(entry)
+    elif distribution != "constant":
+        check_numbers(distribution, entry)
+    for value in (entry.get("value"), *entry.get("values", ())):
+        require(not isinstance(value, dict), f"{value}: name the fields, such as {key}.FIELD")
+    return Parameter(key, distribution, entry)
 
 
-def distribution_of(where: str, key: str, entry: Any) -> str:
+def distribution_of(entry: Any) -> str:
     """Return the distribution that an entry names or implies."""
-    asked = f"{where}: {key}: needs value, a list of values, or min and max; found {entry}"
-    demand(isinstance(entry, dict) and not set(entry) - set(KEYS), asked)
+    keys = {"value", "values", "probabilities", "distribution", *NUMBERS}
+    require(isinstance(entry, dict) and not set(entry) - keys, f"{VALUES_NEEDED} {entry}")
     if "distribution" in entry:
         distribution = str(entry["distribution"])
-        demand(
-            distribution in NEEDED,
-            f"{where}: {key}: distribution={distribution}: one of {', '.join(NEEDED)}",
-        )
+        require(distribution in NEEDED, f"distribution={distribution}: one of {', '.join(NEEDED)}")
         missing = [name for name in NEEDED[distribution] if name not in entry]
-        demand(not missing, f"{where}: {key}: distribution {distribution} needs {' and '.join(missing)}")
+        require(not missing, f"distribution {distribution} needs {' and '.join(missing)}")
         return distribution
     if "value" in entry:
         return "constant"
@@ -198,52 +216,43 @@ def distribution_of(where: str, key: str, entry: Any) -> str:
         return "categorical"
     if {"mu", "sigma"} & set(entry):
         return "normal"
-    demand(set(RANGE) <= set(entry), asked)
-    whole = all(isinstance(entry[end], int) for end in RANGE)
-    return "int_uniform" if whole else "uniform"
+    require(set(RANGE) <= set(entry), f"{VALUES_NEEDED} {entry}")
+    return "int_uniform" if all(isinstance(entry[end], int) for end in RANGE) else "uniform"
 
 
-def check_value(where: str, key: str, value: Any) -> None:
-    """Check that a value can be handed over as one word."""
-    demand(not isinstance(value, dict), f"{where}: {key}: {value}: name the fields, such as {key}.FIELD")
-
-
-def check_values(where: str, key: str, entry: Mapping[str, Any]) -> None:
+def check_listed(entry: Mapping[str, Any]) -> None:
     """Check a list of values and their probabilities."""
     values, chances = entry["values"], entry.get("probabilities")
-    listed = isinstance(values, list) and bool(values)
-    demand(listed, f"{where}: {key}: needs value, a list of values, or min and max; found {dict(entry)}")
-    for value in values:
-        check_value(where, key, value)
+    require(isinstance(values, list) and bool(values), f"{VALUES_NEEDED} {dict(entry)}")
     if chances is None:
         return
     right = isinstance(chances, list) and all(is_number(chance) and chance >= 0 for chance in chances)
-    demand(right and len(chances) == len(values), f"{where}: {key}: probabilities: one number for each value")
-    demand(
-        math.isclose(sum(chances), 1.0, abs_tol=1e-6),
-        f"{where}: {key}: probabilities add up to {sum(chances)}",
-    )
+    require(right and len(chances) == len(values), "probabilities: one number for each value")
+    require(math.isclose(sum(chances), 1.0, abs_tol=1e-6), f"probabilities add up to {sum(chances)}")
 
 
-def check_numbers(where: str, parameter: Parameter) -> None:
+def check_numbers(distribution: str, entry: Mapping[str, Any]) -> None:
     """Check the numbers of a numeric distribution."""
-    key, entry, distribution = parameter.key, parameter.entry, parameter.distribution
-    for name in (*RANGE, "q", "mu", "sigma"):
-        value = entry.get(name, 0)  # yaml reads 1e-3 as text, 1.0e-3 as a number
-        demand(is_number(value), f"{where}: {key}: {name}: {value!r} is no number (write 1.0e-3, not 1e-3)")
-    for name in ("q", "sigma"):
-        demand(entry.get(name, 1) > 0, f"{where}: {key}: {name}={entry.get(name)}: must be positive")
+    for name in NUMBERS:
+        value = entry.get(name, 1)  # yaml reads 1e-3 as text, 1.0e-3 as a number
+        require(is_number(value), f"{name}: {value!r} is no number (write 1.0e-3, not 1e-3)")
+        require(value > 0 or name in (*RANGE, "mu"), f"{name}={value}: must be positive")
     if "min" not in entry:
         return
     low, high = entry["min"], entry["max"]
-    demand(low < high, f"{where}: {key}: min={low} is not below max={high}")
+    require(low < high, f"min={low} is not below max={high}")
     if distribution == "int_uniform":
         whole = isinstance(low, int) and isinstance(high, int)
-        demand(whole, f"{where}: {key}: int_uniform needs whole numbers, found {low} and {high}")
+        require(whole, f"int_uniform needs whole numbers, found {low} and {high}")
     if distribution.endswith("_values"):
-        demand(low > 0, f"{where}: {key}: min={low}: must be positive for {distribution}")
+        require(low > 0, f"min={low}: must be positive for {distribution}")
 
 
 def is_number(value: Any) -> bool:
     """Return whether a value is a finite number, and no truth value."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def value_text(value: Any) -> str:
+    """Return a value as it is shown, numbers with four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -4,11 +4,11 @@ import itertools
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sweeps.parameters import Parameter
-from sweeps.sweep_file import Sweep
+from sweeps.sweep_file import SweepFile
+from sweeps.trial import FINISHED, RUNNING, Trial
 
 if TYPE_CHECKING:
     import optuna
@@ -17,42 +17,11 @@ NUM_RANDOM = 5
 """Trials of a bayes sweep that are random, before the sampler has results to learn from."""
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """Parameters of a trial.
-
-    Attributes
-    ----------
-    parameters
-        By dotted key, in W&B's order.
-    positions
-        Where they lie in the space that the bayes sampler sees; empty for other methods.
-    """
-
-    parameters: dict[str, Any]
-    positions: dict[str, float] = field(default_factory=dict)
+Known = Sequence[tuple[Trial, list[float]]]
+"""Trials with the values of the metric that each has logged."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of an earlier trial.
-
-    Attributes
-    ----------
-    positions
-        Of its proposal.
-    values
-        The metric's values, as logged.
-    state
-        "running", "finished" or "stopped"; failed ones teach nothing.
-    """
-
-    positions: dict[str, float]
-    values: list[float]
-    state: str
-
-
-def num_trials(sweep: Sweep, count: int | None) -> int | None:
+def num_trials(sweep: SweepFile, count: int | None) -> int | None:
     """Return how many trials a sweep has in all; None: no end is known."""
     limits = [limit for limit in (count, sweep.run_cap) if limit is not None]
     if sweep.method == "grid":
@@ -60,8 +29,8 @@ def num_trials(sweep: Sweep, count: int | None) -> int | None:
     return min(limits, default=None)
 
 
-def propose(sweep: Sweep, seed: int, number: int, outcomes: Sequence[Outcome] = ()) -> Proposal:
-    """Return the parameters of a trial.
+def propose(sweep: SweepFile, seed: int, number: int, known: Known = ()) -> Trial:
+    """Return a new trial.
 
     Parameters
     ----------
@@ -71,25 +40,25 @@ def propose(sweep: Sweep, seed: int, number: int, outcomes: Sequence[Outcome] = 
         Its seed.
     number
         The trial's, from 0.
-    outcomes
-        Of the trials before it, in their order; only a bayes sweep looks at them.
+    known
+        The trials before it, in their order; only a bayes sweep looks at them.
     """
     if sweep.method == "grid":
-        return Proposal(next(itertools.islice(grid(sweep), number, None)))
+        return Trial(number, next(itertools.islice(grid(sweep), number, None)))
     if sweep.method == "bayes":
-        return suggest(sweep, seed, number, outcomes)
+        return suggest(sweep, seed, number, known)
     generator = random.Random(f"{seed}:{number}")
-    return Proposal({parameter.key: parameter.draw(generator) for parameter in sweep.parameters})
+    return Trial(number, {parameter.key: parameter.draw(generator) for parameter in sweep.parameters})
 
 
-def grid(sweep: Sweep) -> Iterator[dict[str, Any]]:
+def grid(sweep: SweepFile) -> Iterator[dict[str, Any]]:
     """Yield every combination; the last parameter by name varies fastest, as in W&B."""
     keys = [parameter.key for parameter in sweep.parameters]
     for values in itertools.product(*(parameter.values or [] for parameter in sweep.parameters)):
         yield dict(zip(keys, values, strict=True))
 
 
-def suggest(sweep: Sweep, seed: int, number: int, outcomes: Sequence[Outcome]) -> Proposal:
+def suggest(sweep: SweepFile, seed: int, number: int, known: Known) -> Trial:
     """Return what Optuna's tree-structured Parzen estimator suggests.
 
     Bergstra et al., Algorithms for hyper-parameter optimization (NeurIPS 2011). The study is built anew for
@@ -97,53 +66,53 @@ def suggest(sweep: Sweep, seed: int, number: int, outcomes: Sequence[Outcome]) -
     every distribution the uniform one that the sampler knows.
     """
     import optuna
+    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    words = random.Random(f"{seed}:{number}")
     sampler = optuna.samplers.TPESampler(
-        seed=words.getrandbits(31), n_startup_trials=NUM_RANDOM, constant_liar=True
+        seed=random.Random(f"{seed}:{number}").getrandbits(31),
+        n_startup_trials=NUM_RANDOM,
+        constant_liar=True,
     )
-    direction = optuna.study.StudyDirection[sweep.goal.upper()]
-    study = optuna.create_study(direction=direction, sampler=sampler)
-    varied = [parameter for parameter in sweep.parameters if not parameter.is_constant]
-    space = {parameter.key: _space(parameter) for parameter in varied}
-    for outcome in outcomes:
-        study.add_trial(_known(outcome, space))
+    study = optuna.create_study(direction=sweep.goal, sampler=sampler)
+    space: dict[str, BaseDistribution] = {
+        parameter.key: CategoricalDistribution(range(len(parameter.entry["values"])))
+        if parameter.distribution == "categorical"
+        else FloatDistribution(0.0, 1.0)
+        for parameter in sweep.parameters
+        if not parameter.is_constant
+    }
+    for trial, values in known:
+        study.add_trial(known_trial(trial, values, space))
     positions = dict(study.ask(space).params)
     parameters = {
-        parameter.key: parameter.entry["value"]
-        if parameter.is_constant
-        else _value(parameter, positions[parameter.key])
-        for parameter in sweep.parameters
+        parameter.key: value_at(parameter, positions.get(parameter.key)) for parameter in sweep.parameters
     }
-    return Proposal(parameters, positions)
+    return Trial(number, parameters, positions)
 
 
-def _space(parameter: Parameter) -> "optuna.distributions.BaseDistribution":
-    import optuna
-
-    if parameter.distribution == "categorical":
-        return optuna.distributions.CategoricalDistribution(range(len(parameter.entry["values"])))
-    return optuna.distributions.FloatDistribution(0.0, 1.0)
-
-
-def _value(parameter: Parameter, position: float) -> Any:
+def value_at(parameter: Parameter, position: float | None) -> Any:
+    """Return the value at a position of the space that is searched; of a constant, its only one."""
+    if position is None:
+        return parameter.entry["value"]
     if parameter.distribution == "categorical":
         return parameter.entry["values"][int(position)]
-    return parameter.at(position)
+    return parameter.quantile(position)
 
 
-def _known(
-    outcome: Outcome, space: "dict[str, optuna.distributions.BaseDistribution]"
+def known_trial(
+    trial: Trial, values: list[float], space: "dict[str, optuna.distributions.BaseDistribution]"
 ) -> "optuna.trial.FrozenTrial":
-    import optuna
+    """Return an earlier trial as Optuna knows it; one that has logged nothing yet counts as running."""
+    from optuna.trial import TrialState, create_trial
 
-    states, create = optuna.trial.TrialState, optuna.trial.create_trial
-    if outcome.state == "running" or not outcome.values:
-        return create(params=outcome.positions, distributions=space, state=states.RUNNING)
-    if outcome.state == "stopped":
-        values = dict(enumerate(outcome.values, start=1))
-        return create(
-            params=outcome.positions, distributions=space, state=states.PRUNED, intermediate_values=values
-        )
-    return create(params=outcome.positions, distributions=space, value=outcome.values[-1])
+    if trial.state == RUNNING or not values:
+        return create_trial(params=trial.positions, distributions=space, state=TrialState.RUNNING)
+    if trial.state == FINISHED:
+        return create_trial(params=trial.positions, distributions=space, value=values[-1])
+    return create_trial(
+        params=trial.positions,
+        distributions=space,
+        state=TrialState.PRUNED,
+        intermediate_values=dict(enumerate(values, start=1)),
+    )

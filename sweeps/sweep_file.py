@@ -3,31 +3,31 @@
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import yaml
 
+from core.config import require
 from sweeps.command import check_command
-from sweeps.errors import SweepError, demand
 from sweeps.hyperband import Hyperband, read_hyperband
-from sweeps.parameters import COUNTABLE, Parameter, read_parameters
+from sweeps.parameters import COUNTABLE, Parameter, naming, read_parameters
 
-TOP_LEVEL = (
+KEYS = (
     "name", "description", "project", "entity", "program", "method", "metric", "parameters", "command",
     "early_terminate", "run_cap",
 )  # fmt: skip
 METHODS = ("grid", "random", "bayes")
-GOALS = ("maximize", "minimize")
+Goal = Literal["maximize", "minimize"]
 LOGGED = (
     "train/loss", "train/epoch_loss", "train/clips_per_second", "train/data_wait", "train/lr",
     "valid/loss", "valid/score", "valid/padded_cmap", "valid/macro_auc", "valid/top1",
 )  # fmt: skip
 """What every experiment logs and a sweep can therefore optimise."""
-DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
+DEFAULT_COMMAND = ["${env}", "${interpreter}", "${program}", "${args}"]
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepFile:
     """A sweep file that was read and found right.
 
     Attributes
@@ -56,7 +56,7 @@ class Sweep:
     command: tuple[str, ...]
     method: str
     metric: str
-    goal: str
+    goal: Goal
     parameters: tuple[Parameter, ...]
     early_terminate: Hyperband | None
     run_cap: int | None
@@ -75,85 +75,83 @@ class UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_sweep_file(file: Path) -> Sweep:
+def read_sweep_file(file: Path) -> SweepFile:
     """Return a sweep file's content after checking everything that needs no program.
 
     Raises
     ------
-    SweepError
-        If a key is unknown, missing or wrong.
+    ValueError
+        If the file is not readable, or a key is unknown, missing or wrong.
     """
-    text, content = load(file)
-    unknown = sorted(set(content) - set(TOP_LEVEL))
-    demand(
-        not unknown,
-        f"{file}: unknown key {unknown[0] if unknown else ''}; known are {', '.join(sorted(TOP_LEVEL))}",
-    )
-    for key in ("program", "method", "metric", "parameters"):
-        demand(key in content, f"{file}: no {key}")
-    method = content["method"]
-    demand(method in METHODS, f"{file}: method={method}: one of {', '.join(METHODS)}")
-    parameters = read_parameters(str(file), content["parameters"])
-    check_method(file, method, parameters)
-    cap = content.get("run_cap")
-    demand(cap is None or (type(cap) is int and cap > 0), f"{file}: run_cap={cap}: a number above 0")
-    return Sweep(
-        file=file,
-        text=text,
-        name=str(content.get("name", file.stem)),
-        question=text.splitlines()[0].lstrip("# ").strip() if text.startswith("#") else "",
-        program=str(content["program"]),
-        command=check_command(str(file), content.get("command", list(DEFAULT_COMMAND))),
-        method=method,
-        metric=check_metric(file, content["metric"]),
-        goal=content["metric"]["goal"],
-        parameters=tuple(parameters),
-        early_terminate=read_hyperband(str(file), content.get("early_terminate")),
-        run_cap=cap,
-    )
-
-
-def load(file: Path) -> tuple[str, dict[str, Any]]:
-    """Return a sweep file's text and its top level."""
     try:
         text = file.read_text()
         content = yaml.load(text, UniqueKeyLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         message = f"{file}: not readable as yaml: {error}"
-        raise SweepError(message) from error
-    demand(isinstance(content, dict), f"{file}: holds no mapping of keys")
-    return text, content
+        raise ValueError(message) from error
+    with naming(file):
+        return parse_sweep(file, text, content)
 
 
-def check_metric(file: Path, metric: Any) -> str:
-    """Return the name of the metric."""
-    right = isinstance(metric, dict) and metric.get("goal") in GOALS and isinstance(metric.get("name"), str)
-    demand(right, f"{file}: metric: needs a name, and goal: maximize or minimize")
-    unknown = sorted(set(metric) - {"name", "goal"})
-    demand(not unknown, f"{file}: metric: unknown key {', '.join(unknown)}; known are name and goal")
-    name: str = metric["name"]
-    demand(
-        name in LOGGED,
-        f"{file}: metric: name={name}: nothing logs that; one of {', '.join(LOGGED)}",
+def parse_sweep(file: Path, text: str, content: Any) -> SweepFile:
+    """Return what the content of a sweep file says, after checking it."""
+    require(isinstance(content, dict), "holds no mapping of keys")
+    unknown = sorted(set(content) - set(KEYS))
+    require(not unknown, f"unknown key {', '.join(unknown)}; known are {', '.join(sorted(KEYS))}")
+    for key in ("program", "method", "metric", "parameters"):
+        require(key in content, f"no {key}")
+    method, cap = content["method"], content.get("run_cap")
+    require(method in METHODS, f"method={method}: one of {', '.join(METHODS)}")
+    parameters = read_parameters(content["parameters"])
+    check_method(method, parameters)
+    require(cap is None or (type(cap) is int and cap > 0), f"run_cap={cap}: a number above 0")
+    return SweepFile(
+        file=file,
+        text=text,
+        name=str(content.get("name", file.stem)),
+        question=text.splitlines()[0].lstrip("# ").strip() if text.startswith("#") else "",
+        program=str(content["program"]),
+        command=check_command(content.get("command", DEFAULT_COMMAND)),
+        method=method,
+        metric=check_metric(content["metric"]),
+        goal=content["metric"]["goal"],
+        parameters=tuple(parameters),
+        early_terminate=read_hyperband(content.get("early_terminate")),
+        run_cap=cap,
     )
+
+
+def check_metric(metric: Any) -> str:
+    """Return the name of the metric."""
+    right = (
+        isinstance(metric, dict)
+        and metric.get("goal") in get_args(Goal)
+        and isinstance(metric.get("name"), str)
+    )
+    require(right, "metric: needs a name, and goal: maximize or minimize")
+    unknown = sorted(set(metric) - {"name", "goal"})
+    require(not unknown, f"metric: unknown key {', '.join(unknown)}; known are name and goal")
+    name: str = metric["name"]
+    require(name in LOGGED, f"metric: name={name}: nothing logs that; one of {', '.join(LOGGED)}")
     return name
 
 
-def check_method(file: Path, method: str, parameters: list[Parameter]) -> None:
+def check_method(method: str, parameters: list[Parameter]) -> None:
     """Check that a method can choose from the parameters."""
     for parameter in parameters:
-        weighted = "probabilities" in parameter.entry
-        demand(
-            method == "random" or not weighted,
-            f"{file}: {parameter.key}: method {method} takes no probabilities, only random does",
-        )
-        demand(
-            method != "grid" or parameter.distribution in COUNTABLE,
-            f"{file}: {parameter.key}: method grid goes through values; it cannot through a "
-            f"{parameter.distribution} range (give values, or take random or bayes)",
-        )
+        with naming(parameter.key):
+            weighted = "probabilities" in parameter.entry
+            require(
+                method == "random" or not weighted,
+                f"method {method} takes no probabilities, only random does",
+            )
+            require(
+                method != "grid" or parameter.distribution in COUNTABLE,
+                f"method grid goes through values; it cannot through a {parameter.distribution} range "
+                "(give values, or take random or bayes)",
+            )
     varied = any(not parameter.is_constant for parameter in parameters)
-    demand(
+    require(
         method == "grid" or varied,
-        f"{file}: parameters: all are constant, method {method} has nothing to choose",
+        f"parameters: all are constant, method {method} has nothing to choose",
     )

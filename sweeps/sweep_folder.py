@@ -3,6 +3,10 @@
 `sweep.yaml` (the file as it was), `sweep.json`, `trials.csv` (one row a trial) and `trials/<k>/` with
 `trial.json`, `output.log` and the folder of the trial's run. Every file appears whole or not at all, and
 `trials.csv` is made from the `trial.json`s, so that a sweep that was killed is always read right.
+
+Optuna's `JournalStorage` does not give that (5.0): a last line that a power cut left half-written makes the
+journal unreadable from the next write on, a kill during a write makes the next start wait for 30 seconds, and
+a trial that has ended cannot be tried again.
 """
 
 import csv
@@ -10,46 +14,17 @@ import fcntl
 import hashlib
 import io
 import json
-import secrets
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
+from core.config import require
 from core.files import write_atomically
 from core.machine import code_version
 from core.run_folder import RunFolder, run_name, stamp_of
-from sweeps.errors import demand
-from sweeps.proposals import Outcome, Proposal
-from sweeps.sweep_file import Sweep
-
-RUNNING, FINISHED, FAILED, STOPPED = "running", "finished", "failed", "stopped"
-
-
-@dataclass
-class Trial:
-    """One trial of a sweep.
-
-    Attributes
-    ----------
-    number
-        From 0.
-    parameters, positions
-        As proposed.
-    wandb_id
-        W&B's id of its run, however often it is taken up again.
-    state
-        `RUNNING` until it has ended by itself: one that was interrupted goes on with the sweep.
-    minutes
-        It has run so far, starts included.
-    """
-
-    number: int
-    parameters: dict[str, Any]
-    positions: dict[str, float] = field(default_factory=dict)
-    wandb_id: str = field(default_factory=lambda: secrets.token_hex(4))
-    state: str = RUNNING
-    minutes: float = 0.0
+from sweeps.parameters import naming
+from sweeps.sweep_file import SweepFile, read_sweep_file
+from sweeps.trial import FAILED, FINISHED, STOPPED, Trial, trial_of
 
 
 class SweepFolder:
@@ -63,23 +38,26 @@ class SweepFolder:
         The sweep file.
     """
 
-    def __init__(self, path: Path, sweep: Sweep) -> None:
+    def __init__(self, path: Path, sweep: SweepFile) -> None:
         self.path, self.sweep = path, sweep
         self.trials: dict[int, Trial] = {}
         self._values: dict[int, tuple[int, list[float]]] = {}  # by trial: size of the log, and what it held
 
     def open(self, seed: int, words: Sequence[str]) -> None:
-        """Make the folder, or read the trials it holds.
+        """Make the folder, or read the trials it holds, and keep other processes from running the sweep.
 
         Raises
         ------
-        SweepError
+        ValueError
             If it belongs to another file, seed or words, or another process has it open.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock()
-        self._settle("sweep.yaml", self.sweep.text, f"another version of {self.sweep.file}")
-        sweep = self.sweep
+        sweep, copy, file = self.sweep, self.path / "sweep.yaml", self.path / "sweep.json"
+        if not copy.is_file():
+            write_atomically(copy, sweep.text)
+        same = copy.read_text() == sweep.text
+        require(same, f"{self.path}: begun with another version of {sweep.file}; choose another --id")
         facts = {
             "id": self.path.name,
             "name": sweep.name,
@@ -90,35 +68,33 @@ class SweepFolder:
             "seed": seed,
             "overrides": list(words),
         }
-        file = self.path / "sweep.json"
-        if file.is_file():
-            known = json.loads(file.read_text())
-            for key, given in facts.items():
-                demand(
-                    known.get(key) == given,
-                    f"{self.path}: begun with {key}={known.get(key)}, not {given}; choose another --id",
-                )
-        else:
+        if not file.is_file():
             write_atomically(file, json.dumps(facts | {"code_version": code_version()}, indent=2) + "\n")
-        for file in sorted(self.path.glob("trials/*/trial.json")):
-            trial = Trial(**json.loads(file.read_text()))
-            self.trials[trial.number] = trial
+        known = json.loads(file.read_text())
+        for key, given in facts.items():
+            require(
+                known.get(key) == given,
+                f"{self.path}: begun with {key}={known.get(key)}, not {given}; choose another --id",
+            )
+        self.read_trials()
         self.write_table()
 
     def _lock(self) -> None:
         self._locked = (self.path / ".lock").open("w")
         try:
             fcntl.flock(self._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            free = True
-        except BlockingIOError:
-            free = False
-        demand(free, f"{self.path}: another process is running this sweep")
+        except BlockingIOError as error:
+            message = f"{self.path}: another process is running this sweep"
+            raise ValueError(message) from error
 
-    def _settle(self, name: str, text: str, otherwise: str) -> None:
-        file = self.path / name
-        if not file.is_file():
-            write_atomically(file, text)
-        demand(file.read_text() == text, f"{self.path}: begun with {otherwise}; choose another --id")
+    def read_trials(self) -> None:
+        """Read every `trial.json`."""
+        swept = [parameter.key for parameter in self.sweep.parameters if not parameter.is_constant]
+        for file in self.path.glob("trials/*/trial.json"):
+            with naming(f"{file}: damaged"):
+                trial = trial_of(json.loads(file.read_text()), swept)
+            self.trials[trial.number] = trial
+        self.trials = dict(sorted(self.trials.items()))
 
     def folder_of(self, trial: Trial) -> Path:
         """Return the folder of a trial."""
@@ -127,42 +103,49 @@ class SweepFolder:
     def run_of(self, trial: Trial) -> RunFolder | None:
         """Return the folder of a trial's run, of all folds where it trains all; None if it has none yet."""
         runs = sorted(file.parent for file in self.folder_of(trial).glob("*/*/config.json"))
-        groups = [run for run in runs if run.name == run_name(stamp_of(run), "all")]
+        groups = [run for run in runs if is_group(run)]
         return RunFolder((groups or runs)[-1]) if runs else None
+
+    def is_finished(self, trial: Trial) -> bool:
+        """Return whether a trial's run came to its end."""
+        run = self.run_of(trial)
+        return run is not None and run.is_finished
 
     def values_of(self, trial: Trial) -> list[float]:
         """Return the values of the metric that a trial's run has logged; of all folds, the pooled one."""
         run = self.run_of(trial)
-        if run is not None and run.path.name == run_name(stamp_of(run.path), "all"):
+        if run is None:
+            return []
+        if is_group(run.path):
             pooled = run.read_json("summary").get("metrics", {}) if run.is_finished else {}
             value = pooled.get(self.sweep.metric.removeprefix("valid/"), {}).get("value")
             return [] if value is None else [value]
-        file = run.path / "metrics.jsonl" if run is not None else None
-        if run is None or file is None or not file.is_file():
-            return []
-        size = file.stat().st_size
+        file = run.path / "metrics.jsonl"
+        size = file.stat().st_size if file.is_file() else 0
         if trial.number not in self._values or self._values[trial.number][0] != size:
             rows = [row.get(self.sweep.metric) for row in run.history()]
             self._values[trial.number] = (size, [value for value in rows if value is not None])
         return self._values[trial.number][1]
 
-    def outcomes(self) -> list[Outcome]:
-        """Return what is known of the trials so far, but the failed ones."""
-        return [
-            Outcome(trial.positions, self.values_of(trial), trial.state)
-            for _, trial in sorted(self.trials.items())
-            if trial.state != FAILED
-        ]
+    def value_of(self, trial: Trial) -> float | None:
+        """Return what a trial reached; None while it runs, if it failed, or if it logged nothing."""
+        if trial.state not in (FINISHED, STOPPED):
+            return None
+        values = self.values_of(trial)
+        return values[-1] if values else trial.value
 
-    def add(self, number: int, proposal: Proposal) -> Trial:
+    def known(self) -> list[tuple[Trial, list[float]]]:
+        """Return the trials with what they logged so far, without those that failed."""
+        return [(trial, self.values_of(trial)) for trial in self.trials.values() if trial.state != FAILED]
+
+    def add(self, trial: Trial) -> None:
         """Enter a new trial."""
-        trial = Trial(number, proposal.parameters, proposal.positions)
-        self.trials[number] = trial
+        self.trials = dict(sorted({**self.trials, trial.number: trial}.items()))
         self.record(trial)
-        return trial
 
     def record(self, trial: Trial) -> None:
         """Write what has become of a trial."""
+        trial.value = self.value_of(trial)
         write_atomically(self.folder_of(trial) / "trial.json", json.dumps(asdict(trial), indent=2) + "\n")
         self.write_table()
 
@@ -172,17 +155,41 @@ class SweepFolder:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["trial", "state", "run", "minutes", *swept, self.sweep.metric])
-        for number, trial in sorted(self.trials.items()):
-            run = self.run_of(trial)
+        for number, trial in self.trials.items():
+            run, value = self.run_of(trial), self.value_of(trial)
             where = run.path.relative_to(self.path) if run is not None else ""
-            values = self.values_of(trial) if trial.state in (FINISHED, STOPPED) else []
             parameters = [str(trial.parameters[key]) for key in swept]
-            value = values[-1] if values else ""
-            writer.writerow([number, trial.state, where, f"{trial.minutes:.2f}", *parameters, value])
+            facts = [number, trial.state, where, f"{trial.minutes:.2f}"]
+            writer.writerow([*facts, *parameters, "" if value is None else value])
         write_atomically(self.path / "trials.csv", text.getvalue())
 
 
-def default_id(sweep: Sweep, seed: int, words: Sequence[str]) -> str:
+def read_sweep_folder(path: Path) -> SweepFolder:
+    """Return the folder of a sweep with its trials, to be looked at, while it runs too.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or one of its files is not readable.
+    """
+    require(path.is_dir(), f"{path}: no such folder of a sweep (looked in {Path.cwd()})")
+    file = path / "sweep.json"
+    asked = f"{path}: not the folder of a sweep, it has no sweep.json"
+    require(file.is_file(), f"{asked} (expected outputs/sweeps/<id>, made by python -m sweeps.local)")
+    with naming(f"{file}: damaged"):
+        facts = json.loads(file.read_text())
+        require(isinstance(facts, dict) and "name" in facts, "needs a name")
+    folder = SweepFolder(path, replace(read_sweep_file(path / "sweep.yaml"), name=facts["name"]))
+    folder.read_trials()
+    return folder
+
+
+def is_group(run: Path) -> bool:
+    """Return whether a run's folder is that of all folds."""
+    return run.name == run_name(stamp_of(run), "all")
+
+
+def default_id(sweep: SweepFile, seed: int, words: Sequence[str]) -> str:
     """Return the file's name and a hash of what decides a sweep: file, seed and words."""
     content = json.dumps([sweep.text, seed, list(words)])
     return f"{sweep.file.stem}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

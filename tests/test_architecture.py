@@ -49,6 +49,7 @@ LEFT_PACKAGES = ("analysis", "sweeps", "benchmarks", "core.inference", "core.sco
 LEFT_TWICE = {"announce", "shorten", "PACKAGES", "WINDOW_SECONDS"}
 LEFT_LONG = {"compare_pairs", "judge_rules", "coverage"}
 MAX_FILE_LINES, MAX_CLASS_LINES, MAX_FUNCTION_LINES = 450, 250, 60
+READER_OF_SWEEPS = ("sweeps.parameters", "sweeps.sweep_file", "sweeps.sweep_folder", "sweeps.trial")
 LIBRARIES = {"timm", "torch", "datasets", "wandb", "evaluate", "accelerate", "numpy", "pandas", "tyro"}
 
 
@@ -91,6 +92,12 @@ def test_arrows(module: str) -> None:
     upward = {(module, other) for other in others if not may_import(room, other)}
     assert upward <= LEFT_ARROWS
     assert not imports_any(MODULES[module], "tests")
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module.startswith("analysis")])
+def test_analysis_reads_sweeps_and_does_not_run_them(module: str) -> None:
+    found = {name for name in imports_of(MODULES[module]) & MODULES.keys() if name.startswith("sweeps.")}
+    assert found <= (set(READER_OF_SWEEPS) if module.startswith("analysis.sweep") else set())
 
 
 def may_import(room: str, other: str) -> bool:

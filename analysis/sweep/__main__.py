@@ -12,9 +12,9 @@ import tyro
 from analysis.command import require_resampling, run_command
 from analysis.drawing.figures import Format
 from analysis.sweep.files import write_all
-from analysis.sweep.report import report
-from analysis.sweep.results import analyse
-from analysis.sweep.trials import Sweep, read_sweep
+from analysis.sweep.findings import find_all
+from analysis.sweep.report import sweep_text
+from analysis.sweep.trial_results import SweepResults, read_results
 from analysis.sweep.wandb_runs import read_wandb_sweep
 from core.config import require
 
@@ -44,29 +44,29 @@ class SweepConfig:
         require(self.flips >= 100, f"flips={self.flips}: at least 100")
 
 
-def open_sweep(config: SweepConfig) -> Sweep:
+def open_sweep(config: SweepConfig) -> SweepResults:
     """Return the sweep that is named: a folder, else one of W&B."""
     path = Path(config.sweep)
     parts = config.sweep.split("/")
     # "outputs/sweeps/x" looks like one of W&B as well: a name whose beginning lies here is a folder
     if path.exists() or path.is_absolute() or len(parts) not in (2, 3) or Path(parts[0]).exists():
-        return read_sweep(path)
+        return read_results(path)
     return read_wandb_sweep(config.sweep, Path(config.runs))
 
 
 def analyse_sweep(config: SweepConfig) -> None:
     """Print what a sweep shows; write tables and figures."""
     sweep = open_sweep(config)
-    found = analyse(
+    found = find_all(
         sweep, num_resamples=config.resamples, num_flips=config.flips, confidence=config.confidence
     )
-    print(report(found), flush=True)
+    print(sweep_text(found), flush=True)
     folder = Path(config.out) if config.out is not None else default_folder(sweep)
     files = write_all(found, folder, config.format)
     print(f"\nWritten to {folder}: {', '.join(file.name for file in files)}")
 
 
-def default_folder(sweep: Sweep) -> Path:
+def default_folder(sweep: SweepResults) -> Path:
     """Return where the files of a sweep go: into its own folder, that of a W&B sweep into one of its name."""
     source = Path(sweep.source)
     home = source if source.is_dir() else Path("outputs/sweeps") / source.name

@@ -2,52 +2,57 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import pandas as pd
+
+from analysis.sweep.best import BestSetting, best_text, repeat_spreads
 from analysis.sweep.effects import Effect
-from analysis.sweep.figures import front_of
+from analysis.sweep.figures import result_text
+from analysis.sweep.findings import SweepFindings
 from analysis.sweep.importance import Importance
-from analysis.sweep.parallel import result_text
-from analysis.sweep.parameters import FOLD, value_text
-from analysis.sweep.results import SweepAnalysis
-from analysis.sweep.trials import FAILED, FINISHED, RUNNING, STOPPED, Sweep, Trial
-from analysis.sweep.verdict import Setting, Spread, Verdict, spreads, verdict_text
-from core.scoring.resampling import Interval
+from analysis.sweep.swept import FOLD
+from analysis.sweep.tables import trial_rows
+from analysis.sweep.trial_results import SweepResults, TrialResult
+from sweeps.parameters import value_text
+from sweeps.trial import FAILED, FINISHED, RUNNING, STOPPED
 
 SHOWN, MOST_ROWS = 4, 40
+ENDS = (STOPPED, FAILED, RUNNING, FINISHED)
 
 
-def report(found: SweepAnalysis) -> str:
+def sweep_text(found: SweepFindings) -> str:
     """Return everything in words."""
     sweep = found.sweep
     parts = [heading(sweep), trials_text(sweep), others_text(sweep)]
     if found.pooled:
         parts.append(settings_text(sweep, found.pooled))
-    parts += [verdict_part(found), spreads_text(spreads(sweep))]
+    parts += [comparison_text(found), spreads_text(repeat_spreads(sweep))]
     if found.effects:
         parts += [effects_text(sweep, found.effects), importance_text(found.importance)]
     parts.append(front_text(sweep))
     return "\n\n".join(part for part in parts if part)
 
 
-def verdict_part(found: SweepAnalysis) -> str:
-    """Return the verdict, and what it could not take in."""
+def comparison_text(found: SweepFindings) -> str:
+    """Return what can be said about the best, and what could not be compared with it."""
     sweep = found.sweep
     lacking = unpaired(sweep)
-    if found.verdict is None and lacking:
+    if found.best is None and lacking:
         return (
             f"No verdict: no predictions of the {len(lacking)} trials lie here, and without them nothing "
             "can be paired (--runs=FOLDER says where the runs of a W&B sweep are)."
         )
-    if found.verdict is None:
+    if found.best is None:
         return f"No verdict: nothing tests {sweep.metric}; trials are only ranked by it."
-    parts = [verdict_text(sweep, found.verdict), apart_text(found.verdict)]
+    parts = [best_text(found.best), apart_text(found.best)]
     if lacking:
         names = ", ".join(trial.name for trial in lacking)
         parts.insert(0, f"Left out of what follows, their predictions do not lie here: {names}.")
     return "\n".join(part for part in parts if part)
 
 
-def heading(sweep: Sweep) -> str:
+def heading(sweep: SweepResults) -> str:
     """Return what the sweep is, and how many of its trials there are."""
     counts = [
         f"{number} {state}"
@@ -61,7 +66,7 @@ def heading(sweep: Sweep) -> str:
     )
 
 
-def short_keys(sweep: Sweep) -> dict[str, str]:
+def short_keys(sweep: SweepResults) -> dict[str, str]:
     """Return the last word of each parameter's name, or all of it where that is not enough."""
     last = [one.key.rsplit(".", 1)[-1] for one in sweep.parameters]
     return {
@@ -70,95 +75,69 @@ def short_keys(sweep: Sweep) -> dict[str, str]:
     }
 
 
-def trials_text(sweep: Sweep) -> str:
+def trials_text(sweep: SweepResults) -> str:
     """Return the table of trials with a result, best first."""
-    rows = [
-        {
-            "trial": trial.name,
-            f"{sweep.label} [interval]": interval_text(trial.metric),
-            "clips/s": number_text(trial.clips_per_second),
-            "minutes": number_text(trial.minutes),
-            **{word: value_text(trial.values[key]) for key, word in short_keys(sweep).items()},
-        }
-        for trial in sweep.ranked[:MOST_ROWS]
-    ]
+    names = {"trial": "trial", sweep.metric: sweep.label, "clips_per_second": "clips/s", "minutes": "minutes"}
+    names |= short_keys(sweep)
+    shown = trial_rows(sweep, None)[: min(len(sweep.ranked), MOST_ROWS)]
     more = len(sweep.ranked) - MOST_ROWS
+    rows = [{name: row[key] for key, name in names.items()} for row in shown]
     return columns_text(rows) + (f"\n  and {more} more in trials.csv" if more > 0 else "")
 
 
-def interval_text(interval: Interval) -> str:
-    """Return a value with its bounds, if known."""
-    if math.isnan(interval.low):
-        return "-" if math.isnan(interval.value) else f"{interval.value:.3f}"
-    return str(interval)
+def columns_text(rows: Sequence[dict[str, Any]]) -> str:
+    """Return rows as columns of text, numbers with four digits."""
+    return pd.DataFrame(rows).to_string(index=False, na_rep="-", float_format="{:.4g}".format)
 
 
-def number_text(number: float) -> str:
-    """Return a number with three digits; a dash if unknown."""
-    return "-" if math.isnan(number) else f"{number:.3g}"
-
-
-def columns_text(rows: Sequence[dict[str, str]]) -> str:
-    """Return rows as columns of text, indented by two."""
-    names = list(rows[0])
-    widths = [max(len(name), *(len(row[name]) for row in rows)) for name in names]
-    lines = [names, *([row[name] for name in names] for row in rows)]
-    return "\n".join(
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-
-
-def others_text(sweep: Sweep) -> str:
+def others_text(sweep: SweepResults) -> str:
     """Return the trials without a result, by their state; empty if there are none."""
-    lines = []
-    for state in (STOPPED, FAILED, RUNNING, FINISHED):
-        for trial in sweep.others():
-            if trial.state == state:
-                short = short_keys(sweep)
-                values = "  ".join(
-                    f"{short[key]}={value_text(trial.values[key])}" for key in short if key in trial.values
-                )
-                what = state if state != FINISHED else f"finished without {sweep.metric}"
-                last = "" if math.isnan(trial.metric.value) else f", last {trial.metric.value:.3f}"
-                lines.append(f"  {trial.name} {what}{last}: {values}")
-    return "\n".join(["Not compared, and in no figure:", *lines]) if lines else ""
+    names, lines = short_keys(sweep), ["Not compared, and in no figure:"]
+    for trial in sorted(sweep.others, key=lambda trial: ENDS.index(trial.state)):
+        words = [
+            f"{name}={value_text(trial.values[key])}" for key, name in names.items() if key in trial.values
+        ]
+        state = trial.state if trial.state != FINISHED else f"finished without {sweep.metric}"
+        last = "" if math.isnan(trial.metric.value) else f", last {trial.metric.value:.3f}"
+        lines.append(f"  {trial.name} {state}{last}: {'  '.join(words)}")
+    return "\n".join(lines) if sweep.others else ""
 
 
-def settings_text(sweep: Sweep, settings: Sequence[Setting]) -> str:
+def settings_text(sweep: SweepResults, settings: Sequence[TrialResult]) -> str:
     """Return the settings whose folds were pooled, best first."""
-    folds = len(settings[0].trials)
-    rows = [{"setting": one.name, f"{sweep.label} [interval]": interval_text(one.metric)} for one in settings]
+    folds = len(next(one.levels for one in sweep.parameters if one.key == FOLD))
+    rows = [{"setting": one.name, sweep.label: one.metric} for one in settings]
     rest = len(sweep.ranked) - folds * len(settings)
-    return (
+    lines = [
         f"{FOLD} is swept: trials of different folds validated other clips. Settings with all {folds} folds, "
-        f"these pooled:\n{columns_text(rows)}"
-        + (f"\n  {rest} more trials belong to no full set of folds." if rest else "")
-    )
+        "these pooled:",
+        columns_text(rows),
+    ]
+    return "\n".join([*lines, *([f"{rest} more trials belong to no full set of folds."] if rest else [])])
 
 
-def apart_text(verdict: Verdict) -> str:
+def apart_text(found: BestSetting) -> str:
     """Return what could not be compared with the best, and why; empty if there is nothing."""
     by_reason: dict[str, list[str]] = {}
-    for name, reason in verdict.apart.items():
+    for name, reason in found.apart.items():
         by_reason.setdefault(reason.split(":")[0].split(" (")[0], []).append(name)
     lines = [
-        f"Not comparable with {verdict.best.name} ({reason}): {', '.join(names)}."
+        f"Not comparable with {found.name} ({reason}): {', '.join(names)}."
         for reason, names in by_reason.items()
     ]
     return "\n".join(lines)
 
 
-def spreads_text(found: Sequence[Spread]) -> str:
+def spreads_text(found: dict[str, tuple[float, int]]) -> str:
     """Return how far trials lie apart that differ in fold or seed only; empty if there are none."""
     return "\n".join(
-        f"Trials that differ in {one.key} only: standard deviation {one.deviation:.4f} "
-        f"({one.freedom} degrees of freedom)."
-        for one in found
+        f"Trials that differ in {key} only: standard deviation {deviation:.4f} "
+        f"({freedom} degrees of freedom)."
+        for key, (deviation, freedom) in found.items()
     )
 
 
-def effects_text(sweep: Sweep, effects: Sequence[Effect]) -> str:
+def effects_text(sweep: SweepResults, effects: Sequence[Effect]) -> str:
     """Return the marginal effect of each parameter."""
     lines = [
         f"Marginal effects on {sweep.label}, over {len(sweep.ranked)} trials; each interval by itself, not "
@@ -168,7 +147,7 @@ def effects_text(sweep: Sweep, effects: Sequence[Effect]) -> str:
         lines.append(f"  {effect.parameter.key}: {effect_words(effect)}")
         if effect.levels:
             means = [
-                f"{value_text(level)}: {interval_text(mean)} ({count})"
+                f"{value_text(level)}: {mean} ({count})"
                 for level, mean, count in zip(
                     effect.parameter.levels, effect.levels, effect.counts, strict=True
                 )
@@ -216,9 +195,9 @@ def importance_text(importance: Importance | None) -> str:
     return "\n".join([*lines, *([f"  Caution: {importance.caution}."] if importance.caution else [])])
 
 
-def front_text(sweep: Sweep) -> str:
+def front_text(sweep: SweepResults) -> str:
     """Return the trials that no other beats in metric and throughput."""
-    front = front_of(sweep)
+    front = sweep.front
     if not front:
         return "No trial logged clips per second."
     return "\n".join(
@@ -229,6 +208,6 @@ def front_text(sweep: Sweep) -> str:
     )
 
 
-def unpaired(sweep: Sweep) -> list[Trial]:
+def unpaired(sweep: SweepResults) -> list[TrialResult]:
     """Return the trials whose predictions do not lie here."""
     return [trial for trial in sweep.ranked if trial.run is None]

@@ -1,82 +1,76 @@
-"""Tables of a sweep: trials, pooled settings, effects, importance; every interval as three columns."""
+"""Tables of a sweep: trials, pooled settings, effects, importance; in files an interval has three columns."""
 
-from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
-
+from analysis.sweep.best import BestSetting, PooledRun
 from analysis.sweep.effects import Effect
-from analysis.sweep.figures import front_of
-from analysis.sweep.importance import Importance
-from analysis.sweep.parameters import FOLD, value_text
-from analysis.sweep.trials import Sweep
-from analysis.sweep.verdict import Setting, Verdict
+from analysis.sweep.findings import SweepFindings
+from analysis.sweep.trial_results import SweepResults, TrialResult
 from core.scoring.resampling import Interval
+from sweeps.parameters import value_text
+
+Rows = list[dict[str, Any]]
 
 
-def trials_table(sweep: Sweep, verdict: Verdict | None) -> pd.DataFrame:
+def tables_of(found: SweepFindings) -> dict[str, Rows]:
+    """Return the rows of every table by its name."""
+    sweep = found.sweep
+    tables = {"trials": trial_rows(sweep, found.best)}
+    if found.pooled:
+        tables["settings"] = [setting_row(sweep, one, found.best) for one in found.pooled]
+    if found.effects:
+        tables["marginal_effects"] = [row for effect in found.effects for row in effect_rows(effect)]
+    if found.importance is not None:
+        tables["importance"] = [
+            {"parameter": one.key, "share": share} for one, share in found.importance.ranked
+        ]
+    return tables
+
+
+def trial_rows(sweep: SweepResults, best: BestSetting | None) -> Rows:
     """Return one row a trial, best first and those without a result last."""
-    front = {trial.name for trial in front_of(sweep)}
-    compared = {} if verdict is None else {one.run: one for one in verdict.comparisons}
-    rows: list[dict[str, Any]] = []
-    for trial in [*sweep.ranked, *sweep.others()]:
-        row: dict[str, Any] = {"trial": trial.name, "state": trial.state, **trial.values}
-        row |= interval_columns(sweep.metric, trial.metric)
-        row |= {"clips_per_second": trial.clips_per_second, "minutes": trial.minutes}
-        row["on_front"] = trial.name in front
-        one = compared.get(trial.name)
-        if one is not None:
-            row |= interval_columns("minus_best", one.difference)
-            row |= {"p_holm": one.p_holm, "distinguishable_from_best": one.is_distinguishable}
-        rows.append(row | {"run": "" if trial.run is None else str(trial.run.folder)})
-    return pd.DataFrame(rows)
+    front = {trial.name for trial in sweep.front}
+    return [
+        {
+            "trial": trial.name,
+            "state": trial.state,
+            **trial.values,
+            sweep.metric: trial.metric,
+            "clips_per_second": trial.clips_per_second,
+            "minutes": trial.minutes,
+            "on_front": trial.name in front,
+            **columns_against_best(trial.name, best),
+            "run": "" if trial.run is None else str(trial.run.folder),
+        }
+        for trial in [*sweep.ranked, *sweep.others]
+    ]
 
 
-def settings_table(sweep: Sweep, settings: Sequence[Setting], verdict: Verdict | None) -> pd.DataFrame:
-    """Return one row a pooled setting, best first."""
-    compared = {} if verdict is None else {one.run: one for one in verdict.comparisons}
-    rows: list[dict[str, Any]] = []
-    for setting in settings:
-        shared = {key: value for key, value in setting.trials[0].values.items() if key != FOLD}
-        row: dict[str, Any] = {**shared, "trials": " ".join(trial.name for trial in setting.trials)}
-        row |= interval_columns(sweep.metric, setting.metric)
-        one = compared.get(setting.name)
-        if one is not None:
-            row |= interval_columns("minus_best", one.difference)
-            row |= {"p_holm": one.p_holm, "distinguishable_from_best": one.is_distinguishable}
-        rows.append(row)
-    return pd.DataFrame(rows)
+def setting_row(sweep: SweepResults, setting: TrialResult, best: BestSetting | None) -> dict[str, Any]:
+    """Return the row of a setting whose folds were pooled."""
+    assert isinstance(setting.run, PooledRun)
+    names = " ".join(run.name for run in setting.run.parts)
+    row = {**setting.values, "trials": names, sweep.metric: setting.metric}
+    return row | columns_against_best(setting.name, best)
 
 
-def interval_columns(name: str, interval: Interval) -> dict[str, float]:
-    """Return an interval as three columns."""
-    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
+def columns_against_best(name: str, best: BestSetting | None) -> dict[str, Any]:
+    """Return what tells a trial or setting from the best; nothing where the two cannot be paired."""
+    for one in () if best is None else best.comparisons:
+        if one.run == name:
+            tested = {"p_holm": one.p_holm, "distinguishable_from_best": one.is_distinguishable}
+            return {"minus_best": one.difference, **tested}
+    return {}
 
 
-def effects_table(effects: Sequence[Effect]) -> pd.DataFrame:
-    """Return the points of all curves and means, and the changes, one row each."""
-    rows: list[dict[str, Any]] = []
-    for effect in effects:
-        parameter, curve = effect.parameter, effect.curve
-        key = {"parameter": parameter.key}
-        if effect.change is not None:
-            rows.append({**key, "what": "change", **interval_columns("value", effect.change)})
-        for level, mean, count in zip(parameter.levels, effect.levels, effect.counts, strict=True):
-            at = {"what": "mean", "at": value_text(level), "trials": count}
-            rows.append({**key, **at, **interval_columns("value", mean)})
-        if curve is not None:
-            positions = 10**curve.positions if parameter.is_log else curve.positions
-            for place, at_place in enumerate(positions):
-                value, low, high = (float(line[place]) for line in (curve.value, curve.low, curve.high))
-                point = Interval(value, low, high)
-                rows.append(
-                    {**key, "what": "curve", "at": f"{at_place:.6g}", **interval_columns("value", point)}
-                )
-    return pd.DataFrame(rows)
-
-
-def importance_table(importance: Importance) -> pd.DataFrame:
-    """Return one row a parameter, the most important first."""
-    return pd.DataFrame(
-        [{"parameter": one.key, **interval_columns("share", share)} for one, share in importance.ranked]
-    )
+def effect_rows(effect: Effect) -> Rows:
+    """Return change, means of levels and points of the curve of a parameter, a row each."""
+    parameter, rows = effect.parameter, []
+    if effect.change is not None:
+        rows.append({"what": "change", "value": effect.change})
+    for level, mean, count in zip(parameter.levels, effect.levels, effect.counts, strict=True):
+        rows.append({"what": "mean", "at": value_text(level), "trials": count, "value": mean})
+    for position, value, low, high in effect.curve.T.tolist():
+        at = 10**position if parameter.is_log else position
+        rows.append({"what": "curve", "at": f"{at:.6g}", "value": Interval(value, low, high)})
+    return [{"parameter": parameter.key, **row} for row in rows]

@@ -12,19 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from analysis.sweep.parameters import SweptParameter, number_of, read_parameters
-from analysis.sweep.trials import (
-    FAILED,
-    FINISHED,
-    RUNNING,
-    STOPPED,
+from analysis.sweep.swept import SweptParameter, swept_parameters
+from analysis.sweep.trial_results import (
     THROUGHPUT,
-    Sweep,
-    Trial,
-    varies,
+    SweepResults,
+    TrialResult,
+    number_or_nan,
     with_run,
 )
 from core.scoring.resampling import Interval
+from sweeps.parameters import read_parameters
+from sweeps.trial import FAILED, FINISHED, RUNNING, STOPPED
 
 STATE = {"finished": FINISHED, "failed": FAILED, "crashed": FAILED, "killed": STOPPED}
 """What W&B says of a run that has ended; anything else is running."""
@@ -32,7 +30,7 @@ CLOSING_SECONDS = 5.0
 """How long W&B's client may take to end after a failure."""
 
 
-def read_wandb_sweep(path: str, runs: Path) -> Sweep:
+def read_wandb_sweep(path: str, runs: Path) -> SweepResults:
     """Return a sweep that W&B holds.
 
     Parameters
@@ -86,7 +84,7 @@ def local_runs(folder: Path) -> dict[str, Path]:
     return {file.parent.name: file.parent for file in sorted(folder.rglob("summary.json"))}
 
 
-def sweep_of(found: Any, path: str, local: Mapping[str, Path]) -> Sweep:
+def sweep_of(found: Any, path: str, local: Mapping[str, Path]) -> SweepResults:
     """Return what the public API's object of a sweep holds.
 
     Parameters
@@ -99,32 +97,34 @@ def sweep_of(found: Any, path: str, local: Mapping[str, Path]) -> Sweep:
         Name -> folder of runs that lie here.
     """
     content = found.config
-    parameters = tuple(read_parameters(content["parameters"]))
+    parameters = tuple(swept_parameters(read_parameters(content["parameters"])))
     metric = content["metric"]
-    trials = tuple(trial_of(run, parameters, metric["name"], local) for run in found.runs)
-    return Sweep(
+    trials = tuple(result_of_run(run, parameters, metric["name"], local) for run in found.runs)
+    return SweepResults(
         source=path,
         name=str(found.name),
         question=str(content.get("description") or ""),
         method=content["method"],
         metric=metric["name"],
         goal=metric.get("goal", "minimize"),
-        parameters=tuple(parameter for parameter in parameters if varies(parameter, trials)),
+        parameters=parameters,
         trials=trials,
     )
 
 
-def trial_of(run: Any, parameters: Iterable[SweptParameter], metric: str, local: Mapping[str, Path]) -> Trial:
+def result_of_run(
+    run: Any, parameters: Iterable[SweptParameter], metric: str, local: Mapping[str, Path]
+) -> TrialResult:
     """Return a run of W&B as a trial, with predictions if its folder lies here."""
     summary = run.summary
-    value, low, high = (number_of(summary.get(metric + ending)) for ending in ("", "_low", "_high"))
+    value, low, high = (number_or_nan(summary.get(metric + ending)) for ending in ("", "_low", "_high"))
     state = STATE.get(run.state, RUNNING)
-    trial = Trial(
+    trial = TrialResult(
         name=str(run.name),
         state=state,
         values=values_in(run.config, parameters, state),
         metric=Interval(value, low, high),
-        minutes=number_of(summary.get("_runtime")) / 60,
+        minutes=number_or_nan(summary.get("_runtime")) / 60,
         clips_per_second=logged_throughput(run),
     )
     if trial.state != FINISHED or run.name not in local:
@@ -145,13 +145,13 @@ def values_in(config: Mapping[str, Any], parameters: Iterable[SweptParameter], s
     """Return the value of each parameter, without those that a run did not tell before it ended, or waits."""
     found = {}
     for parameter in parameters:
-        value = setting(config, parameter.key)
+        value = field_of(config, parameter.key)
         if value is not None or state == FINISHED:
-            found[parameter.key] = parameter.value_of(value)
+            found[parameter.key] = value
     return found
 
 
-def setting(config: Mapping[str, Any], key: str) -> Any:
+def field_of(config: Mapping[str, Any], key: str) -> Any:
     """Return a field of a run's configuration, which is flat, or nested."""
     if key in config:
         return config[key]

@@ -1,7 +1,5 @@
 """Folders of sweeps as `python -m sweeps.local` leaves them, with made-up predictions."""
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,6 +13,9 @@ import yaml
 from core.config import Config, DataConfig, ValidConfig
 from core.run_folder import open_run_folder
 from core.scoring.evaluation import evaluate, predictions_table
+from sweeps.sweep_file import read_sweep_file
+from sweeps.sweep_folder import SweepFolder
+from sweeps.trial import Trial
 
 SPECIES = ("akiapo", "aniani", "apapan")
 MIXUP: dict[str, Any] = {
@@ -62,25 +63,19 @@ def write_sweep(
     method: str = "random",
 ) -> Path:
     """Write the folder of a sweep and return it."""
-    folder.mkdir(parents=True)
-    content = {"method": method, "metric": {"name": metric, "goal": goal}, "parameters": dict(parameters)}
-    (folder / "sweep.yaml").write_text("# How much?\n" + yaml.safe_dump(content, sort_keys=False))
-    facts: dict[str, Any] = {"id": folder.name, "name": "mine", "question": "How much?", "method": method}
-    facts |= {"metric": content["metric"], "program": "run.py", "seed": 0, "overrides": []}
-    (folder / "sweep.json").write_text(json.dumps(facts))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    swept = [key for key, entry in parameters.items() if "value" not in entry]
-    writer.writerow(["trial", "state", "run", "minutes", *swept, metric])
-    for number, trial in enumerate(trials):
-        run = None if trial.skill is None else write_run(folder / "trials" / str(number), trial, number)
-        value = trial.value
-        if value is None and run is not None and trial.state == "finished":
-            value = summary_of(run)["metrics"][metric.removeprefix("valid/")]["value"]
-        where = "" if run is None else run.relative_to(folder)
-        values = [str(trial.values[key]) for key in swept]
-        writer.writerow([number, trial.state, where, "1.50", *values, "" if value is None else value])
-    (folder / "trials.csv").write_text(text.getvalue())
+    content = {"name": "mine", "program": "run.py", "method": method, "parameters": dict(parameters)}
+    content["metric"] = {"name": metric, "goal": goal}
+    file = folder.with_suffix(".yaml")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("# How much?\n" + yaml.safe_dump(content))
+    sweep = SweepFolder(folder, read_sweep_file(file))
+    sweep.open(0, [])
+    for number, made in enumerate(trials):
+        trial = Trial(number, dict(made.values), minutes=1.5, value=made.value)
+        if made.skill is not None:
+            write_run(sweep.folder_of(trial), made, number)
+        trial.state = made.state
+        sweep.add(trial)
     return folder
 
 

@@ -50,12 +50,13 @@ def test_a_sweep_is_told_in_words(done: Done) -> None:
         "14 trials: 12 finished, 1 stopped, 1 failed\n"
     )
     for part in (
-        "macro ROC-AUC [interval]",
-        "Not compared, and in no figure:\n  trial 8 stopped, last 0.550: alpha=",
-        "\n  trial 3 failed: alpha=",
+        "macro ROC-AUC clips/s minutes  kind  alpha probability",
+        "Not compared, and in no figure:\n  trial 8 stopped, last 0.550: kind=",
+        "\n  trial 3 failed: kind=",
         "(Holm over 11 pairs with the best)",
         "Marginal effects on macro ROC-AUC, over 12 trials; each interval by itself, not "
-        "corrected for the number of parameters:\n  mixup.alpha: +0.",
+        "corrected for the number of parameters:\n  loss.kind: ",
+        "\n  mixup.alpha: +0.",
         "log; 12 trials: only large effects show",
         "Stopped trials are left out",
         "  Caution: 12 trials for 3 parameters: a hint at most (wanted: 30).",
@@ -66,18 +67,19 @@ def test_a_sweep_is_told_in_words(done: Done) -> None:
 
 
 def test_tables_and_figures_lie_in_the_sweeps_folder(done: Done) -> None:
-    figures = {"trials", "throughput", "parallel_coordinates", "marginal_effects", "importance"}
+    figures = {"trials", "throughput", "history", "parallel_coordinates", "marginal_effects", "importance"}
+    figures |= {"most_important_pair"}
     assert {file.stem for file in done.folder.glob("*.svg")} == figures
     trials = pd.read_csv(done.folder / "trials.csv")
     assert len(trials) == 14
     finished = trials[trials["state"] == "finished"]
     assert (finished["valid/macro_auc"].diff().dropna() <= 0).all()
-    assert (finished["valid/macro_auc_low"] < finished["valid/macro_auc"]).all()
+    assert (finished["valid/macro_auc low"] < finished["valid/macro_auc"]).all()
     assert finished["p_holm"].notna().sum() == 11
     assert finished["on_front"].any()
     effects = pd.read_csv(done.folder / "marginal_effects.csv")
     of_alpha = effects[(effects["parameter"] == "mixup.alpha") & (effects["what"] == "change")]
-    assert of_alpha["value_low"].item() > 0
+    assert of_alpha["value low"].item() > 0
     assert set(effects["what"]) == {"change", "curve", "mean"}
     assert pd.read_csv(done.folder / "importance.csv")["parameter"][0] == "mixup.alpha"
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from analysis.sweep.parameters import SweptParameter, read_parameters
-from analysis.sweep.trials import Trial, read_sweep, with_run
+from analysis.sweep.swept import SweptParameter, swept_parameters
+from analysis.sweep.trial_results import TrialResult, read_results, with_run
 from core.scoring.resampling import Interval
+from sweeps.parameters import read_parameters
 from tests.analysis.conftest import MakeRun
 from tests.analysis.sweeps import MIXUP, MadeTrial, summary_of, write_sweep
 
@@ -30,7 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_trials_come_with_intervals_throughput_and_predictions(folder: Path) -> None:
-    sweep = read_sweep(folder)
+    sweep = read_results(folder)
     assert (sweep.name, sweep.question, sweep.metric, sweep.goal) == (
         "mine", "How much?", "valid/macro_auc", "maximize",
     )  # fmt: skip
@@ -44,7 +45,7 @@ def test_trials_come_with_intervals_throughput_and_predictions(folder: Path) -> 
 
 
 def test_failed_stopped_and_running_trials_are_apart(folder: Path) -> None:
-    others = read_sweep(folder).others()
+    others = read_results(folder).others
     assert [(one.name, one.state) for one in others] == [
         ("trial 2", "failed"), ("trial 3", "stopped"), ("trial 4", "running"),
     ]  # fmt: skip
@@ -53,8 +54,8 @@ def test_failed_stopped_and_running_trials_are_apart(folder: Path) -> None:
 
 
 def test_only_what_varies_is_a_parameter(folder: Path) -> None:
-    parameters = {one.key: one for one in read_sweep(folder).parameters}
-    assert list(parameters) == ["mixup.alpha", "mixup.probability", "loss.kind"]
+    parameters = {one.key: one for one in read_results(folder).parameters}
+    assert list(parameters) == ["loss.kind", "mixup.alpha", "mixup.probability"]
     assert parameters["mixup.alpha"].is_log
     assert parameters["mixup.probability"].levels == (0.0, 0.5, 1.0)
     assert parameters["loss.kind"].levels == ("focal", "bce")
@@ -77,88 +78,79 @@ def test_only_what_varies_is_a_parameter(folder: Path) -> None:
     ],
 )
 def test_axis_of_a_distribution(entry: dict[str, Any], is_log: bool, levels: tuple[Any, ...]) -> None:
-    (found,) = read_parameters({"optim": {"parameters": {"lr": entry}}})
+    (found,) = swept_parameters(read_parameters({"optim": {"parameters": {"lr": entry}}}))
     assert found.key == "optim.lr"
     assert (found.is_log, found.levels) == (is_log, levels)
 
 
 def test_seeds_and_folds_are_names_without_a_trend() -> None:
-    found = {
-        one.key: one
-        for one in read_parameters(
-            {
-                "seed": {"values": [73, 71, 72]},
-                "data.fold": {"values": [0, 1, 2]},
-                "epochs": {"values": [3, 1, 2]},
-            }
-        )
-    }
-    assert not found["seed"].has_trend
+    listed = {"seed": {"values": [73, 71]}, "data.fold": {"values": [0, 1, 2]}, "epochs": {"values": [3, 1]}}
+    found = {one.key: one for one in swept_parameters(read_parameters(listed))}
     assert not found["data.fold"].has_trend
+    assert not found["seed"].is_ordered
+    assert found["seed"].levels == (73, 71)
     assert found["epochs"].has_trend
-    assert read_parameters({"seed": {"min": 1, "max": 10**6}, "epochs": {"value": 3}}) == []
+    drawn = {"seed": {"min": 1, "max": 10**6}, "epochs": {"value": 3}}
+    assert swept_parameters(read_parameters(drawn)) == []
 
 
-def test_values_are_found_from_their_text() -> None:
+def test_values_have_their_places() -> None:
     parameter = SweptParameter("a", levels=(True, None, 1, 0.5, [1, 2]), is_ordered=False)
-    assert [parameter.value_of(text) for text in ("True", "None", "1.0", "0.50", "[1, 2]")] == [
-        True,
-        None,
-        1,
-        0.5,
-        [1, 2],
-    ]
-    assert parameter.coordinate(None) == 1.0
+    assert parameter.coordinates([True, None, 1.0, 0.5, [1, 2]]).tolist() == [0, 1, 2, 3, 4]
     log = SweptParameter("b", is_log=True)
-    assert log.coordinate(log.value_of("0.01")) == pytest.approx(-2.0)
-
-
-def replace_in(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
+    assert log.coordinate(0.01) == pytest.approx(-2.0)
+    for one, value, message in (
+        (parameter, 0.7, r"a=0.7: none of the sweep's values \(True, None, 1, 0.5, \[1, 2\]\)"),
+        (log, "half", "b=half: must be a number"),
+        (log, -1.0, "b=-1.0: must be positive"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            one.coordinate(value)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("change", "told"),
     [
-        ("0,finished", "0,done", "line 2: state=done: one of running, finished, failed, stopped"),
-        ("0.5,0.5,focal", "0.5,0.7,focal", r"line 2: mixup.probability=0.7: none of .* \(0, 0.5, 1\)"),
-        ("0.5,0.5,focal", "half,0.5,focal", "line 2: mixup.alpha=half: must be a number"),
-        ("0.5,0.5,focal", "-1,0.5,focal", "line 2: mixup.alpha=-1: must be positive"),
-        ("1.50,0.5,0.5,focal", "0.5,focal", "line 2: damaged, not the 8 columns of the first line"),
-        ("1.50", "long", "line 2: minutes=long: must be a number"),
-        (",loss.kind,", ",loss.knd,", "damaged, it has no column loss.kind"),
-        ("trial,", '"trial,', "damaged"),
+        ({"state": "done"}, "state=done: one of running, finished, failed, stopped"),
+        ({"parameters": {"mixup.alpha": 0.5}}, "parameters: no loss.kind, mixup.probability"),
+        ({"parameters": {**VALUES, "loss.kind": "knd"}}, "loss.kind=knd: none of the sweep's values"),
+        ({"speed": 3}, "needs minutes, number, parameters, state, of "),
+        (None, "damaged: Expecting value"),
     ],
 )
-def test_damage_in_the_table_is_named_with_its_line(folder: Path, old: str, new: str, told: str) -> None:
-    replace_in(folder / "trials.csv", old, new)
+def test_damage_of_a_trial_is_named_with_its_file(
+    folder: Path, change: dict[str, Any] | None, told: str
+) -> None:
+    file = folder / "trials/0/trial.json"
+    text = "" if change is None else json.dumps(json.loads(file.read_text()) | change)
+    file.write_text(text)
     with pytest.raises(ValueError, match=told) as error:
-        read_sweep(folder)
-    assert str(folder / "trials.csv") in str(error.value)
+        read_results(folder)
+    assert str(folder) in str(error.value)
 
 
-def test_a_table_that_is_no_text_is_named(folder: Path) -> None:
-    (folder / "trials.csv").write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(ValueError, match="damaged, not readable as csv"):
-        read_sweep(folder)
+def test_a_folder_of_the_former_layout_is_read(folder: Path) -> None:
+    for file in folder.glob("trials/*/trial.json"):
+        content = json.loads(file.read_text())
+        del content["value"]
+        file.write_text(json.dumps(content))
+    assert [trial.name for trial in read_results(folder).ranked] == ["trial 1", "trial 0"]
 
 
 def test_other_folders_are_told_from_sweeps(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such folder of a sweep"):
-        read_sweep(tmp_path / "outputs/sweeps/mine-2")
+        read_results(tmp_path / "outputs/sweeps/mine-2")
     with pytest.raises(ValueError, match=r"not the folder of a sweep, it has no sweep\.json"):
-        read_sweep(folder.parent)
-    (folder / "sweep.json").write_text(json.dumps({"name": "mine"}))
-    with pytest.raises(ValueError, match=r"sweep\.json: needs name, method and metric"):
-        read_sweep(folder)
+        read_results(folder.parent)
+    (folder / "sweep.json").write_text(json.dumps({"question": "mine"}))
+    with pytest.raises(ValueError, match=r"sweep\.json: damaged: needs a name"):
+        read_results(folder)
 
 
 def test_a_damaged_sweep_file_is_named(folder: Path) -> None:
     (folder / "sweep.yaml").write_text("parameters: [")
-    with pytest.raises(ValueError, match=r"sweep\.yaml: not readable as a sweep file"):
-        read_sweep(folder)
+    with pytest.raises(ValueError, match=r"sweep\.yaml: not readable as yaml"):
+        read_results(folder)
 
 
 def test_without_a_finished_trial_there_is_nothing_to_analyse(tmp_path: Path) -> None:
@@ -167,12 +159,12 @@ def test_without_a_finished_trial_there_is_nothing_to_analyse(tmp_path: Path) ->
     )
     told = "no finished trial with valid/macro_auc .2 trials: 1 running, 0 finished, 1 failed, 0 stopped."
     with pytest.raises(ValueError, match=told):
-        read_sweep(folder)
+        read_results(folder)
 
 
 def test_a_trial_of_all_folds_is_judged_on_all_of_them(make_run: MakeRun) -> None:
     group = make_run(fold="all")
-    trial = Trial("trial 0", "finished", {}, Interval(0.9, math.nan, math.nan))
+    trial = TrialResult("trial 0", "finished", {}, Interval(0.9, math.nan, math.nan))
     found = with_run(trial, group.with_name(group.name.replace("-all", "-fold2")), "valid/macro_auc")
     assert found.run is not None
     assert found.run.fold == "all"
@@ -181,7 +173,7 @@ def test_a_trial_of_all_folds_is_judged_on_all_of_them(make_run: MakeRun) -> Non
 
 def test_a_trial_whose_run_was_deleted_keeps_its_value(tmp_path: Path) -> None:
     trials = [MadeTrial(VALUES, None, value=0.7), MadeTrial(OTHER, None, value=0.8)]
-    sweep = read_sweep(write_sweep(tmp_path / "bare", trials, metric="valid/loss", goal="minimize"))
+    sweep = read_results(write_sweep(tmp_path / "bare", trials, metric="valid/loss", goal="minimize"))
     assert [trial.metric.value for trial in sweep.ranked] == [0.7, 0.8]
     assert sweep.ranked[0].run is None
     assert MIXUP["epochs"] == {"value": 2}

@@ -138,9 +138,9 @@ def test_a_sweep_is_read_by_the_real_client(server: WandbServer, tmp_path: Path)
     assert done.returncode == 0, done.stdout
     for part in (
         "random sweep, maximize valid/macro_auc; 4 trials: 2 finished, 1 failed, 1 running",
-        "two 0.800 [0.750, 0.850] 21 1.5 1.5 bce",
-        "one 0.700 [0.650, 0.750] 30 1.5 0.2 focal",
-        "three failed: alpha=0.9 kind=bce four running: No verdict",
+        "two 0.800 [0.750, 0.850] 21 1.5 bce 1.5",
+        "one 0.700 [0.650, 0.750] 30 1.5 focal 0.2",
+        "three failed: kind=bce alpha=0.9 four running: No verdict",
         "verdict: no predictions of the 2 trials lie here",
     ):
         assert part in " ".join(done.stdout.split()), done.stdout

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from sweeps.sweep_file import Sweep, read_sweep_file
+from sweeps.sweep_file import SweepFile, read_sweep_file
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 ALPHAS = {"mixup.alpha": {"values": [0.1, 0.2, 0.3]}}
@@ -26,6 +26,6 @@ def write_sweep(folder: Path, **change: Any) -> Path:
     return file
 
 
-def make_sweep(folder: Path, **change: Any) -> Sweep:
+def make_sweep(folder: Path, **change: Any) -> SweepFile:
     """Return a sweep over the stand-in program."""
     return read_sweep_file(write_sweep(folder, **change))

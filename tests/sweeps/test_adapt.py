@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from sweeps.adapt import main
-from sweeps.check import read_sweep
+from sweeps.check import checked_sweep
 from tests.runs import ROOT
 
 MIXUP = ROOT / "sweeps" / "mixup.yaml"
@@ -17,7 +17,7 @@ def adapt(tmp_path: Path, *words: str, file: Path = MIXUP) -> list[str]:
     new = tmp_path / "new.yaml"
     main([str(file), f"--to={new}", *words])
     assert new.read_text().splitlines()[0] == file.read_text().splitlines()[0]
-    read_sweep(new)
+    checked_sweep(new)
     command: list[str] = yaml.safe_load(new.read_text())["command"]
     return command
 
@@ -73,4 +73,4 @@ def test_mistakes_write_no_file(
 def test_an_adapted_file_is_not_given_the_same_word_again(tmp_path: Path) -> None:
     adapt(tmp_path, "--epochs=2")
     with pytest.raises(ValueError, match="--epochs: the file's command gives it already"):
-        read_sweep(tmp_path / "new.yaml", ["--epochs=3"])
+        checked_sweep(tmp_path / "new.yaml", ["--epochs=3"])

@@ -1,6 +1,7 @@
 """Sweep files are checked against the programs they start."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sweeps.check import read_sweep
-from sweeps.errors import SweepError
+from sweeps.check import checked_sweep
 from tests.runs import ROOT
 
 FILES = sorted((ROOT / "sweeps").glob("*.yaml"))
@@ -18,7 +18,7 @@ NAMES = {"mixup", "backbone", "selective", "loss", "frontend", "augment", "folds
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_shipped_sweeps_are_right_and_ask_a_question(file: Path) -> None:
-    sweep = read_sweep(file)
+    sweep = checked_sweep(file)
     first = file.read_text().splitlines()[0]
     assert first.startswith("# ")
     assert "?" in first
@@ -65,11 +65,10 @@ def test_mistakes_name_the_file_and_the_key(tmp_path: Path, key: str, entry: obj
     sweep["parameters"] = {"epochs": {"values": [3, 5]}, key: entry}
     file = tmp_path / "mine.yaml"
     file.write_text(yaml.safe_dump(sweep))
-    with pytest.raises(SweepError) as error:
-        read_sweep(file)
-    assert str(file) in str(error.value)
+    with pytest.raises(ValueError, match=re.escape(said)) as error:
+        checked_sweep(file)
+    assert str(error.value).startswith(f"{file}: ")
     assert key in str(error.value)
-    assert said in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -110,9 +109,8 @@ def test_mistakes_beside_the_parameters(tmp_path: Path, change: dict[str, object
     sweep = yaml.safe_load((ROOT / "sweeps" / "mixup.yaml").read_text())
     file = tmp_path / "mine.yaml"
     file.write_text(yaml.safe_dump(sweep | change))
-    with pytest.raises(SweepError, match=r".") as error:
-        read_sweep(file)
-    assert said in str(error.value)
+    with pytest.raises(ValueError, match=re.escape(said)):
+        checked_sweep(file)
 
 
 def changed(tmp_path: Path, **change: object) -> Path:
@@ -127,37 +125,37 @@ def test_values_that_cannot_come_together_are_told(tmp_path: Path) -> None:
     low, high = {"values": [0.0, 9000.0]}, {"values": [8000.0, 16000.0]}
     file = changed(tmp_path, parameters={"features.f_min_hz": low, "features.f_max_hz": high})
     with pytest.raises(
-        SweepError, match=r"f_max_hz=8000.0, features.f_min_hz=9000.0, which may come together"
+        ValueError, match=r"f_max_hz=8000.0, features.f_min_hz=9000.0, which may come together"
     ):
-        read_sweep(file)
+        checked_sweep(file)
 
 
 def test_nested_parameters_are_the_dotted_ones(tmp_path: Path) -> None:
     nested = {"mixup": {"parameters": {"alpha": {"values": [0.2, 0.4]}}}, "epochs": {"value": 2}}
-    sweep = read_sweep(changed(tmp_path, parameters=nested))
+    sweep = checked_sweep(changed(tmp_path, parameters=nested))
     assert [parameter.key for parameter in sweep.parameters] == ["epochs", "mixup.alpha"]
     both = nested | {"mixup.alpha": {"value": 0.1}}
-    with pytest.raises(SweepError, match=r"mixup.alpha: given twice"):
-        read_sweep(changed(tmp_path, parameters=both))
+    with pytest.raises(ValueError, match=r"mixup.alpha: given twice"):
+        checked_sweep(changed(tmp_path, parameters=both))
 
 
 def test_words_replace_constants_and_not_what_is_swept(tmp_path: Path) -> None:
     file = changed(tmp_path, parameters={"seed": {"values": [1, 2]}, "epochs": {"value": 9}})
-    assert [parameter.key for parameter in read_sweep(file, ["--epochs=2"]).parameters] == ["seed"]
-    with pytest.raises(SweepError, match=r"seed is swept; --seed cannot be given beside it"):
-        read_sweep(file, ["--seed=3"])
-    with pytest.raises(SweepError, match=r"--epohcs=2: Unrecognized options"):
-        read_sweep(file, ["--epohcs=2"])
-    with pytest.raises(SweepError, match=r"resume: a sweep goes on by itself"):
-        read_sweep(file, ["--resume"])
+    assert [parameter.key for parameter in checked_sweep(file, ["--epochs=2"]).parameters] == ["seed"]
+    with pytest.raises(ValueError, match=r"seed is swept; --seed cannot be given beside it"):
+        checked_sweep(file, ["--seed=3"])
+    with pytest.raises(ValueError, match=r"--epohcs=2: Unrecognized options"):
+        checked_sweep(file, ["--epohcs=2"])
+    with pytest.raises(ValueError, match=r"resume: a sweep goes on by itself"):
+        checked_sweep(file, ["--resume"])
 
 
 def test_a_key_that_is_there_twice_is_told(tmp_path: Path) -> None:
     text = (ROOT / "sweeps" / "mixup.yaml").read_text()
     file = tmp_path / "mine.yaml"
     file.write_text(text.replace("parameters:", "parameters:\n  mixup.alpha: {value: 0.3}", 1))
-    with pytest.raises(SweepError, match=r"the key mixup.alpha is given twice"):
-        read_sweep(file)
+    with pytest.raises(ValueError, match=r"the key mixup.alpha is given twice"):
+        checked_sweep(file)
 
 
 def test_files_that_are_no_sweeps(tmp_path: Path) -> None:
@@ -168,8 +166,8 @@ def test_files_that_are_no_sweeps(tmp_path: Path) -> None:
         ("method: grid", "no program"),
     ):
         file.write_text(text)
-        with pytest.raises(SweepError, match=said):
-            read_sweep(file)
+        with pytest.raises(ValueError, match=said):
+            checked_sweep(file)
 
 
 def test_the_command_answers_within_a_second_and_without_torch(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import pytest
 from wandb.sdk.launch.sweeps import utils as wandb_sweeps
 
 from sweeps.command import check_command, expand, fixed_words, num_processes
-from sweeps.errors import SweepError
 
 PARAMETERS: dict[str, Any] = {
     "mixup.alpha": 0.4, "data.fold": None, "tracking.use": False, "optim.betas": [0.9, 0.98], "seed": 7,
@@ -18,7 +17,7 @@ PARAMETERS: dict[str, Any] = {
 def test_parameters_become_the_words_that_wandb_makes(macro: str) -> None:
     given = {"args": {key: {"value": value} for key, value in PARAMETERS.items()}}
     expected = wandb_sweeps.create_sweep_command_args(given)[macro]
-    command = check_command("file", ["python", "${program}", f"${{{macro}}}"])
+    command = check_command(["python", "${program}", f"${{{macro}}}"])
     assert expand(command, "run.py", PARAMETERS) == ["python", "run.py", *expected]
 
 
@@ -32,7 +31,7 @@ def test_macros_of_the_surroundings_are_replaced(monkeypatch: pytest.MonkeyPatch
         "--data.num_workers=${envvar:WORKERS}",
         "${args}",
     ]
-    command = check_command("file", words)
+    command = check_command(words)
     expected = [
         "/usr/bin/env",
         "A=1",
@@ -48,10 +47,8 @@ def test_macros_of_the_surroundings_are_replaced(monkeypatch: pytest.MonkeyPatch
 
 def test_a_variable_that_is_not_set_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORKERS", raising=False)
-    command = check_command(
-        "file", ["python", "${program}", "--data.num_workers=${envvar:WORKERS}", "${args}"]
-    )
-    with pytest.raises(SweepError, match="the variable WORKERS is not set here"):
+    command = check_command(["python", "${program}", "--data.num_workers=${envvar:WORKERS}", "${args}"])
+    with pytest.raises(ValueError, match="the variable WORKERS is not set here"):
         fixed_words(command)
 
 

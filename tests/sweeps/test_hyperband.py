@@ -4,7 +4,7 @@ from sweeps.hyperband import Hyperband, read_hyperband
 
 
 def rule(**entry: object) -> Hyperband:
-    found = read_hyperband("file", {"type": "hyperband", **entry})
+    found = read_hyperband({"type": "hyperband", **entry})
     assert found is not None
     return found
 

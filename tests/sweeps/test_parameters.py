@@ -15,7 +15,7 @@ DRAWS = 4000
 
 
 def draws(entry: dict[str, Any]) -> list[Any]:
-    parameter = read_parameter("file", "key", entry)
+    parameter = read_parameter("key", entry)
     generator = random.Random(0)
     return [parameter.draw(generator) for _ in range(DRAWS)]
 
@@ -77,7 +77,7 @@ def test_values_come_as_often_as_their_probabilities_say() -> None:
 
 def test_both_ends_of_a_range_are_candidates() -> None:
     def candidates(**entry: Any) -> list[Any]:
-        return read_parameter("file", "key", entry).candidates
+        return read_parameter("key", entry).candidates
 
     assert candidates(min=0.5, max=2.0) == [0.5, 2.0]
     assert candidates(min=1, max=3) == [1, 3]
@@ -89,12 +89,12 @@ def test_both_ends_of_a_range_are_candidates() -> None:
 
 
 def test_a_grid_goes_through_whole_numbers_and_steps() -> None:
-    assert read_parameter("file", "key", {"min": 1, "max": 3}).values == [1, 2, 3]
+    assert read_parameter("key", {"min": 1, "max": 3}).values == [1, 2, 3]
     stepped = {"distribution": "q_uniform", "min": 0.0, "max": 1.0, "q": 0.25}
-    assert read_parameter("file", "key", stepped).values == np.arange(0.0, 1.0, 0.25).tolist()
-    assert read_parameter("file", "key", {"min": 0.0, "max": 1.0}).values is None
+    assert read_parameter("key", stepped).values == np.arange(0.0, 1.0, 0.25).tolist()
+    assert read_parameter("key", {"min": 0.0, "max": 1.0}).values is None
 
 
 def test_parameters_are_read_in_order_of_their_names_at_every_level() -> None:
     entries = {"b": {"value": 1}, "a": {"parameters": {"d": {"value": 2}, "c": {"value": 3}}}}
-    assert [parameter.key for parameter in read_parameters("file", entries)] == ["a.c", "a.d", "b"]
+    assert [parameter.key for parameter in read_parameters(entries)] == ["a.c", "a.d", "b"]

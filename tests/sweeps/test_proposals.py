@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from sweeps.proposals import Outcome, num_trials, propose
+from sweeps.proposals import num_trials, propose
+from sweeps.trial import Trial
 from tests.sweeps.sweep_texts import make_sweep
 
 DRAWN = {
@@ -35,10 +36,10 @@ def test_count_and_run_cap_limit_the_trials(
 @pytest.mark.parametrize("method", ["random", "bayes"])
 def test_file_seed_and_number_decide_what_a_trial_tries(tmp_path: Path, method: str) -> None:
     sweep = make_sweep(tmp_path, method=method, parameters=DRAWN)
-    first, again = propose(sweep, 7, 2), propose(sweep, 7, 2)
-    assert first == again
-    assert propose(sweep, 8, 2) != first
-    assert propose(sweep, 7, 3) != first
+    first = propose(sweep, 7, 2)
+    assert propose(sweep, 7, 2).parameters == first.parameters
+    assert propose(sweep, 8, 2).parameters != first.parameters
+    assert propose(sweep, 7, 3).parameters != first.parameters
     assert list(first.parameters) == ["epochs", "loss.kind", "optim.lr"]
     assert 1e-4 <= first.parameters["optim.lr"] <= 1e-2
 
@@ -48,19 +49,23 @@ def test_bayes_learns_from_results(tmp_path: Path) -> None:
     sweep = make_sweep(tmp_path, method="bayes", parameters=DRAWN)
     near, by_chance = 0, 3 * 20 / 5
     for seed in range(3):
-        outcomes: list[Outcome] = []
+        known: list[tuple[Trial, list[float]]] = []
         for number in range(30):
-            proposal = propose(sweep, seed, number, outcomes)
-            distance = abs(proposal.positions["optim.lr"] - 0.5)
+            trial = propose(sweep, seed, number, known)
+            distance = abs(trial.positions["optim.lr"] - 0.5)
             near += number >= 10 and distance < 0.1
-            outcomes.append(Outcome(proposal.positions, [-distance], "finished"))
+            trial.state = "finished"
+            known.append((trial, [-distance]))
     assert near > 2 * by_chance
 
 
 def test_bayes_takes_running_stopped_and_valueless_trials(tmp_path: Path) -> None:
     sweep = make_sweep(tmp_path, method="bayes", parameters=DRAWN)
-    known = [propose(sweep, 1, number).positions for number in range(16)]
     states = [("finished", [0.5]), ("running", [0.2]), ("stopped", [0.1, 0.2]), ("finished", [])] * 4
-    outcomes = [Outcome(place, values, state) for place, (state, values) in zip(known, states, strict=True)]
-    assert propose(sweep, 1, 16, outcomes).parameters["epochs"] == 3
-    assert propose(sweep, 1, 16, outcomes) != propose(sweep, 1, 16)
+    known = []
+    for number, (state, values) in enumerate(states):
+        trial = propose(sweep, 1, number)
+        trial.state = state
+        known.append((trial, values))
+    assert propose(sweep, 1, 16, known).parameters["epochs"] == 3
+    assert propose(sweep, 1, 16, known).parameters != propose(sweep, 1, 16).parameters

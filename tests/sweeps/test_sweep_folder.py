@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.sweep.trials import read_sweep
+from analysis.sweep.trial_results import read_results
 from sweeps.proposals import propose
 from sweeps.sweep_file import read_sweep_file
 from sweeps.sweep_folder import SweepFolder
@@ -23,13 +23,14 @@ def test_the_analysis_reads_what_was_written(file: Path, tmp_path: Path) -> None
     folder = SweepFolder(tmp_path / file.stem, sweep)
     folder.open(0, [])
     for number in range(4):
-        trial = folder.add(number, propose(sweep, 0, number, folder.outcomes()))
+        trial = propose(sweep, 0, number, folder.known())
+        folder.add(trial)
         run = write_run(folder.folder_of(trial), MadeTrial({}, 1.0 + 0.3 * number), number)
         with (run / "metrics.jsonl").open("a") as log:
             log.write(json.dumps({"global_step": 9, sweep.metric: 0.5 + 0.1 * number}) + "\n")
         trial.state = "finished"
         folder.record(trial)
-    read = read_sweep(folder.path)
+    read = read_results(folder.path)
     tried: dict[str, set[str]] = {}
     for trial in folder.trials.values():
         for key, value in trial.parameters.items():
@@ -43,7 +44,8 @@ def test_a_trial_of_all_folds_counts_by_its_pooled_score(tmp_path: Path) -> None
     sweep = read_sweep_file(write_sweep(tmp_path))
     folder = SweepFolder(tmp_path / "sweep", sweep)
     folder.open(0, [])
-    trial = folder.add(0, propose(sweep, 0, 0, []))
+    trial = propose(sweep, 0, 0)
+    folder.add(trial)
     runs = folder.folder_of(trial) / "timm_007"
     for name, score in (("all", None), ("fold0", 0.9), ("fold1", 0.1)):
         run = runs / f"20260101-000000-aaaa-{name}"

@@ -20,11 +20,13 @@ import pandas as pd
 
 from analysis.compare import Comparison, compare_pairs
 from analysis.runs import CLIP, Run, align, difference_of
-from analysis.sweep.parameters import FOLD, NAMES, value_text
-from analysis.sweep.trials import Sweep, Trial
+from analysis.sweep.swept import FOLD, NAMES
+from analysis.sweep.trial_results import SweepResults, TrialResult
 from core.scoring.intervals import bootstrap, build_metrics
 from core.scoring.metric_names import IN_CORE, MetricName
 from core.scoring.resampling import Interval, Resampler
+from sweeps.parameters import value_text
+from sweeps.trial import FINISHED
 
 SHOWN = 8
 
@@ -43,42 +45,20 @@ class PooledRun(Run):
 
 
 @dataclass(frozen=True)
-class Setting:
-    """What is compared: a trial, or the trials of all folds that differ in nothing else.
-
-    Attributes
-    ----------
-    name
-        Of the trial, or what the trials share.
-    trials
-        One, or one a fold.
-    metric
-        On all their clips.
-    run
-        With their predictions.
-    """
-
-    name: str
-    trials: tuple[Trial, ...]
-    metric: Interval
-    run: Run
-
-
-@dataclass(frozen=True)
-class Verdict:
+class BestSetting:
     """What can be said about the best setting.
 
     Attributes
     ----------
-    best
-        The setting of the best metric.
+    name
+        Of the trial or setting with the best metric.
     comparisons
         Of the best with every other that can be paired with it, these in order of their metric.
     apart
         Name -> why it cannot be paired with the best.
     """
 
-    best: Setting
+    name: str
     comparisons: tuple[Comparison, ...]
     apart: dict[str, str]
 
@@ -93,12 +73,7 @@ class Verdict:
         return [one.run for one in self.comparisons if not one.is_distinguishable]
 
 
-def single_settings(sweep: Sweep) -> list[Setting]:
-    """Return every trial that has predictions, best first."""
-    return [Setting(t.name, (t,), t.metric, t.run) for t in sweep.ranked if t.run is not None]
-
-
-def pooled_settings(sweep: Sweep, num_resamples: int, confidence: float) -> list[Setting]:
+def pooled_settings(sweep: SweepResults, num_resamples: int, confidence: float) -> list[TrialResult]:
     """Return the settings of which every fold is there, best first; none where the fold is not swept.
 
     Parameters
@@ -107,34 +82,31 @@ def pooled_settings(sweep: Sweep, num_resamples: int, confidence: float) -> list
         Its trials.
     num_resamples, confidence
         Of the intervals of the pooled metric.
+
+    Returns
+    -------
+    list of TrialResult
+        A setting each, as if it were a trial of all folds: its run is a `PooledRun`.
     """
     folds = next((one.levels for one in sweep.parameters if one.key == FOLD), ())
     if not folds or not all(isinstance(fold, int) for fold in folds) or sweep.short_metric not in IN_CORE:
         return []
-    groups: dict[str, dict[Any, Trial]] = {}
-    for trial in sweep.trials:
-        if trial.has_result and trial.run is not None:
-            groups.setdefault(shared_name(trial), {}).setdefault(trial.values[FOLD], trial)
+    groups: dict[str, dict[Any, Run]] = {}
+    shared = {}
+    for trial in sweep.ranked:
+        values = {key: value for key, value in trial.values.items() if key != FOLD}
+        name = ", ".join(f"{key}={value_text(value)}" for key, value in values.items()) or "all folds"
+        if trial.run is not None:
+            shared[name] = values
+            groups.setdefault(name, {}).setdefault(trial.values[FOLD], trial.run)
     found = []
     for name, by_fold in groups.items():
         if set(by_fold) == set(folds):
-            trials = tuple(by_fold[fold] for fold in folds)
-            run = pool(name, [trial.run for trial in trials if trial.run is not None])
+            parts = tuple(by_fold[fold] for fold in folds)
+            run = PooledRun(parts[0].folder, parts[0].config, parts[0].summary, name, parts=parts)
             metric = metric_of_run(run, IN_CORE[sweep.short_metric], num_resamples, confidence)
-            found.append(Setting(name, trials, metric, run))
+            found.append(TrialResult(name, FINISHED, shared[name], metric, run=run))
     return sorted(found, key=lambda setting: -sweep.sign * setting.metric.value)
-
-
-def shared_name(trial: Trial) -> str:
-    """Return what a trial shares with those of other folds, as a name."""
-    words = [f"{key}={value_text(value)}" for key, value in trial.values.items() if key != FOLD]
-    return ", ".join(words) or "all folds"
-
-
-def pool(name: str, runs: Sequence[Run]) -> PooledRun:
-    """Return the runs of several folds as one."""
-    first = runs[0]
-    return PooledRun(first.folder, first.config, first.summary, name, parts=tuple(runs))
 
 
 def quantile_of(run: Run) -> float:
@@ -152,46 +124,43 @@ def metric_of_run(run: Run, name: str, num_resamples: int, confidence: float) ->
     return bootstrap(metrics, one.truth, resampler).macro_interval(name, confidence)
 
 
-def judge(
-    sweep: Sweep,
-    settings: Sequence[Setting],
+def compare_best(
+    sweep: SweepResults,
+    settings: Sequence[TrialResult],
     *,
     num_resamples: int = 2000,
     num_flips: int = 5000,
     confidence: float = 0.95,
-) -> Verdict | None:
-    """Compare the best setting with every other.
+) -> BestSetting | None:
+    """Compare the best trial or setting with every other; None if nothing can be tested.
 
     Parameters
     ----------
     sweep
         Names the metric.
     settings
-        Best first.
+        Best first; those without predictions are left out.
     num_resamples, num_flips, confidence
         As in `analysis.compare.compare_pairs`.
-
-    Returns
-    -------
-    Verdict or None
-        None if there is no setting, or nothing tests the metric.
     """
-    if not settings or sweep.short_metric not in IN_CORE:
+    runs = [one.run for one in settings if one.run is not None]
+    if not runs or sweep.short_metric not in IN_CORE:
         return None
-    best = settings[0]
-    apart = {one.name: why for one in settings[1:] if (why := reason_apart(best.run, one.run)) is not None}
-    paired = [one for one in settings if one.name not in apart]
+    best = runs[0]
+    reasons = {other.name: reason_apart(best, other) for other in runs[1:]}
+    apart = {name: reason for name, reason in reasons.items() if reason is not None}
+    paired = [run for run in runs if run.name not in apart]
     if len(paired) < 2:
-        return Verdict(best, (), apart)
+        return BestSetting(best.name, (), apart)
     found = compare_pairs(
-        align([one.run for one in paired]),
+        align(paired),
         cast(MetricName, sweep.short_metric),
         num_resamples=num_resamples,
         num_flips=num_flips,
         confidence=confidence,
-        quantile=quantile_of(best.run),
+        quantile=quantile_of(best),
     )
-    return Verdict(best, tuple(found), apart)
+    return BestSetting(best.name, tuple(found), apart)
 
 
 def reason_apart(best: Run, other: Run) -> str | None:
@@ -203,22 +172,21 @@ def reason_apart(best: Run, other: Run) -> str | None:
     return difference_of(best, other)
 
 
-def verdict_text(sweep: Sweep, verdict: Verdict) -> str:
-    """Return the verdict in words, a paragraph."""
-    second = verdict.second
+def best_text(found: BestSetting) -> str:
+    """Return what can be said about the best in words, a paragraph."""
+    second, number = found.second, len(found.comparisons)
     if second is None:
-        return f"{verdict.best.name} stands alone: no other can be compared with it on the same clips."
-    number = len(verdict.comparisons)
-    words = {True: "IS distinguishable", False: "is NOT distinguishable"}[second.is_distinguishable]
+        return f"{found.name} stands alone: no other can be compared with it on the same clips."
+    words = "IS distinguishable" if second.is_distinguishable else "is NOT distinguishable"
     lines = [
-        f"The best, {verdict.best.name}, {words} from the second, {second.run} "
+        f"The best, {found.name}, {words} from the second, {second.run} "
         f"(Holm over {number} {'pair' if number == 1 else 'pairs'} with the best):",
         f"  {second.verdict}",
     ]
-    if verdict.alike:
-        more = len(verdict.alike) - SHOWN
-        shown = "; ".join(verdict.alike[:SHOWN]) + (f" and {more} more" if more > 0 else "")
-        lines.append(f"Not distinguishable from the best, {len(verdict.alike)} of {number}: {shown}.")
+    if found.alike:
+        more = len(found.alike) - SHOWN
+        shown = "; ".join(found.alike[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+        lines.append(f"Not distinguishable from the best, {len(found.alike)} of {number}: {shown}.")
     else:
         lines.append("Every other is distinguishable from the best.")
     lines.append(
@@ -228,28 +196,16 @@ def verdict_text(sweep: Sweep, verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class Spread:
-    """How far trials lie apart that differ in one name only, such as the seed.
+def repeat_spreads(sweep: SweepResults) -> dict[str, tuple[float, int]]:
+    """Return how far trials lie apart that differ in the fold or a seed only.
 
-    Attributes
-    ----------
-    key
-        Which.
-    deviation
-        Standard deviation, pooled over groups of trials that share everything else.
-    freedom
-        Degrees of freedom it is known with.
+    Returns
+    -------
+    dict
+        By the name of fold or seed, where trials were repeated with all else the same: standard deviation,
+        pooled over groups of such trials, and its degrees of freedom.
     """
-
-    key: str
-    deviation: float
-    freedom: int
-
-
-def spreads(sweep: Sweep) -> list[Spread]:
-    """Return the spread by each of folds and seeds that is swept and was repeated with all else the same."""
-    found = []
+    found = {}
     for key in [one.key for one in sweep.parameters if one.key in NAMES]:
         groups: dict[str, list[float]] = {}
         for trial in sweep.ranked:
@@ -258,5 +214,5 @@ def spreads(sweep: Sweep) -> list[Spread]:
         freedom = sum(len(group) - 1 for group in groups.values())
         squares = sum(float(np.var(group)) * len(group) for group in groups.values())
         if freedom > 0:
-            found.append(Spread(key, float(np.sqrt(squares / freedom)), freedom))
+            found[key] = (float(np.sqrt(squares / freedom)), freedom)
     return found

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.sweep.best import BestSetting, compare_best, pooled_settings
 from analysis.sweep.effects import Effect, effect_of
 from analysis.sweep.importance import Importance, importance_of
-from analysis.sweep.trials import Sweep
-from analysis.sweep.verdict import Setting, Verdict, judge, pooled_settings, single_settings
+from analysis.sweep.trial_results import SweepResults, TrialResult
 
 
 @dataclass(frozen=True)
-class SweepAnalysis:
+class SweepFindings:
     """All that was found.
 
     Attributes
@@ -20,7 +20,7 @@ class SweepAnalysis:
         The trials.
     pooled
         Settings with all folds pooled; empty where the fold is not swept.
-    verdict
+    best
         None where nothing can be tested.
     effects
         Of each parameter.
@@ -28,16 +28,16 @@ class SweepAnalysis:
         None where trials are too few.
     """
 
-    sweep: Sweep
-    pooled: list[Setting]
-    verdict: Verdict | None
+    sweep: SweepResults
+    pooled: list[TrialResult]
+    best: BestSetting | None
     effects: list[Effect]
     importance: Importance | None
 
 
-def analyse(
-    sweep: Sweep, *, num_resamples: int = 2000, num_flips: int = 5000, confidence: float = 0.95
-) -> SweepAnalysis:
+def find_all(
+    sweep: SweepResults, *, num_resamples: int = 2000, num_flips: int = 5000, confidence: float = 0.95
+) -> SweepFindings:
     """Return what a sweep shows.
 
     Parameters
@@ -53,15 +53,11 @@ def analyse(
     metric = np.array([trial.metric.value for trial in trials])
     coordinates = [one.coordinates(trial.values[one.key] for trial in trials) for one in sweep.parameters]
     pooled = pooled_settings(sweep, num_resamples, confidence)
-    return SweepAnalysis(
+    return SweepFindings(
         sweep=sweep,
         pooled=pooled,
-        verdict=judge(
-            sweep,
-            pooled or single_settings(sweep),
-            num_resamples=num_resamples,
-            num_flips=num_flips,
-            confidence=confidence,
+        best=compare_best(
+            sweep, pooled or trials, num_resamples=num_resamples, num_flips=num_flips, confidence=confidence
         ),
         effects=[
             effect_of(parameter, one, metric, num_resamples=num_resamples, confidence=confidence)

@@ -9,10 +9,17 @@ from scipy.special import expit
 
 from analysis.compare import compare_pairs
 from analysis.runs import Aligned
-from analysis.sweep.report import apart_text, settings_text, verdict_part
-from analysis.sweep.results import analyse
-from analysis.sweep.trials import Sweep, read_sweep
-from analysis.sweep.verdict import Verdict, judge, pooled_settings, single_settings, spreads, verdict_text
+from analysis.sweep.best import (
+    BestSetting,
+    PooledRun,
+    best_text,
+    compare_best,
+    pooled_settings,
+    repeat_spreads,
+)
+from analysis.sweep.findings import find_all
+from analysis.sweep.report import apart_text, comparison_text, settings_text
+from analysis.sweep.trial_results import read_results
 from core.config import ValidConfig
 from core.scoring.evaluation import evaluate
 from core.scoring.metrics import macro, roc_auc
@@ -22,36 +29,36 @@ DROPOUT = {"model.dropout": {"values": [0.0, 0.2, 0.4]}}
 FOLDS = {"data.fold": {"values": [0, 1, 2]}, "seed": {"values": [71, 72]}}
 
 
-def verdict_of(folder: Path, skills: tuple[float, ...]) -> tuple[Sweep, Verdict]:
+def verdict_of(folder: Path, skills: tuple[float, ...]) -> BestSetting:
     trials = [MadeTrial({"model.dropout": 0.2 * i}, skill) for i, skill in enumerate(skills)]
-    sweep = read_sweep(write_sweep(folder, trials, DROPOUT))
-    verdict = judge(sweep, single_settings(sweep), num_resamples=500, num_flips=500)
+    sweep = read_results(write_sweep(folder, trials, DROPOUT))
+    verdict = compare_best(sweep, sweep.ranked, num_resamples=500, num_flips=500)
     assert verdict is not None
-    return sweep, verdict
+    return verdict
 
 
 def test_a_planted_tie_is_not_distinguishable(tmp_path: Path) -> None:
-    sweep, verdict = verdict_of(tmp_path / "tie", (1.5, 1.52, 0.2))
-    assert {verdict.best.name, verdict.alike[0]} == {"trial 0", "trial 1"}
+    verdict = verdict_of(tmp_path / "tie", (1.5, 1.52, 0.2))
+    assert {verdict.name, verdict.alike[0]} == {"trial 0", "trial 1"}
     assert verdict.alike == [verdict.comparisons[0].run]
-    text = verdict_text(sweep, verdict)
+    text = best_text(verdict)
     assert f"is NOT distinguishable from the second, {verdict.alike[0]} (Holm over 2 pairs" in text
     assert f"Not distinguishable from the best, 1 of 2: {verdict.alike[0]}." in text
 
 
 def test_a_planted_winner_is_distinguishable(tmp_path: Path) -> None:
-    sweep, verdict = verdict_of(tmp_path / "clear", (0.8, 3.0, 0.2))
-    assert verdict.best.name == "trial 1"
+    verdict = verdict_of(tmp_path / "clear", (0.8, 3.0, 0.2))
+    assert verdict.name == "trial 1"
     assert verdict.second is not None
     assert verdict.second.run == "trial 0"
     assert verdict.second.difference.high < 0
-    text = verdict_text(sweep, verdict)
+    text = best_text(verdict)
     assert "The best, trial 1, IS distinguishable from the second, trial 0" in text
     assert "Every other is distinguishable from the best." in text
 
 
 def test_holm_corrects_for_all_pairs_with_the_best(tmp_path: Path) -> None:
-    _, verdict = verdict_of(tmp_path / "holm", (0.8, 3.0, 0.2))
+    verdict = verdict_of(tmp_path / "holm", (0.8, 3.0, 0.2))
     smallest = min(verdict.comparisons, key=lambda one: one.p)
     assert smallest.p_holm == pytest.approx(2 * smallest.p)
 
@@ -88,12 +95,13 @@ def fold_trials(seeds: tuple[int, ...] = (71, 72), folds: tuple[int, ...] = (0, 
 
 
 def test_full_sets_of_folds_are_pooled(tmp_path: Path) -> None:
-    sweep = read_sweep(write_sweep(tmp_path / "folds", fold_trials()[:-1], FOLDS, method="grid"))
+    sweep = read_results(write_sweep(tmp_path / "folds", fold_trials()[:-1], FOLDS, method="grid"))
     (only,) = pooled_settings(sweep, 200, 0.95)
     assert "2 more trials belong to no full set of folds." in settings_text(sweep, [only])
     assert only.name == "seed=71"
-    assert [trial.values["data.fold"] for trial in only.trials] == [0, 1, 2]
-    table = pd.concat([trial.run.predictions for trial in only.trials if trial.run is not None])
+    assert isinstance(only.run, PooledRun)
+    assert [run.fold for run in only.run.parts] == [0, 1, 2]
+    table = pd.concat([run.predictions for run in only.run.parts])
     assert only.metric.value == pytest.approx(
         evaluate(table, ValidConfig(num_resamples=100)).metrics["macro_auc"].value, abs=1e-6
     )
@@ -101,36 +109,36 @@ def test_full_sets_of_folds_are_pooled(tmp_path: Path) -> None:
 
 
 def test_pooled_settings_are_compared(tmp_path: Path) -> None:
-    sweep = read_sweep(write_sweep(tmp_path / "folds", fold_trials(), FOLDS, method="grid"))
-    found = analyse(sweep, num_resamples=300, num_flips=300)
+    sweep = read_results(write_sweep(tmp_path / "folds", fold_trials(), FOLDS, method="grid"))
+    found = find_all(sweep, num_resamples=300, num_flips=300)
     assert [one.name for one in found.pooled] == ["seed=72", "seed=71"]
-    assert found.verdict is not None
-    (pair,) = found.verdict.comparisons
+    assert found.best is not None
+    (pair,) = found.best.comparisons
     assert (pair.base, pair.run, pair.num_folds, pair.num_recordings) == ("seed=72", "seed=71", 3, 225)
 
 
 def test_trials_of_other_folds_are_not_paired_with_the_best(tmp_path: Path) -> None:
     trials = fold_trials(seeds=(71,), folds=(0, 1)) + fold_trials(seeds=(72,), folds=(0,))
-    sweep = read_sweep(write_sweep(tmp_path / "part", trials, FOLDS))
+    sweep = read_results(write_sweep(tmp_path / "part", trials, FOLDS))
     assert pooled_settings(sweep, 200, 0.95) == []
-    verdict = judge(sweep, single_settings(sweep), num_resamples=200, num_flips=200)
+    verdict = compare_best(sweep, sweep.ranked, num_resamples=200, num_flips=200)
     assert verdict is not None
     names = {trial.name: trial.values["data.fold"] for trial in sweep.trials}
-    same = {name for name, fold in names.items() if fold == names[verdict.best.name]}
-    assert {one.run for one in verdict.comparisons} == same - {verdict.best.name}
+    same = {name for name, fold in names.items() if fold == names[verdict.name]}
+    assert {one.run for one in verdict.comparisons} == same - {verdict.name}
     assert set(verdict.apart) == set(names) - same
-    assert f"Not comparable with {verdict.best.name} (other validated clips): " in apart_text(verdict)
+    assert f"Not comparable with {verdict.name} (other validated clips): " in apart_text(verdict)
 
 
 def test_another_threshold_rule_is_not_compared(tmp_path: Path) -> None:
     strict = {"valid": ValidConfig(num_resamples=100, threshold_quantile=0.9)}
     trials = [MadeTrial({"model.dropout": 0.0}), MadeTrial({"model.dropout": 0.2}, 0.5, config=strict)]
-    sweep = read_sweep(write_sweep(tmp_path / "rule", trials, DROPOUT))
-    verdict = judge(sweep, single_settings(sweep), num_resamples=200, num_flips=200)
+    sweep = read_results(write_sweep(tmp_path / "rule", trials, DROPOUT))
+    verdict = compare_best(sweep, sweep.ranked, num_resamples=200, num_flips=200)
     assert verdict is not None
     assert verdict.comparisons == ()
     assert "another valid.threshold_quantile" in apart_text(verdict)
-    assert "stands alone" in verdict_text(sweep, verdict)
+    assert "stands alone" in best_text(verdict)
 
 
 def test_the_spread_by_seed_is_that_within_folds(tmp_path: Path) -> None:
@@ -140,19 +148,19 @@ def test_the_spread_by_seed_is_that_within_folds(tmp_path: Path) -> None:
         for seed in values
         for fold in range(3)
     ]
-    sweep = read_sweep(write_sweep(tmp_path / "spread", trials, FOLDS, method="grid"))
-    by_key = {one.key: one for one in spreads(sweep)}
+    sweep = read_results(write_sweep(tmp_path / "spread", trials, FOLDS, method="grid"))
+    by_key = repeat_spreads(sweep)
     # differences of 0.02, 0 and 0.04 between two seeds: half their squares, over three folds
-    assert by_key["seed"].deviation == pytest.approx(((0.02**2 + 0.04**2) / 2 / 3) ** 0.5)
-    assert by_key["seed"].freedom == 3
-    assert by_key["data.fold"].freedom == 4
+    assert by_key["seed"][0] == pytest.approx(((0.02**2 + 0.04**2) / 2 / 3) ** 0.5)
+    assert by_key["seed"][1] == 3
+    assert by_key["data.fold"][1] == 4
 
 
 def test_a_best_trial_without_predictions_is_said_to_be_left_out(tmp_path: Path) -> None:
     trials = [MadeTrial({"model.dropout": 0.2 * i}, 1.0) for i in range(2)]
     trials.append(MadeTrial({"model.dropout": 0.4}, None, value=0.99))
-    sweep = read_sweep(write_sweep(tmp_path / "gone", trials, DROPOUT))
-    told = verdict_part(analyse(sweep, num_resamples=200, num_flips=200))
+    sweep = read_results(write_sweep(tmp_path / "gone", trials, DROPOUT))
+    told = comparison_text(find_all(sweep, num_resamples=200, num_flips=200))
     assert told.startswith(
         "Left out of what follows, their predictions do not lie here: trial 2.\nThe best, "
     )
@@ -160,14 +168,14 @@ def test_a_best_trial_without_predictions_is_said_to_be_left_out(tmp_path: Path)
 
 def test_without_predictions_or_test_there_is_no_verdict(tmp_path: Path) -> None:
     bare = [MadeTrial({"model.dropout": 0.2 * i}, None, value=0.5 + 0.1 * i) for i in range(3)]
-    sweep = read_sweep(write_sweep(tmp_path / "bare", bare, DROPOUT))
-    assert "No verdict: no predictions of the 3 trials lie here" in verdict_part(
-        analyse(sweep, num_resamples=200)
+    sweep = read_results(write_sweep(tmp_path / "bare", bare, DROPOUT))
+    assert "No verdict: no predictions of the 3 trials lie here" in comparison_text(
+        find_all(sweep, num_resamples=200)
     )
     loss = write_sweep(tmp_path / "loss", bare, DROPOUT, metric="valid/loss", goal="minimize")
     with_runs = [MadeTrial({"model.dropout": 0.2 * i}, 1.0, value=0.5 + 0.1 * i) for i in range(3)]
-    assert read_sweep(loss).ranked[0].metric.value == 0.5
-    other = read_sweep(
+    assert read_results(loss).ranked[0].metric.value == 0.5
+    other = read_results(
         write_sweep(tmp_path / "runs", with_runs, DROPOUT, metric="valid/loss", goal="minimize")
     )
-    assert "No verdict: nothing tests valid/loss" in verdict_part(analyse(other, num_resamples=200))
+    assert "No verdict: nothing tests valid/loss" in comparison_text(find_all(other, num_resamples=200))

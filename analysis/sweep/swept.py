@@ -1,0 +1,102 @@
+"""Where the values of the parameters that a sweep varies lie: listed ones, or along a range.
+
+Numbers that are listed are levels, drawn and averaged one by one; a range is an axis, logarithmic where the
+sweep file draws from a logarithmic distribution.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from core.config import require
+from sweeps.parameters import RANGE, Parameter, is_number, value_text
+
+FOLD = "data.fold"
+NAMES = (FOLD, "data.fold_seed", "seed")
+"""Numbers that are names, not amounts: there is no trend over them."""
+MOST_LEVELS = 8
+"""More listed numbers than this are a range."""
+
+
+@dataclass(frozen=True)
+class SweptParameter:
+    """One field that a sweep varies.
+
+    Attributes
+    ----------
+    key
+        Its dotted name.
+    levels
+        The listed values, numbers in rising order; empty for a range.
+    is_ordered
+        Whether larger and smaller mean something.
+    is_log
+        Whether a range is drawn from a logarithmic distribution.
+    """
+
+    key: str
+    levels: tuple[Any, ...] = ()
+    is_ordered: bool = True
+    is_log: bool = False
+
+    @property
+    def has_trend(self) -> bool:
+        """Whether a straight line over its coordinates means something."""
+        return self.is_ordered or len(self.levels) == 2
+
+    def coordinate(self, value: Any) -> float:
+        """Return where a value lies: the place of a level, or a number, its logarithm if `is_log`.
+
+        Raises
+        ------
+        ValueError
+            If the sweep cannot have proposed it.
+        """
+        if self.levels:
+            places = [place for place, level in enumerate(self.levels) if is_same(level, value)]
+            shown = ", ".join(map(value_text, self.levels))
+            require(bool(places), f"{self.key}={value}: none of the sweep's values ({shown})")
+            return float(places[0])
+        require(is_number(value), f"{self.key}={value}: must be a number")
+        require(
+            value > 0 or not self.is_log, f"{self.key}={value}: must be positive, its axis is logarithmic"
+        )
+        return math.log10(value) if self.is_log else float(value)
+
+    def coordinates(self, values: Iterable[Any]) -> np.ndarray:
+        """Return `coordinate` of several values, (value,) float64."""
+        return np.array([self.coordinate(value) for value in values], dtype=float)
+
+
+def is_same(level: Any, given: Any) -> bool:
+    """Return whether a value is a level; 1 and 1.0 are the same, True is no 1."""
+    return level == given and isinstance(level, bool) == isinstance(given, bool)
+
+
+def swept_parameters(parameters: Iterable[Parameter]) -> list[SweptParameter]:
+    """Return what a sweep file varies, without seeds that every trial draws anew."""
+    found = []
+    for parameter in parameters:
+        values = listed_values(parameter)
+        if values is None and parameter.key not in NAMES:
+            found.append(SweptParameter(parameter.key, is_log="log" in parameter.distribution))
+        elif values is not None and len(values) > 1:
+            is_amount = all(map(is_number, values)) and parameter.key not in NAMES
+            levels = sorted(values) if is_amount else values
+            is_range = is_amount and len(values) > MOST_LEVELS
+            found.append(SweptParameter(parameter.key, () if is_range else tuple(levels), is_amount))
+    return found
+
+
+def listed_values(parameter: Parameter) -> list[Any] | None:
+    """Return the different values of a list or of a few whole numbers; None for a range."""
+    if parameter.distribution == "int_uniform":
+        low, high = (parameter.entry[end] for end in RANGE)
+        return parameter.values if high - low < MOST_LEVELS else None
+    if parameter.distribution not in ("constant", "categorical"):
+        return None
+    values = parameter.values or []
+    return [value for place, value in enumerate(values) if value not in values[:place]]

@@ -1,0 +1,235 @@
+"""A sweep's folder -> its trials: what was tried, what came of it, how fast it trained.
+
+`sweeps.sweep_folder` reads the folder. What lies there of a finished run (summary with intervals,
+predictions, log) is read as well.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from analysis.runs import Run, in_group, read_run
+from analysis.sweep.swept import SweptParameter, swept_parameters
+from core.run_folder import RunFolder, run_name, stamp_of
+from core.scoring.metric_names import LABELS
+from core.scoring.resampling import Interval
+from sweeps.parameters import naming
+from sweeps.sweep_file import Goal
+from sweeps.sweep_folder import SweepFolder, read_sweep_folder
+from sweeps.trial import FINISHED, STATES, Trial
+
+THROUGHPUT = "train/clips_per_second"
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """One trial and what came of it.
+
+    Attributes
+    ----------
+    name
+        Such as "trial 3".
+    state
+        One of `STATES`.
+    values
+        Dotted name -> value of what the sweep varies.
+    metric
+        What the sweep optimises, with its interval over recordings; nan where unknown.
+    minutes
+        It ran.
+    clips_per_second
+        Median of what was logged while it trained.
+    run
+        Its finished run, where that lies here.
+    """
+
+    name: str
+    state: str
+    values: dict[str, Any]
+    metric: Interval
+    minutes: float = math.nan
+    clips_per_second: float = math.nan
+    run: Run | None = None
+
+    @property
+    def has_result(self) -> bool:
+        """Whether it finished with a number that can be compared."""
+        return self.state == FINISHED and math.isfinite(self.metric.value)
+
+
+@dataclass(frozen=True)
+class SweepResults:
+    """A sweep and its trials.
+
+    Attributes
+    ----------
+    source
+        Folder, or W&B path.
+    name, question
+        Of the sweep file.
+    method, metric, goal
+        How trials were chosen, for which logged number, "maximize" or "minimize".
+    parameters
+        What varies.
+    trials
+        All of them.
+    """
+
+    source: str
+    name: str
+    question: str
+    method: str
+    metric: str
+    goal: Goal
+    parameters: tuple[SweptParameter, ...]
+    trials: tuple[TrialResult, ...]
+
+    @property
+    def sign(self) -> int:
+        """1 if larger is better, else -1."""
+        return -1 if self.goal == "minimize" else 1
+
+    @property
+    def short_metric(self) -> str:
+        """The metric as `summary.json` names it."""
+        return self.metric.removeprefix("valid/")
+
+    @property
+    def label(self) -> str:
+        """The metric as figures name it."""
+        return LABELS.get(self.short_metric, self.metric)
+
+    @property
+    def ranked(self) -> list[TrialResult]:
+        """The trials with a result, best first."""
+        known = [trial for trial in self.trials if trial.has_result]
+        return sorted(known, key=lambda trial: -self.sign * trial.metric.value)
+
+    @property
+    def others(self) -> list[TrialResult]:
+        """The trials without a result, in their order."""
+        return [trial for trial in self.trials if not trial.has_result]
+
+    @property
+    def front(self) -> list[TrialResult]:
+        """The trials on the front of the metric against throughput, the fastest first."""
+        trials = self.ranked
+        throughput = np.array([trial.clips_per_second for trial in trials])
+        metric = np.array([trial.metric.value for trial in trials])
+        on_front = np.flatnonzero(pareto_front(throughput, self.sign * metric))
+        return sorted((trials[i] for i in on_front), key=lambda trial: -trial.clips_per_second)
+
+    def checked(self) -> "SweepResults":
+        """Return itself, with the parameters in which trials with a result differ.
+
+        Raises
+        ------
+        ValueError
+            If no trial has a result, or one has a value that the sweep cannot have proposed.
+        """
+        if not self.ranked:
+            counts = [f"{sum(t.state == state for t in self.trials)} {state}" for state in STATES]
+            message = (
+                f"{self.source}: no finished trial with {self.metric} "
+                f"({len(self.trials)} trials: {', '.join(counts)}); nothing to analyse yet"
+            )
+            raise ValueError(message)
+        with naming(self.source):
+            varied = [
+                one
+                for one in self.parameters
+                if len(set(one.coordinates(trial.values[one.key] for trial in self.ranked))) > 1
+            ]
+        return replace(self, parameters=tuple(varied))
+
+
+def pareto_front(throughput: np.ndarray, quality: np.ndarray) -> np.ndarray:
+    """Return which trials, (trial,) bool, no other beats in one of the two and equals in the other.
+
+    Parameters
+    ----------
+    throughput, quality
+        (trial,), the larger the better; nan is never on the front.
+    """
+    at_least = (throughput[None, :] >= throughput[:, None]) & (quality[None, :] >= quality[:, None])
+    better = (throughput[None, :] > throughput[:, None]) | (quality[None, :] > quality[:, None])
+    known: np.ndarray = ~(np.isnan(throughput) | np.isnan(quality))
+    return known & ~(at_least & better).any(axis=1)
+
+
+def read_results(folder: Path) -> SweepResults:
+    """Return what came of the trials in a sweep's folder.
+
+    Raises
+    ------
+    ValueError
+        If it is none, one of its files is not readable, or no trial has finished.
+    """
+    read = read_sweep_folder(folder)
+    sweep, parameters = read.sweep, tuple(swept_parameters(read.sweep.parameters))
+    return SweepResults(
+        source=str(folder),
+        name=sweep.name,
+        question=sweep.question,
+        method=sweep.method,
+        metric=sweep.metric,
+        goal=sweep.goal,
+        parameters=parameters,
+        trials=tuple(result_of(read, trial, parameters) for trial in read.trials.values()),
+    ).checked()
+
+
+def result_of(folder: SweepFolder, trial: Trial, parameters: Iterable[SweptParameter]) -> TrialResult:
+    """Return a trial with what lies in the folder of its run."""
+    value, run = folder.value_of(trial), folder.run_of(trial)
+    result = TrialResult(
+        name=f"trial {trial.number}",
+        state=trial.state,
+        values={parameter.key: trial.parameters[parameter.key] for parameter in parameters},
+        metric=Interval(math.nan if value is None else value, math.nan, math.nan),
+        minutes=trial.minutes,
+    )
+    return result if run is None else with_run(result, run.path, folder.sweep.metric)
+
+
+def with_run(trial: TrialResult, folder: Path, metric: str) -> TrialResult:
+    """Return a trial with throughput, interval and predictions of its run, as far as they are there."""
+    if in_group(folder):
+        folder = folder.with_name(run_name(stamp_of(folder), "all"))
+    if not (folder / "summary.json").is_file():
+        return replace(trial, clips_per_second=throughput_of([folder]))
+    run = replace(read_run(folder), name=trial.name)
+    return replace(
+        trial,
+        run=run,
+        metric=metric_in(run.summary, metric.removeprefix("valid/"), trial.metric),
+        clips_per_second=throughput_of(run.members),
+    )
+
+
+def metric_in(summary: Mapping[str, Any], name: str, otherwise: Interval) -> Interval:
+    """Return a metric of a summary with its interval; `otherwise` if it holds none of that name."""
+    bounds = summary.get("metrics", {}).get(name)
+    if bounds is None or bounds.get("value") is None:
+        return otherwise
+    value, low, high = (number_or_nan(bounds.get(key)) for key in ("value", "low", "high"))
+    return Interval(value, low, high)
+
+
+def throughput_of(folders: Sequence[Path]) -> float:
+    """Return the median clips per second in the logs of some runs; nan if none was logged."""
+    logged = [row.get(THROUGHPUT) for folder in folders for row in RunFolder(folder).history()]
+    numbers = [number for number in logged if number is not None]
+    return float(np.median(numbers)) if numbers else math.nan
+
+
+def number_or_nan(given: Any) -> float:
+    """Return what JSON or W&B holds as a number; nan if it is none."""
+    try:
+        return float(given)
+    except (TypeError, ValueError):
+        return math.nan
