@@ -50,7 +50,7 @@ def parameter_words(parameters: Mapping[str, Any], macro: str = "${args}") -> li
     return [f"--{key}={value}" for key, value in parameters.items()]
 
 
-def expand(
+def trial_command(
     command: Sequence[str], program: str, parameters: Mapping[str, Any], more: Sequence[str] = ()
 ) -> list[str]:
     """Return the words that start a trial.

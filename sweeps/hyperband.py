@@ -11,7 +11,7 @@ from typing import Any
 from core.config import require
 from sweeps.parameters import is_number, naming
 
-KEYS = ("type", "min_iter", "max_iter", "s", "eta", "strict")
+HYPERBAND_KEYS = ("type", "min_iter", "max_iter", "s", "eta", "strict")
 MOST_ITERATIONS = 10**6
 
 
@@ -67,8 +67,8 @@ def read_hyperband(entry: Any) -> Hyperband | None:
         return None
     with naming("early_terminate"):
         require(isinstance(entry, dict), "needs type: hyperband and min_iter, or max_iter and s")
-        unknown = sorted(set(entry) - set(KEYS))
-        require(not unknown, f"unknown key {', '.join(unknown)}; known are {', '.join(KEYS)}")
+        unknown = sorted(set(entry) - set(HYPERBAND_KEYS))
+        require(not unknown, f"unknown key {', '.join(unknown)}; known are {', '.join(HYPERBAND_KEYS)}")
         require(entry.get("type") == "hyperband", f"type={entry.get('type')}: only hyperband")
         whole = type(entry.get("min_iter", 1)) is int and type(entry.get("max_iter", 1)) is int
         require(whole, "min_iter and max_iter are whole numbers")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.training.stopping import StopSignal
 from sweeps.check import ROOT
-from sweeps.command import expand
+from sweeps.command import trial_command
 from sweeps.devices import Slot
 from sweeps.parameters import value_text
 from sweeps.proposals import propose
@@ -18,7 +18,7 @@ from sweeps.trial_process import END_SECONDS, STOP_SECONDS, TrialProcess, await_
 
 MAX_FAILURES = 3
 """So many failed trials in a row end a sweep."""
-POLL_SECONDS = 0.5
+LOOP_SECONDS = 0.5
 RECORD_MINUTES = 0.25
 LOG_LINES = 12
 
@@ -66,7 +66,7 @@ class LocalSweep:
         with self.stop.listening():
             try:
                 while self.step():
-                    time.sleep(POLL_SECONDS)
+                    time.sleep(LOOP_SECONDS)
             finally:
                 self.interrupt()
         return self.print_end()
@@ -118,7 +118,7 @@ class LocalSweep:
         if resumed:
             more.append("--resume=True")
         program = self.sweep.program if Path(self.sweep.program).is_file() else str(ROOT / self.sweep.program)
-        command = expand(self.sweep.command, program, trial.parameters, more)
+        command = trial_command(self.sweep.command, program, trial.parameters, more)
         environment = slot.environment | {
             "WANDB_MODE": "disabled" if os.environ.get("WANDB_MODE") == "disabled" else "offline",
             "WANDB_RUN_ID": trial.wandb_id,

@@ -16,7 +16,7 @@ from typing import Any
 from core.config import require
 
 RANGE = ("min", "max")
-NEEDED: dict[str, tuple[str, ...]] = {
+NEEDED_KEYS: dict[str, tuple[str, ...]] = {
     "constant": ("value",),
     "categorical": ("values",),
     **dict.fromkeys(
@@ -47,7 +47,7 @@ class Parameter:
     key
         Its dotted name, such as `mixup.alpha`.
     distribution
-        A key of `NEEDED`.
+        A key of `NEEDED_KEYS`.
     entry
         What the file says about it.
     """
@@ -94,7 +94,7 @@ class Parameter:
     def quantile(self, share: float) -> Any:
         """Return the value below which a share (0 to 1) of a numeric distribution lies."""
         base = self.distribution.removeprefix("q_")
-        value = QUANTILES[base](self.entry, share)
+        value = QUANTILE_FUNCTIONS[base](self.entry, share)
         if self.distribution == base:
             return value
         step = self.entry.get("q", 1)
@@ -128,7 +128,7 @@ def _beta(entry: Mapping[str, Any], share: float) -> float:
     return float(betaincinv(entry["a"], entry["b"], share))
 
 
-QUANTILES: dict[str, Callable[[Mapping[str, Any], float], Any]] = {
+QUANTILE_FUNCTIONS: dict[str, Callable[[Mapping[str, Any], float], Any]] = {
     "int_uniform": _int_uniform,
     "uniform": _uniform,
     "log_uniform": lambda entry, share: math.exp(_uniform(entry, share)),
@@ -185,7 +185,7 @@ def read_parameters(entries: Any, prefix: str = "") -> list[Parameter]:
 def read_parameter(key: str, entry: Any) -> Parameter:
     """Return one parameter after checking its entry."""
     distribution = distribution_of(entry)
-    known = {*NEEDED[distribution], "distribution"}
+    known = {*NEEDED_KEYS[distribution], "distribution"}
     known |= {"q"} if distribution.startswith("q_") else set()
     known |= {"mu", "sigma"} if distribution.endswith("normal") else set()
     known |= {"probabilities"} if distribution == "categorical" else set()
@@ -206,8 +206,8 @@ def distribution_of(entry: Any) -> str:
     require(isinstance(entry, dict) and not set(entry) - keys, f"{VALUES_NEEDED} {entry}")
     if "distribution" in entry:
         distribution = str(entry["distribution"])
-        require(distribution in NEEDED, f"distribution={distribution}: one of {', '.join(NEEDED)}")
-        missing = [name for name in NEEDED[distribution] if name not in entry]
+        require(distribution in NEEDED_KEYS, f"distribution={distribution}: one of {', '.join(NEEDED_KEYS)}")
+        missing = [name for name in NEEDED_KEYS[distribution] if name not in entry]
         require(not missing, f"distribution {distribution} needs {' and '.join(missing)}")
         return distribution
     if "value" in entry:

@@ -12,11 +12,11 @@ from sweeps.command import check_command
 from sweeps.hyperband import Hyperband, read_hyperband
 from sweeps.parameters import COUNTABLE, Parameter, naming, read_parameters
 
-KEYS = (
+SWEEP_KEYS = (
     "name", "description", "project", "entity", "program", "method", "metric", "parameters", "command",
     "early_terminate", "run_cap",
 )  # fmt: skip
-METHODS = ("grid", "random", "bayes")
+SEARCH_METHODS = ("grid", "random", "bayes")
 Goal = Literal["maximize", "minimize"]
 LOGGED = (
     "train/loss", "train/epoch_loss", "train/clips_per_second", "train/data_wait", "train/lr",
@@ -96,12 +96,12 @@ def read_sweep_file(file: Path) -> SweepFile:
 def parse_sweep(file: Path, text: str, content: Any) -> SweepFile:
     """Return what the content of a sweep file says, after checking it."""
     require(isinstance(content, dict), "holds no mapping of keys")
-    unknown = sorted(set(content) - set(KEYS))
-    require(not unknown, f"unknown key {', '.join(unknown)}; known are {', '.join(sorted(KEYS))}")
+    unknown = sorted(set(content) - set(SWEEP_KEYS))
+    require(not unknown, f"unknown key {', '.join(unknown)}; known are {', '.join(sorted(SWEEP_KEYS))}")
     for key in ("program", "method", "metric", "parameters"):
         require(key in content, f"no {key}")
     method, cap = content["method"], content.get("run_cap")
-    require(method in METHODS, f"method={method}: one of {', '.join(METHODS)}")
+    require(method in SEARCH_METHODS, f"method={method}: one of {', '.join(SEARCH_METHODS)}")
     parameters = read_parameters(content["parameters"])
     check_method(method, parameters)
     require(cap is None or (type(cap) is int and cap > 0), f"run_cap={cap}: a number above 0")

@@ -18,7 +18,7 @@ STOP_SECONDS = 120.0
 """How long a trial may take to save."""
 END_SECONDS = 30.0
 """How long what a trial started may outlive it."""
-POLL_SECONDS = 0.1
+STEP_SECONDS = 0.1
 
 
 class TrialProcess:
@@ -76,7 +76,7 @@ class TrialProcess:
         """Wait for the end; kill what is left after a while."""
         deadline = time.monotonic() + seconds
         while not self.has_ended() and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+            time.sleep(STEP_SECONDS)
         self.kill()
 
     def kill(self) -> None:
@@ -131,5 +131,5 @@ def await_leftovers(folder: Path, seconds: float = STOP_SECONDS) -> None:
     """Wait until processes of a trial that lost its sweep have saved and ended; kill them after a while."""
     deadline = time.monotonic() + seconds
     while processes_of(folder) and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS)
+        time.sleep(STEP_SECONDS)
     kill_all(folder)

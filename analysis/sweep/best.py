@@ -20,7 +20,7 @@ import pandas as pd
 
 from analysis.compare import Comparison, compare_pairs
 from analysis.runs import CLIP, Run, align, difference_of
-from analysis.sweep.swept import FOLD, NAMES
+from analysis.sweep.swept import FOLD, FOLD_AND_SEEDS
 from analysis.sweep.trial_results import SweepResults, TrialResult
 from core.scoring.intervals import bootstrap, build_metrics
 from core.scoring.metric_names import IN_CORE, MetricName
@@ -28,7 +28,7 @@ from core.scoring.resampling import Interval, Resampler
 from sweeps.parameters import value_text
 from sweeps.trial import FINISHED
 
-SHOWN = 8
+MOST_ALIKE = 8
 
 
 @dataclass(frozen=True)
@@ -184,8 +184,8 @@ def best_text(found: BestSetting) -> str:
         f"  {second.verdict}",
     ]
     if found.alike:
-        more = len(found.alike) - SHOWN
-        shown = "; ".join(found.alike[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+        more = len(found.alike) - MOST_ALIKE
+        shown = "; ".join(found.alike[:MOST_ALIKE]) + (f" and {more} more" if more > 0 else "")
         lines.append(f"Not distinguishable from the best, {len(found.alike)} of {number}: {shown}.")
     else:
         lines.append("Every other is distinguishable from the best.")
@@ -206,7 +206,7 @@ def repeat_spreads(sweep: SweepResults) -> dict[str, tuple[float, int]]:
         pooled over groups of such trials, and its degrees of freedom.
     """
     found = {}
-    for key in [one.key for one in sweep.parameters if one.key in NAMES]:
+    for key in [one.key for one in sweep.parameters if one.key in FOLD_AND_SEEDS]:
         groups: dict[str, list[float]] = {}
         for trial in sweep.ranked:
             rest = {other: value for other, value in trial.values.items() if other != key}

@@ -108,7 +108,7 @@ class ResidualBootstrap:
         return [Interval(one, low, high) for one, low, high in bounds.tolist()]
 
 
-def effect_of(
+def marginal_effect(
     parameter: SweptParameter,
     coordinates: np.ndarray,
     metric: np.ndarray,
@@ -137,7 +137,7 @@ def effect_of(
         coordinates=coordinates,
         metric=metric,
         levels=level_means(coordinates, len(parameter.levels), bootstrap),
-        curve=smooth(coordinates, bootstrap) if enough and not parameter.levels else np.empty((4, 0)),
+        curve=smooth_curve(coordinates, bootstrap) if enough and not parameter.levels else np.empty((4, 0)),
         change=change_along(coordinates, bootstrap) if enough and parameter.has_trend else None,
         note=note_on(coordinates, parameter),
     )
@@ -176,7 +176,7 @@ def change_along(coordinates: np.ndarray, bootstrap: ResidualBootstrap) -> Inter
     return bootstrap.intervals(np.diff(ends, axis=0), line_weights(scaled, scaled, np.inf))[0]
 
 
-def smooth(coordinates: np.ndarray, bootstrap: ResidualBootstrap) -> np.ndarray:
+def smooth_curve(coordinates: np.ndarray, bootstrap: ResidualBootstrap) -> np.ndarray:
     """Return the smooth curve of the metric along a range, (4, position) as in `Effect`."""
     scaled, places = unit(coordinates), np.linspace(0, 1, POSITIONS)
     hat = line_weights(scaled, scaled, KERNEL)

@@ -19,7 +19,7 @@ from analysis.sweep.trial_results import SweepResults, TrialResult
 from sweeps.parameters import value_text
 
 MOST_LINES = 30
-COLUMNS = 3
+PANEL_COLUMNS = 3
 MARKERS = "osD^v"
 
 
@@ -38,9 +38,9 @@ def draw_settings(sweep: SweepResults, settings: Sequence[TrialResult], best: Be
     )
 
 
-def draw_effects(sweep: SweepResults, effects: Sequence[Effect]) -> Figure:
+def draw_marginal_effects(sweep: SweepResults, effects: Sequence[Effect]) -> Figure:
     """Return a panel for each parameter: trials, and curve with band or means with intervals."""
-    columns = 2 if len(effects) == 4 else min(len(effects), COLUMNS)
+    columns = 2 if len(effects) == 4 else min(len(effects), PANEL_COLUMNS)
     rows = math.ceil(len(effects) / columns)
     width = 5.6 if columns == 1 else 3.2 * columns
     figure = Figure(figsize=(0.6 + width, 3.1 * rows + (0.8 if columns == 1 else 0)), layout="constrained")

@@ -7,7 +7,13 @@ from matplotlib.figure import Figure
 from analysis.drawing.figures import Format, save
 from analysis.drawing.tables import write_rows
 from analysis.sweep.effects import KERNEL
-from analysis.sweep.figures import MOST_LINES, draw_effects, draw_importance, draw_settings, draw_throughput
+from analysis.sweep.figures import (
+    MOST_LINES,
+    draw_importance,
+    draw_marginal_effects,
+    draw_settings,
+    draw_throughput,
+)
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.optuna_plots import draw_history, draw_pair, draw_parallel
 from analysis.sweep.tables import tables_of
@@ -72,7 +78,7 @@ def figures_of_parameters(found: SweepFindings, trials: str) -> list[Drawn]:
         ),
         (
             "marginal_effects",
-            draw_effects(sweep, found.effects),
+            draw_marginal_effects(sweep, found.effects),
             f"{sweep.label} along each parameter, whatever else varied; {trials}, a point each. Curves: "
             f"lines fitted locally, kernel {KERNEL:.0%} of the range wide; dashed: one straight line, "
             "where trials are too few for a curve. Diamonds: means of a listed value, hollow: one trial. "

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.sweep.best import BestSetting, compare_best, pooled_settings
-from analysis.sweep.effects import Effect, effect_of
+from analysis.sweep.effects import Effect, marginal_effect
 from analysis.sweep.importance import Importance, importance_of
 from analysis.sweep.trial_results import SweepResults, TrialResult
 
@@ -60,7 +60,7 @@ def find_all(
             sweep, pooled or trials, num_resamples=num_resamples, num_flips=num_flips, confidence=confidence
         ),
         effects=[
-            effect_of(parameter, one, metric, num_resamples=num_resamples, confidence=confidence)
+            marginal_effect(parameter, one, metric, num_resamples=num_resamples, confidence=confidence)
             for parameter, one in zip(sweep.parameters, coordinates, strict=True)
         ],
         importance=importance_of(

@@ -17,8 +17,8 @@ from analysis.sweep.trial_results import SweepResults, TrialResult
 from sweeps.parameters import value_text
 from sweeps.trial import FAILED, FINISHED, RUNNING, STOPPED
 
-SHOWN, MOST_ROWS = 4, 40
-ENDS = (STOPPED, FAILED, RUNNING, FINISHED)
+LEVELS_A_LINE, MOST_ROWS = 4, 40
+STATE_ORDER = (STOPPED, FAILED, RUNNING, FINISHED)
 
 
 def sweep_text(found: SweepFindings) -> str:
@@ -93,7 +93,7 @@ def columns_text(rows: Sequence[dict[str, Any]]) -> str:
 def others_text(sweep: SweepResults) -> str:
     """Return the trials without a result, by their state; empty if there are none."""
     names, lines = short_keys(sweep), ["Not compared, and in no figure:"]
-    for trial in sorted(sweep.others, key=lambda trial: ENDS.index(trial.state)):
+    for trial in sorted(sweep.others, key=lambda trial: STATE_ORDER.index(trial.state)):
         words = [
             f"{name}={value_text(trial.values[key])}" for key, name in names.items() if key in trial.values
         ]
@@ -152,7 +152,10 @@ def effects_text(sweep: SweepResults, effects: Sequence[Effect]) -> str:
                     effect.parameter.levels, effect.levels, effect.counts, strict=True
                 )
             ]
-            lines += ["    " + "   ".join(means[at : at + SHOWN]) for at in range(0, len(means), SHOWN)]
+            lines += [
+                "    " + "   ".join(means[at : at + LEVELS_A_LINE])
+                for at in range(0, len(means), LEVELS_A_LINE)
+            ]
     if any(effect.parameter.key == FOLD for effect in effects):
         lines.append("  Folds lie apart, which widens the intervals of all else.")
     if sweep.method == "bayes":

@@ -15,7 +15,7 @@ from core.config import require
 from sweeps.parameters import RANGE, Parameter, is_number, value_text
 
 FOLD = "data.fold"
-NAMES = (FOLD, "data.fold_seed", "seed")
+FOLD_AND_SEEDS = (FOLD, "data.fold_seed", "seed")
 """Numbers that are names, not amounts: there is no trend over them."""
 MOST_LEVELS = 8
 """More listed numbers than this are a range."""
@@ -81,10 +81,10 @@ def swept_parameters(parameters: Iterable[Parameter]) -> list[SweptParameter]:
     found = []
     for parameter in parameters:
         values = listed_values(parameter)
-        if values is None and parameter.key not in NAMES:
+        if values is None and parameter.key not in FOLD_AND_SEEDS:
             found.append(SweptParameter(parameter.key, is_log="log" in parameter.distribution))
         elif values is not None and len(values) > 1:
-            is_amount = all(map(is_number, values)) and parameter.key not in NAMES
+            is_amount = all(map(is_number, values)) and parameter.key not in FOLD_AND_SEEDS
             levels = sorted(values) if is_amount else values
             is_range = is_amount and len(values) > MOST_LEVELS
             found.append(SweptParameter(parameter.key, () if is_range else tuple(levels), is_amount))

@@ -9,17 +9,17 @@ from analysis.sweep.trial_results import SweepResults, TrialResult
 from core.scoring.resampling import Interval
 from sweeps.parameters import value_text
 
-Rows = list[dict[str, Any]]
+TableRows = list[dict[str, Any]]
 
 
-def tables_of(found: SweepFindings) -> dict[str, Rows]:
+def tables_of(found: SweepFindings) -> dict[str, TableRows]:
     """Return the rows of every table by its name."""
     sweep = found.sweep
     tables = {"trials": trial_rows(sweep, found.best)}
     if found.pooled:
         tables["settings"] = [setting_row(sweep, one, found.best) for one in found.pooled]
     if found.effects:
-        tables["marginal_effects"] = [row for effect in found.effects for row in effect_rows(effect)]
+        tables["marginal_effects"] = [row for effect in found.effects for row in marginal_effect_rows(effect)]
     if found.importance is not None:
         tables["importance"] = [
             {"parameter": one.key, "share": share} for one, share in found.importance.ranked
@@ -27,7 +27,7 @@ def tables_of(found: SweepFindings) -> dict[str, Rows]:
     return tables
 
 
-def trial_rows(sweep: SweepResults, best: BestSetting | None) -> Rows:
+def trial_rows(sweep: SweepResults, best: BestSetting | None) -> TableRows:
     """Return one row a trial, best first and those without a result last."""
     front = {trial.name for trial in sweep.front}
     return [
@@ -63,7 +63,7 @@ def columns_against_best(name: str, best: BestSetting | None) -> dict[str, Any]:
     return {}
 
 
-def effect_rows(effect: Effect) -> Rows:
+def marginal_effect_rows(effect: Effect) -> TableRows:
     """Return change, means of levels and points of the curve of a parameter, a row each."""
     parameter, rows = effect.parameter, []
     if effect.change is not None:

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import t as student
 from sklearn.linear_model import LinearRegression
 
-from analysis.sweep.effects import effect_of, line_weights
+from analysis.sweep.effects import line_weights, marginal_effect
 from analysis.sweep.importance import importance_of
 from analysis.sweep.swept import SweptParameter
 
@@ -17,7 +17,7 @@ def test_a_planted_slope_is_found_and_a_flat_parameter_is_not() -> None:
     generator = np.random.default_rng(0)
     steep, flat = generator.uniform(-2, 0, 30), generator.random(30)
     metric = 0.5 + 0.1 * steep + 0.02 * generator.standard_normal(30)
-    found, none = (effect_of(*pair, metric) for pair in ((RANGE, steep), (OTHER, flat)))
+    found, none = (marginal_effect(*pair, metric) for pair in ((RANGE, steep), (OTHER, flat)))
     assert found.change is not None
     assert none.change is not None
     assert found.change.low < 0.1 * np.ptp(steep) < found.change.high
@@ -36,7 +36,7 @@ def test_the_straight_line_is_that_of_least_squares() -> None:
     known = LinearRegression().fit(x[:, None], y)
     at = np.array([0.0, 0.3, 1.0])
     assert line_weights(x, at, np.inf) @ y == pytest.approx(known.predict(at[:, None]))
-    effect = effect_of(OTHER, x, y)
+    effect = marginal_effect(OTHER, x, y)
     assert effect.change is not None
     assert effect.change.value == pytest.approx(known.coef_[0] * np.ptp(x))
 
@@ -53,7 +53,9 @@ def test_bands_hold_the_truth_as_often_as_they_say(number: int) -> None:
     for seed in range(150):
         generator = np.random.default_rng([number, seed])
         x = generator.random(number)
-        effect = effect_of(OTHER, x, x + generator.standard_normal(number), num_resamples=400, seed=seed)
+        effect = marginal_effect(
+            OTHER, x, x + generator.standard_normal(number), num_resamples=400, seed=seed
+        )
         assert effect.change is not None
         truth, _, low, high = effect.curve
         inside.append(((low <= truth) & (truth <= high)).mean())
@@ -66,7 +68,7 @@ def test_means_of_listed_values_have_intervals_as_wide_as_students() -> None:
     generator = np.random.default_rng(0)
     place = np.repeat([0.0, 1.0, 2.0], [8, 8, 8])
     metric = place + generator.standard_normal(24)
-    effect = effect_of(LISTED, place, metric, num_resamples=20_000)
+    effect = marginal_effect(LISTED, place, metric, num_resamples=20_000)
     groups = [metric[place == level] for level in range(3)]
     error = np.sqrt(np.mean([group.var(ddof=1) for group in groups]) / 8)
     for interval, group in zip(effect.levels, groups, strict=True):
@@ -78,18 +80,18 @@ def test_means_of_listed_values_have_intervals_as_wide_as_students() -> None:
 
 
 def test_too_few_trials_are_said_to_be_too_few() -> None:
-    few = effect_of(OTHER, np.arange(5.0), np.random.default_rng(0).random(5))
+    few = marginal_effect(OTHER, np.arange(5.0), np.random.default_rng(0).random(5))
     assert few.curve.shape == (4, 0)
     assert few.change is None
     assert few.note == "5 trials: too few for any effect (at least 6)"
-    some = effect_of(OTHER, np.arange(10.0), np.random.default_rng(0).random(10))
+    some = marginal_effect(OTHER, np.arange(10.0), np.random.default_rng(0).random(10))
     assert some.note == "10 trials: only large effects show"
     place = np.array([0, 0, 0, 0, 1, 1, 1, 2.0])
-    once = effect_of(LISTED, place, np.random.default_rng(0).random(8))
+    once = marginal_effect(LISTED, place, np.random.default_rng(0).random(8))
     assert once.note == "8 trials, 1 of its values tried once only"
     assert np.isnan(once.levels[2].low)
     assert not np.isnan(once.levels[0].low)
-    assert effect_of(OTHER, np.arange(25.0), np.random.default_rng(0).random(25)).note == ""
+    assert marginal_effect(OTHER, np.arange(25.0), np.random.default_rng(0).random(25)).note == ""
 
 
 def test_importance_ranks_the_planted_parameter_first() -> None:

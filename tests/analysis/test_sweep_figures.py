@@ -14,8 +14,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from analysis.drawing.figures import BLUE
-from analysis.sweep.effects import effect_of
-from analysis.sweep.figures import draw_effects, draw_throughput, in_lines
+from analysis.sweep.effects import marginal_effect
+from analysis.sweep.figures import draw_marginal_effects, draw_throughput, in_lines
 from analysis.sweep.optuna_plots import draw_history, draw_pair, draw_parallel
 from analysis.sweep.swept import SweptParameter
 from analysis.sweep.trial_results import SweepResults, TrialResult, pareto_front
@@ -152,10 +152,12 @@ def test_panels_of_effects_name_parameter_metric_and_change(sweep: SweepResults)
     trials = sweep.ranked
     metric = np.array([trial.metric.value for trial in trials])
     effects = [
-        effect_of(one, one.coordinates(trial.values[one.key] for trial in trials), metric, num_resamples=200)
+        marginal_effect(
+            one, one.coordinates(trial.values[one.key] for trial in trials), metric, num_resamples=200
+        )
         for one in sweep.parameters
     ]
-    figure = draw_effects(sweep, effects)
+    figure = draw_marginal_effects(sweep, effects)
     panels = figure.axes
     assert [axes.get_xlabel() for axes in panels] == [one.key for one in sweep.parameters]
     assert [axes.get_xscale() for axes in panels] == ["log", "linear", "linear"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from wandb.sdk.launch.sweeps import utils as wandb_sweeps
 
-from sweeps.command import check_command, expand, fixed_words, num_processes
+from sweeps.command import check_command, fixed_words, num_processes, trial_command
 
 PARAMETERS: dict[str, Any] = {
     "mixup.alpha": 0.4, "data.fold": None, "tracking.use": False, "optim.betas": [0.9, 0.98], "seed": 7,
@@ -18,7 +18,7 @@ def test_parameters_become_the_words_that_wandb_makes(macro: str) -> None:
     given = {"args": {key: {"value": value} for key, value in PARAMETERS.items()}}
     expected = wandb_sweeps.create_sweep_command_args(given)[macro]
     command = check_command(["python", "${program}", f"${{{macro}}}"])
-    assert expand(command, "run.py", PARAMETERS) == ["python", "run.py", *expected]
+    assert trial_command(command, "run.py", PARAMETERS) == ["python", "run.py", *expected]
 
 
 def test_macros_of_the_surroundings_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,7 +41,7 @@ def test_macros_of_the_surroundings_are_replaced(monkeypatch: pytest.MonkeyPatch
         "--seed=1",
         "--resume=True",
     ]
-    assert expand(command, "run.py", {"seed": 1}, ["--resume=True"]) == expected
+    assert trial_command(command, "run.py", {"seed": 1}, ["--resume=True"]) == expected
     assert fixed_words(command) == ["--data.num_workers=3"]
 
 

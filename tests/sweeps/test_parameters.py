@@ -33,6 +33,7 @@ def draws(entry: dict[str, Any]) -> list[Any]:
         ({"distribution": "inv_log_uniform_values", "min": 2.0, "max": 50.0}, stats.loguniform(2.0, 50.0)),
         ({"distribution": "normal", "mu": 3.0, "sigma": 0.5}, stats.norm(3.0, 0.5)),
         ({"mu": 3.0, "sigma": 0.5}, stats.norm(3.0, 0.5)),
+        ({"distribution": "beta", "a": 2.0, "b": 5.0}, stats.beta(2.0, 5.0)),
         ({"distribution": "normal"}, stats.norm(0.0, 1.0)),
         ({"distribution": "log_normal", "mu": 1.0, "sigma": 0.5}, stats.lognorm(0.5, scale=math.e)),
     ],
