@@ -53,25 +53,16 @@ class SweepFolder:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock()
-        sweep, copy, file = self.sweep, self.path / "sweep.yaml", self.path / "sweep.json"
+        copy, file = self.path / "sweep.yaml", self.path / "sweep.json"
         if not copy.is_file():
-            write_atomically(copy, sweep.text)
-        same = copy.read_text() == sweep.text
-        require(same, f"{self.path}: begun with another version of {sweep.file}; choose another --id")
-        facts = {
-            "id": self.path.name,
-            "name": sweep.name,
-            "question": sweep.question,
-            "method": sweep.method,
-            "metric": {"name": sweep.metric, "goal": sweep.goal},
-            "program": sweep.program,
-            "seed": seed,
-            "overrides": list(words),
-        }
+            write_atomically(copy, self.sweep.text)
+        same = copy.read_text() == self.sweep.text
+        require(same, f"{self.path}: begun with another version of {self.sweep.file}; choose another --id")
+        asked = {"id": self.path.name, "name": self.sweep.name, "seed": seed, "overrides": list(words)}
         if not file.is_file():
-            write_atomically(file, json.dumps(facts | {"code_version": code_version()}, indent=2) + "\n")
+            write_atomically(file, json.dumps(asked | {"code_version": code_version()}, indent=2) + "\n")
         known = json.loads(file.read_text())
-        for key, given in facts.items():
+        for key, given in asked.items():
             require(
                 known.get(key) == given,
                 f"{self.path}: begun with {key}={known.get(key)}, not {given}; choose another --id",

@@ -62,6 +62,12 @@ class Effect:
         """Trials of each listed value."""
         return [int((self.coordinates == place).sum()) for place in range(len(self.levels))]
 
+    @property
+    def change_text(self) -> str:
+        """The change with its interval in words; empty where it means nothing."""
+        one = self.change
+        return "" if one is None else f"{one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
+
 
 @dataclass(frozen=True)
 class ResidualBootstrap:

@@ -52,7 +52,8 @@ def draw_marginal_effects(sweep: SweepResults, effects: Sequence[Effect]) -> Fig
         effect = effects[place]
         axes.axhline(effect.metric.mean(), color="black", linewidth=0.7, linestyle=":")
         draw_levels(axes, effect) if effect.levels else draw_range(axes, effect)
-        axes.set_title(effect_title(effect), fontsize=8.5)
+        change = f"end to end {effect.change_text}" if effect.change_text else ""
+        axes.set_title("\n".join(filter(None, [change, effect.note])), fontsize=8.5)
         axes.set_xlabel(effect.parameter.key)
         if place % columns == 0:
             axes.set_ylabel(sweep.label)
@@ -118,24 +119,12 @@ def draw_levels(axes: Axes, effect: Effect) -> None:
             label.set(rotation=40, ha="right", rotation_mode="anchor", fontsize=7.5)
 
 
-def effect_title(effect: Effect) -> str:
-    """Return the change along a parameter, and what keeps it from being trusted."""
-    lines = []
-    if effect.change is not None:
-        change = effect.change
-        lines.append(f"end to end {change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]")
-    if effect.note:
-        lines.append(effect.note)
-    return "\n".join(lines)
-
-
 def draw_importance(sweep: SweepResults, importance: Importance) -> Figure:
     """Return the parameters by importance."""
     labels = [parameter.key for parameter, _ in importance.ranked]
     shares = [share for _, share in importance.ranked]
-    texts = [f"{share.value:.2f} [{share.low:.2f}, {share.high:.2f}]" for share in shares]
     label = f"share of the variance of {sweep.label} that only it predicts"
-    return draw_forest(labels, [Series("", shares)], label, 0.0, texts)
+    return draw_forest(labels, [Series("", shares)], label, 0.0, list(map(str, shares)))
 
 
 def draw_throughput(sweep: SweepResults) -> Figure | None:

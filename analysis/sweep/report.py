@@ -17,7 +17,7 @@ from analysis.sweep.trial_results import SweepResults, TrialResult
 from sweeps.parameters import value_text
 from sweeps.trial import FAILED, FINISHED, RUNNING, STOPPED
 
-LEVELS_A_LINE, MOST_ROWS = 4, 40
+MOST_ROWS = 40
 STATE_ORDER = (STOPPED, FAILED, RUNNING, FINISHED)
 
 
@@ -145,17 +145,8 @@ def effects_text(sweep: SweepResults, effects: Sequence[Effect]) -> str:
     ]
     for effect in effects:
         lines.append(f"  {effect.parameter.key}: {effect_words(effect)}")
-        if effect.levels:
-            means = [
-                f"{value_text(level)}: {mean} ({count})"
-                for level, mean, count in zip(
-                    effect.parameter.levels, effect.levels, effect.counts, strict=True
-                )
-            ]
-            lines += [
-                "    " + "   ".join(means[at : at + LEVELS_A_LINE])
-                for at in range(0, len(means), LEVELS_A_LINE)
-            ]
+        means = zip(effect.parameter.levels, effect.levels, effect.counts, strict=True)
+        lines += [f"    {value_text(level)}: {mean} ({count})" for level, mean, count in means]
     if any(effect.parameter.key == FOLD for effect in effects):
         lines.append("  Folds lie apart, which widens the intervals of all else.")
     if sweep.method == "bayes":
@@ -169,19 +160,12 @@ def effects_text(sweep: SweepResults, effects: Sequence[Effect]) -> str:
 
 def effect_words(effect: Effect) -> str:
     """Return the change along a parameter in words."""
-    parameter, words = effect.parameter, []
-    if effect.change is not None:
-        ends = [
-            parameter.levels[int(end)] if parameter.levels else 10**end if parameter.is_log else end
-            for end in (float(effect.coordinates.min()), float(effect.coordinates.max()))
-        ]
-        change = effect.change
-        kind = ", log" if parameter.is_log else ""
-        words.append(
-            f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}] from {value_text(ends[0])} to "
-            f"{value_text(ends[-1])}{kind}"
-        )
-    return "; ".join([*words, *([effect.note] if effect.note else [])]) or "mean of each value"
+    parameter, change = effect.parameter, effect.change_text
+    if change:
+        low, high = effect.coordinates.min(), effect.coordinates.max()
+        ends = [value_text(parameter.value_at(float(end))) for end in (low, high)]
+        change += f" from {ends[0]} to {ends[1]}{', log' if parameter.is_log else ''}"
+    return "; ".join(filter(None, [change, effect.note])) or "mean of each value"
 
 
 def importance_text(importance: Importance | None) -> str:
@@ -190,10 +174,7 @@ def importance_text(importance: Importance | None) -> str:
         return "Importance: too few trials for a forest (at least 8, of different results)."
     lines = [
         f"Importance, share of variance (a forest predicts {importance.explained:.0%} on unseen trials):",
-        *(
-            f"  {parameter.key}: {share.value:.2f} [{share.low:.2f}, {share.high:.2f}]"
-            for parameter, share in importance.ranked
-        ),
+        *(f"  {parameter.key}: {share}" for parameter, share in importance.ranked),
     ]
     return "\n".join([*lines, *([f"  Caution: {importance.caution}."] if importance.caution else [])])
 

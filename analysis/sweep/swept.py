@@ -66,6 +66,10 @@ class SweptParameter:
         )
         return math.log10(value) if self.is_log else float(value)
 
+    def value_at(self, coordinate: float) -> Any:
+        """Return the value that lies at a coordinate."""
+        return self.levels[int(coordinate)] if self.levels else 10**coordinate if self.is_log else coordinate
+
     def coordinates(self, values: Iterable[Any]) -> np.ndarray:
         """Return `coordinate` of several values, (value,) float64."""
         return np.array([self.coordinate(value) for value in values], dtype=float)

@@ -71,6 +71,6 @@ def marginal_effect_rows(effect: Effect) -> TableRows:
     for level, mean, count in zip(parameter.levels, effect.levels, effect.counts, strict=True):
         rows.append({"what": "mean", "at": value_text(level), "trials": count, "value": mean})
     for position, value, low, high in effect.curve.T.tolist():
-        at = 10**position if parameter.is_log else position
+        at = parameter.value_at(position)
         rows.append({"what": "curve", "at": f"{at:.6g}", "value": Interval(value, low, high)})
     return [{"parameter": parameter.key, **row} for row in rows]

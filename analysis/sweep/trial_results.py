@@ -5,7 +5,7 @@ predictions, log) is read as well.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -201,13 +201,13 @@ def with_run(trial: TrialResult, folder: Path, metric: str) -> TrialResult:
     if in_group(folder):
         folder = folder.with_name(run_name(stamp_of(folder), "all"))
     if not (folder / "summary.json").is_file():
-        return replace(trial, clips_per_second=throughput_of([folder]))
+        return replace(trial, clips_per_second=throughput_in(RunFolder(folder).history()))
     run = replace(read_run(folder), name=trial.name)
     return replace(
         trial,
         run=run,
         metric=metric_in(run.summary, metric.removeprefix("valid/"), trial.metric),
-        clips_per_second=throughput_of(run.members),
+        clips_per_second=throughput_in(row for member in run.members for row in RunFolder(member).history()),
     )
 
 
@@ -220,10 +220,9 @@ def metric_in(summary: Mapping[str, Any], name: str, otherwise: Interval) -> Int
     return Interval(value, low, high)
 
 
-def throughput_of(folders: Sequence[Path]) -> float:
-    """Return the median clips per second in the logs of some runs; nan if none was logged."""
-    logged = [row.get(THROUGHPUT) for folder in folders for row in RunFolder(folder).history()]
-    numbers = [number for number in logged if number is not None]
+def throughput_in(rows: Iterable[Mapping[str, Any]]) -> float:
+    """Return the median clips per second in the rows of one or several logs; nan if none was logged."""
+    numbers = [row[THROUGHPUT] for row in rows if row.get(THROUGHPUT) is not None]
     return float(np.median(numbers)) if numbers else math.nan
 
 

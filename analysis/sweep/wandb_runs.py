@@ -10,14 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from analysis.sweep.swept import SweptParameter, swept_parameters
 from analysis.sweep.trial_results import (
     THROUGHPUT,
     SweepResults,
     TrialResult,
     number_or_nan,
+    throughput_in,
     with_run,
 )
 from core.scoring.resampling import Interval
@@ -125,20 +124,13 @@ def result_of_run(
         values=values_in(run.config, parameters, state),
         metric=Interval(value, low, high),
         minutes=number_or_nan(summary.get("_runtime")) / 60,
-        clips_per_second=logged_throughput(run),
+        clips_per_second=throughput_in(run.history(keys=[THROUGHPUT], pandas=False)),
     )
     if trial.state != FINISHED or run.name not in local:
         return trial
     known = with_run(trial, local[run.name], metric)
     # What W&B recorded stays; only what it does not hold is taken from the folder.
     return replace(known, metric=trial.metric, clips_per_second=trial.clips_per_second)
-
-
-def logged_throughput(run: Any) -> float:
-    """Return the median clips per second of a run's history; nan if none was logged."""
-    rows = run.history(keys=[THROUGHPUT], pandas=False)
-    numbers = [row[THROUGHPUT] for row in rows if row.get(THROUGHPUT) is not None]
-    return float(np.median(numbers)) if numbers else float("nan")
 
 
 def values_in(config: Mapping[str, Any], parameters: Iterable[SweptParameter], state: str) -> dict[str, Any]:

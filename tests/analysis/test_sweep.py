@@ -49,8 +49,8 @@ def test_a_sweep_is_told_in_words(done: Done) -> None:
         "mine: How much?\nrandom sweep, maximize valid/macro_auc; "
         "14 trials: 12 finished, 1 stopped, 1 failed\n"
     )
+    assert "trial macro ROC-AUC clips/s minutes kind alpha probability" in " ".join(done.told.split())
     for part in (
-        "macro ROC-AUC clips/s minutes  kind  alpha probability",
         "Not compared, and in no figure:\n  trial 8 stopped, last 0.550: kind=",
         "\n  trial 3 failed: kind=",
         "(Holm over 11 pairs with the best)",

@@ -72,12 +72,10 @@ def test_a_grid_ends_by_itself_and_leaves_a_table(start: Starter, tmp_path: Path
     folder = sweep_folder(tmp_path)
     assert folder.name.startswith("mine-")
     assert (folder / "sweep.yaml").read_text() == file.read_text()
-    facts = json.loads((folder / "sweep.json").read_text())
-    assert facts["id"] == folder.name
-    assert facts["question"] == "How much?"
-    assert facts["metric"] == {"name": "valid/score", "goal": "maximize"}
-    assert facts["overrides"] == [f"--data.root={tmp_path}", "--epochs=2"]
-    assert {"name", "method", "program", "seed", "code_version"} <= set(facts)
+    asked = json.loads((folder / "sweep.json").read_text())
+    assert (asked["id"], asked["name"], asked["seed"]) == (folder.name, "mine", 0)
+    assert asked["overrides"] == [f"--data.root={tmp_path}", "--epochs=2"]
+    assert "code_version" in asked
     rows = table(tmp_path)
     assert list(rows[0]) == ["trial", "state", "run", "minutes", "mixup.alpha", "valid/score"]
     assert [(row["trial"], row["state"], row["mixup.alpha"]) for row in rows] == [
