@@ -152,7 +152,7 @@ def test_a_sweep_is_read_by_the_real_client(server: WandbServer, tmp_path: Path)
 def test_a_sweep_that_cannot_be_read_is_named(server: WandbServer, tmp_path: Path, refuse: bool) -> None:
     server.refuse = refuse
     command = [sys.executable, "-m", "analysis.sweep", "tester/birds/nothing"]
-    done = run_client(server, command, tmp_path, num_retries=0, PYTHONPATH=str(ROOT))
+    done = run_client(server, command, tmp_path, WANDB_X_GRAPHQL_RETRY_MAX="0", PYTHONPATH=str(ROOT))
     assert done.returncode == 2
     assert "error: tester/birds/nothing: not read from W&B: " in done.stdout
     assert "Traceback" not in done.stdout
