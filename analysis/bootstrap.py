@@ -1,11 +1,11 @@
 """Scores of runs with intervals: python -m analysis.bootstrap RUN ...
 
 Per run: 2022 score, cmAP, padded cmAP, macro ROC-AUC and top-1 accuracy by three intervals, the first three
-per species too, and the 2022 score of left-out recordings at a threshold that the drawn ones picked.
-`core.scoring.resampling` describes how recordings are drawn and which interval is which.
+per species too. `core.scoring.resampling` describes how recordings are drawn, `core.scoring.intervals` which
+interval is which.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,16 +14,16 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
-from analysis.command import require_resampling, run_command
+from analysis.command import ScoringOptions, run_command
 from analysis.drawing.figures import save
 from analysis.drawing.forest import Series, draw_forest
 from analysis.drawing.tables import require_endings, write_table
-from analysis.out_of_bag import OutOfBag, out_of_bag
-from analysis.runs import Aligned, align, find_runs
-from analysis.units import UNITS, Unit, drawn_units
-from core.scoring.intervals import Bootstrapped, bootstrap, build_metrics
+from analysis.runs import find_runs, predictions_of
+from core.config import ValidConfig
+from core.scoring.draws import draw_metrics
+from core.scoring.intervals import CONFIDENCE, METHODS, Draws, Interval, Method
 from core.scoring.metric_names import IN_CORE, LABELS, SPECIES_LABELS
-from core.scoring.resampling import METHODS, Interval, Method, Resampler
+from core.scoring.predictions import UNITS
 
 BY_SPECIES = ("score", "macro_auc", "cmap", "padded_cmap")
 INTERVAL = ("value", "low", "high", "num_dropped", "note")
@@ -31,26 +31,16 @@ SHOWN = ("score", "macro_auc", "cmap")
 
 
 @dataclass(frozen=True, kw_only=True)
-class BootstrapConfig:
+class BootstrapConfig(ScoringOptions):
     """Score runs with intervals: a bootstrap over recordings, stratified by species."""
 
     runs: tyro.conf.Positional[tuple[str, ...]]
     """Runs, runs of all folds, or folders that hold such."""
-    by: Unit = "recording"
-    """What is drawn as a whole, see `analysis.units`; the author is stricter."""
     threshold: Literal["repicked", "fixed"] = "repicked"
     """Whether each resample picks the quantile of its own probabilities, as a new test set would, or all
     share that of the run."""
-    quantile: float = 0.85
-    """The 2022 score's threshold is this quantile of all scored probabilities."""
-    resamples: int = 10_000
-    """Bootstrap resamples."""
-    confidence: float = 0.95
-    """Coverage that the intervals aim at."""
     method: Method = "adjusted"
     """The interval that is printed per species and drawn; --out holds all."""
-    seed: int = 0
-    """Seed of the resamples."""
     out: str | None = None
     """Also write every interval, .csv or .json."""
     figure: str | None = None
@@ -58,37 +48,19 @@ class BootstrapConfig:
 
     def __post_init__(self) -> None:
         """Check ranges and endings."""
+        super().__post_init__()
         require_endings(self.out, self.figure)
-        require_resampling(self.resamples, confidence=self.confidence, quantile=self.quantile)
 
 
-def bootstrap_run(
-    aligned: Aligned, index: int, config: BootstrapConfig
-) -> tuple[Bootstrapped, list[OutOfBag]]:
-    """Return all metrics of one of some runs on all resamples, and the scores of left-out recordings."""
-    resampler = Resampler(drawn_units(aligned, config.by), aligned.primary, config.resamples, config.seed)
-    probability = aligned.probability[index]
-    metrics = build_metrics(
-        aligned.truth,
-        probability,
-        resampler.cluster_of_row,
-        quantile=config.quantile,
-        repicked=config.threshold == "repicked",
-    )
-    left_out = [
-        out_of_bag(aligned.truth, probability, resampler, rule, config.quantile, config.confidence)
-        for rule in ("quantile", "best")
-    ]
-    return bootstrap(metrics, aligned.truth, resampler, f"{config.by}s"), left_out
-
-
-def intervals_table(drawn: Bootstrapped, species: tuple[str, ...], confidence: float = 0.95) -> pd.DataFrame:
+def intervals_table(
+    drawn: Mapping[str, Draws], species: Sequence[str], confidence: float = CONFIDENCE
+) -> pd.DataFrame:
     """Return one row a metric, species ("macro": their mean) and method, with value, bounds and note.
 
     Parameters
     ----------
     drawn
-        All metrics on all resamples.
+        All metrics on all resamples, see `draw_metrics`.
     species
         Codes.
     confidence
@@ -97,10 +69,9 @@ def intervals_table(drawn: Bootstrapped, species: tuple[str, ...], confidence: f
     rows = []
     for name, in_core in IN_CORE.items():
         for method in METHODS:
-            found = [("macro", drawn.macro_interval(in_core, confidence, method))]
+            found = [("macro", drawn[in_core].mean().interval(confidence, method))]
             if name in BY_SPECIES:
-                intervals = drawn.species_intervals(in_core, confidence, method)
-                found += zip(species, intervals, strict=True)
+                found += zip(species, drawn[in_core].intervals(confidence, method), strict=True)
             rows += [
                 {
                     "metric": name,
@@ -114,24 +85,25 @@ def intervals_table(drawn: Bootstrapped, species: tuple[str, ...], confidence: f
 
 
 def interval_of(table: pd.DataFrame, metric: str, species: str, method: str) -> Interval:
-    """Return one interval of an `intervals_table`."""
+    """Return one interval of an `intervals_table`, by its metric, species and method."""
     chosen = (table["metric"] == metric) & (table["species"] == species) & (table["method"] == method)
     row: dict[str, Any] = table.loc[chosen, list(INTERVAL)].iloc[0].to_dict()
     return Interval(**row | {"num_dropped": int(row["num_dropped"])})
 
 
-def show_run(
-    name: str, table: pd.DataFrame, drawn: Bootstrapped, left_out: list[OutOfBag], config: BootstrapConfig
+def describe_run(
+    name: str, table: pd.DataFrame, drawn: Mapping[str, Draws], config: BootstrapConfig, valid: ValidConfig
 ) -> str:
     """Return the text about one run."""
-    resampler = drawn.resampler
+    resampler, support = drawn["auc"].resampler, drawn["auc"].support
+    assert support is not None
     lines = [
         f"{name}: {resampler.num_clusters} {UNITS[config.by]}, {resampler.num_resamples:,} resamples, "
-        f"{config.confidence:.0%} intervals",
-        f"  {'macro mean':<16}" + "".join(f"{method:<25}" for method in ("adjusted", "bca", "percentile")),
+        f"{valid.confidence:.0%} intervals",
+        f"  {'macro mean':<16}" + "".join(f"{method:<25}" for method in METHODS),
     ]
     for metric, label in LABELS.items():
-        found = [interval_of(table, metric, "macro", m) for m in ("adjusted", "bca", "percentile")]
+        found = [interval_of(table, metric, "macro", method) for method in METHODS]
         notes = [found[0].note] if found[0].note else []
         if found[0].num_dropped:
             notes.append(f"{found[0].num_dropped} resamples lack a species")
@@ -140,29 +112,19 @@ def show_run(
         f"  {'species':<16}{config.by + 's':<12}" + "".join(f"{SPECIES_LABELS[m]:<25}" for m in SHOWN)
     )
     codes = list(dict.fromkeys(table["species"]))[1:]
-    for code, number in zip(codes, drawn.clusters, strict=True):
+    for code, number in zip(codes, support, strict=True):
         found = [interval_of(table, metric, code, config.method) for metric in SHOWN]
         noted = "; ".join(dict.fromkeys(one.note for one in found if one.note))
         lines.append(f"  {code:<16}{number:<12}" + "".join(f"{one!s:<25}" for one in found) + noted)
-    return "\n".join([*lines, *map(show_left_out, left_out)])
+    return "\n".join(lines)
 
 
-def show_left_out(found: OutOfBag) -> str:
-    """Return a line about the scores of left-out recordings."""
-    rule = "quantile" if found.rule == "quantile" else "best threshold"
-    return (
-        f"  {rule} of the drawn recordings, 2022 score of the left-out ones: {found.score:.3f} (resamples "
-        f"{found.low:.3f} to {found.high:.3f}), optimism {found.optimism:+.3f}, thresholds "
-        f"{found.threshold_low:.3f} to {found.threshold_high:.3f}"
-        + (f"; {found.num_lacking} resamples lack a species" if found.num_lacking else "")
-    )
-
-
-def draw_species(
+def draw_species_forest(
     names: Sequence[str],
     tables: Sequence[pd.DataFrame],
-    recordings: dict[str, int],
+    support: Mapping[str, int],
     config: BootstrapConfig,
+    valid: ValidConfig,
 ) -> tuple[Figure, str]:
     """Return the forest plot of species and its caption: 2022 score of each run; of one also its ROC-AUC.
 
@@ -170,13 +132,13 @@ def draw_species(
     ----------
     names, tables
         Of the runs.
-    recordings
+    support
         Species -> how many recordings hold it.
-    config
+    config, valid
         What was computed.
     """
-    codes = sorted(recordings, key=lambda code: -recordings[code])
-    labels = [f"{code} ({recordings[code]})" for code in codes] + ["mean of species"]
+    codes = sorted(support, key=lambda code: -support[code])
+    labels = [f"{code} ({support[code]})" for code in codes] + ["mean of species"]
     metrics = ("score", "macro_auc") if len(names) == 1 else ("score",)
     series = [
         Series(
@@ -189,10 +151,10 @@ def draw_species(
     shown = " and ".join(SPECIES_LABELS[metric] for metric in metrics)
     caption = (
         f"{shown} of each scored species (in brackets: {UNITS[config.by]} that hold it) of "
-        f"{', '.join(names)}; "
-        f"decisions at the {config.quantile:g} quantile of the probabilities, {config.threshold}. Lines: "
-        f"{config.confidence:.0%} intervals ({config.method}) over {config.resamples:,} resamples of "
-        f"{UNITS[config.by]} within species. Hollow: no interval. Dotted: no skill."
+        f"{', '.join(names)}; decisions at the {valid.threshold_quantile:g} quantile of the probabilities, "
+        f"{config.threshold}. Lines: {valid.confidence:.0%} intervals ({config.method}) over "
+        f"{valid.num_resamples:,} resamples of {UNITS[config.by]} within species. Hollow: no interval. "
+        "Dotted: no skill."
     )
     return draw_forest(labels, series, shown, 0.5), caption
 
@@ -200,21 +162,29 @@ def draw_species(
 def score_runs(config: BootstrapConfig) -> None:
     """Print the intervals of runs; write table and figure where wanted."""
     runs = find_runs(config.runs)
+    valid = config.settled(runs[0].valid)
     tables: list[pd.DataFrame] = []
-    recordings: dict[str, int] = {}
+    support: dict[str, int] = {}
     for run in runs:
-        aligned = align([run])
-        drawn, left_out = bootstrap_run(aligned, 0, config)
-        table = intervals_table(drawn, aligned.species, config.confidence)
+        (rows,) = predictions_of([run])
+        drawn = draw_metrics(
+            rows.truth,
+            rows.probability,
+            rows.resampler(config.by, valid.num_resamples, config.seed),
+            quantile=valid.threshold_quantile,
+            repicked=config.threshold == "repicked",
+        )
+        table = intervals_table(drawn, rows.species, valid.confidence)
         tables.append(table)
-        recordings |= dict(zip(aligned.species, drawn.clusters.tolist(), strict=True))
-        print(show_run(run.name, table, drawn, left_out, config), flush=True)
+        assert drawn["auc"].support is not None
+        support |= dict(zip(rows.species, drawn["auc"].support.tolist(), strict=True))
+        print(describe_run(run.name, table, drawn, config, valid), flush=True)
     if config.out is not None:
         named = [table.assign(run=run.name) for run, table in zip(runs, tables, strict=True)]
         print(f"  {write_table(pd.concat(named, ignore_index=True), config.out)}")
     if config.figure is not None:
-        align(runs)  # several runs share the axes only if they judged the same clips
-        figure, caption = draw_species([run.name for run in runs], tables, recordings, config)
+        predictions_of(runs)  # several runs share the axes only if they judged the same clips
+        figure, caption = draw_species_forest([run.name for run in runs], tables, support, config, valid)
         print(f"  {save(figure, Path(config.figure), caption)}")
 
 

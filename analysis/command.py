@@ -2,11 +2,13 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import tyro
 
-from core.config import require
+from core.config import ValidConfig, require
+from core.scoring.predictions import Unit
 
 C = TypeVar("C")
 
@@ -31,11 +33,38 @@ def run_command(kind: type[C], action: Callable[[C], Any], words: Sequence[str] 
         sys.exit(2)
 
 
-def require_resampling(resamples: int, *, confidence: float = 0.95, quantile: float = 0.85) -> None:
-    """Raise `ValueError`, naming the option, unless these settings of a bootstrap lie in their ranges."""
-    require(0 <= quantile <= 1, f"quantile={quantile}: between 0 and 1")
-    require(0 < confidence < 1, f"confidence={confidence}: between 0 and 1")
-    require(resamples >= 100, f"resamples={resamples}: at least 100")
+@dataclass(frozen=True, kw_only=True)
+class ScoringOptions:
+    """How predictions are scored, by every program alike."""
+
+    by: Unit = "recording"
+    """What is drawn as a whole, and never divided between fitting and judging; the author is stricter."""
+    quantile: float | None = None
+    """The 2022 score's threshold is this quantile of all scored probabilities; None: the first run's."""
+    resamples: int | None = None
+    """Bootstrap resamples behind an interval; None: as many as the first run was scored with."""
+    confidence: float | None = None
+    """Coverage that the intervals aim at; None: the first run's."""
+    seed: int = 0
+    """Of everything random."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        require(
+            self.quantile is None or 0 <= self.quantile <= 1, f"quantile={self.quantile}: between 0 and 1"
+        )
+        known = self.confidence is None or 0 < self.confidence < 1
+        require(known, f"confidence={self.confidence}: between 0 and 1")
+        require(self.resamples is None or self.resamples >= 100, f"resamples={self.resamples}: at least 100")
+
+    def settled(self, valid: ValidConfig) -> ValidConfig:
+        """Return how a run was scored, with what is asked for here."""
+        asked: dict[str, Any] = {
+            "threshold_quantile": self.quantile,
+            "num_resamples": self.resamples,
+            "confidence": self.confidence,
+        }
+        return replace(valid, **{name: value for name, value in asked.items() if value is not None})
 
 
 def program() -> str | None:

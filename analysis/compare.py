@@ -15,22 +15,20 @@ import pandas as pd
 import tyro
 from matplotlib.figure import Figure
 
-from analysis.command import require_resampling, run_command
-from analysis.comparison import EFFECTS, Comparison, compare_pairs, paired_difference, show_p
+from analysis.command import ScoringOptions, run_command
 from analysis.drawing.figures import save
 from analysis.drawing.forest import Series, draw_forest
 from analysis.drawing.tables import require_endings, write_table
-from analysis.runs import align, find_runs
-from analysis.units import UNITS, Unit
+from analysis.runs import find_runs, predictions_of
 from core.config import require
+from core.scoring.comparison import EFFECTS, Comparison, compare_pairs, show_p
+from core.scoring.intervals import Method
 from core.scoring.metric_names import LABELS, MetricName
-from core.scoring.resampling import Method
-
-__all__ = ["CompareConfig", "Comparison", "compare_pairs", "compare_runs", "paired_difference"]
+from core.scoring.predictions import UNITS
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareConfig:
+class CompareConfig(ScoringOptions):
     """Compare runs on the clips they all judged: paired intervals, sign-flip tests, what can be seen."""
 
     runs: tyro.conf.Positional[tuple[str, ...]]
@@ -39,20 +37,12 @@ class CompareConfig:
     """What is compared. Holm's correction is for the pairs of one metric: settle on a metric beforehand."""
     pairs: Literal["first", "all"] = "first"
     """Every run against the first, or every pair."""
-    by: Unit = "recording"
-    """What is drawn and exchanged as a whole, see `analysis.units`; the author is stricter."""
-    quantile: float = 0.85
-    """Each run's threshold of the 2022 score is this quantile of its probabilities."""
-    resamples: int = 10_000
-    """Bootstrap resamples of the interval."""
+    threshold: Literal["repicked", "fixed"] = "repicked"
+    """Whether each resample picks the quantile of its own probabilities, or all share that of the run."""
     flips: int = 10_000
     """Random exchanges of the test."""
-    confidence: float = 0.95
-    """Of intervals and verdicts."""
     method: Method = "adjusted"
     """Of the interval."""
-    seed: int = 0
-    """Of everything random."""
     out: str | None = None
     """Also write the table, .csv or .json."""
     figure: str | None = None
@@ -60,26 +50,28 @@ class CompareConfig:
 
     def __post_init__(self) -> None:
         """Check ranges and endings."""
+        super().__post_init__()
         require_endings(self.out, self.figure)
-        require_resampling(self.resamples, confidence=self.confidence, quantile=self.quantile)
         require(len(self.metrics) > 0, "metrics: name one at least")
         require(self.flips >= 100, f"flips={self.flips}: at least 100")
 
 
 def compare_runs(config: CompareConfig) -> None:
     """Print verdicts and what the clips can show; write table and figure where wanted."""
-    aligned = align(find_runs(config.runs))
+    runs = find_runs(config.runs)
+    valid, predictions = config.settled(runs[0].valid), predictions_of(runs)
     found: list[Comparison] = []
     for metric in config.metrics:
         compared = compare_pairs(
-            aligned,
+            predictions,
             metric,
             pairs=config.pairs,
             by=config.by,
-            num_resamples=config.resamples,
+            num_resamples=valid.num_resamples,
             num_flips=config.flips,
-            confidence=config.confidence,
-            quantile=config.quantile,
+            confidence=valid.confidence,
+            quantile=valid.threshold_quantile,
+            repicked=config.threshold == "repicked",
             method=config.method,
             seed=config.seed,
         )

@@ -1,4 +1,4 @@
-"""Finished runs -> one tidy table of runs and one of predictions: python -m analysis.runs outputs.
+"""Finished runs -> one tidy table: python -m analysis.runs outputs.
 
 A run of all folds stands for its folds. Runs are put side by side only where they judged the same clips with
 the same labels in the same folds; what differs otherwise is told, never averaged over.
@@ -6,7 +6,7 @@ the same labels in the same folds; what differs otherwise is told, never average
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,13 @@ import pandas as pd
 import tyro
 
 from analysis.command import run_command
-from core.config import require
+from core.config import ValidConfig, require
+from core.config_values import from_dict
 from core.files import replacing
 from core.run_folder import RunFolder, run_name, stamp_of
-from core.scoring.evaluation import scored_species, unpack_predictions
+from core.scoring.predictions import Predictions, require_same_clips, with_counts
 
-SHOWN = 3
 MOST_IN_NAMES = 2
-CLIP = ["recording", "start_seconds"]
 PATHS_AND_TRACKING = (
     "data.root", "data.cache", "data.num_workers", "output_dir", "for_few", "resume", "tracking.",
 )  # fmt: skip
@@ -60,47 +59,29 @@ class Run:
         return [self.folder.parent / name for name in self.summary.get("runs", [self.folder.name])]
 
     @cached_property
-    def predictions(self) -> pd.DataFrame:
-        """Truth and probability of every validated clip, see `core.scoring.evaluation`; sorted by clip."""
-        table = pd.read_parquet(self.folder / "predictions.parquet")
-        return table.sort_values(CLIP, ignore_index=True) if len(table) else table
+    def predictions(self) -> Predictions:
+        """Every validated clip with its truth, its probability and what trained; read once."""
+        return with_counts(Predictions.read(self.folder / "predictions.parquet", self.name), self.trained)
 
     @property
-    def species(self) -> tuple[str, ...]:
-        """Scored species, in the order of the columns."""
-        return scored_species(self.predictions)
+    def trained(self) -> dict[int | None, dict[str, int]]:
+        """Fold -> species -> recordings that trained, as the checkpoints say; empty without any."""
+        found: dict[int | None, dict[str, int]] = {}
+        for folder in self.members:
+            for file in sorted(folder.glob("checkpoints/*/checkpoint.json")):
+                card = json.loads(file.read_text())
+                found[card["fold"]] = card["train_counts"]
+        return found
+
+    @property
+    def valid(self) -> ValidConfig:
+        """How the run was scored."""
+        return from_dict(ValidConfig(), self.config["valid"])
 
     def total(self, fact: str) -> float:
         """Return the sum of a number in the summaries of its trainings, such as "minutes"; nan if unknown."""
         numbers = [RunFolder(folder).read_json("summary").get(fact) for folder in self.members]
         return float(np.sum([np.nan if number is None else number for number in numbers]))
-
-
-@dataclass(frozen=True)
-class Aligned:
-    """Predictions of several runs about the same clips.
-
-    Attributes
-    ----------
-    names
-        (run,) labels.
-    species
-        (species,) codes.
-    truth, probability
-        (row, species) bool and (run, row, species) float64.
-    recording, author, primary, fold, start_seconds
-        (row,) the clip's recording, its author and primary species, the fold that judged it, where it starts.
-    """
-
-    names: tuple[str, ...]
-    species: tuple[str, ...]
-    truth: np.ndarray
-    probability: np.ndarray = field(repr=False)
-    recording: np.ndarray
-    author: np.ndarray
-    primary: np.ndarray
-    fold: np.ndarray
-    start_seconds: np.ndarray
 
 
 def find_runs(paths: Iterable[str | Path]) -> list[Run]:
@@ -130,7 +111,7 @@ def find_runs(paths: Iterable[str | Path]) -> list[Run]:
         folders |= dict.fromkeys(folder.resolve() for folder in found)
     runs = [read_run(folder) for folder in folders]
     return [
-        Run(run.folder, run.config, run.summary, name) for run, name in zip(runs, label(runs), strict=True)
+        Run(run.folder, run.config, run.summary, name) for run, name in zip(runs, names_of(runs), strict=True)
     ]
 
 
@@ -159,7 +140,7 @@ def read_run(folder: Path) -> Run:
     return Run(folder, content[0], content[1])
 
 
-def label(runs: Sequence[Run]) -> list[str]:
+def names_of(runs: Sequence[Run]) -> list[str]:
     """Return a short unique name for each run: its experiment, and as much more as tells it apart."""
     parts: list[Callable[[Sequence[Run]], list[str]]] = [
         lambda same: [f"seed {run.config['seed']}" for run in same],
@@ -186,14 +167,14 @@ def settings_that_differ(runs: Sequence[Run]) -> list[str]:
     flat = [flatten_dict(run.config) for run in runs]
     told = ("name", "seed", "data.fold")
     keys = [key for key in flat[0] if key not in told and not key.startswith(PATHS_AND_TRACKING)]
-    differing = [key for key in keys if len({show(values.get(key)) for values in flat}) > 1]
+    differing = [key for key in keys if len({setting_text(values.get(key)) for values in flat}) > 1]
     if len(differing) > MOST_IN_NAMES:
         return [""] * len(runs)
-    return [", ".join(f"{key}={show(values.get(key))}" for key in differing) for values in flat]
+    return [", ".join(f"{key}={setting_text(values.get(key))}" for key in differing) for values in flat]
 
 
-def align(runs: Sequence[Run]) -> Aligned:
-    """Return the predictions of runs about the same clips.
+def predictions_of(runs: Sequence[Run]) -> list[Predictions]:
+    """Return the predictions of runs about the same clips, in the same order.
 
     Raises
     ------
@@ -201,85 +182,9 @@ def align(runs: Sequence[Run]) -> Aligned:
         If there is no run, one validated nothing, or they differ in label order, clips, folds or truth; the
         message says how.
     """
-    require(len(runs) > 0, "no run to compare")
-    for run in runs:
-        require(len(run.predictions) > 0, f"{run.name}: validated nothing (data.fold=None)")
-    first = runs[0]
-    for other in runs[1:]:
-        difference = difference_of(first, other)
-        require(difference is None, f"{first.name} and {other.name} cannot be compared: {difference}")
-    return stack(tuple(run.name for run in runs), [run.predictions for run in runs])
-
-
-def stack(names: tuple[str, ...], tables: Sequence[pd.DataFrame]) -> Aligned:
-    """Return tables of predictions about the same clips in the same order, one a name, as arrays."""
-    unpacked = [unpack_predictions(table) for table in tables]
-    table, (species, truth, _) = tables[0], unpacked[0]
-    return Aligned(
-        names=names,
-        species=species,
-        truth=truth,
-        probability=np.stack([probability for _, _, probability in unpacked]),
-        recording=table["recording"].to_numpy(str),
-        author=table["author"].to_numpy(str),
-        primary=table["species"].to_numpy(str),
-        fold=table["fold"].to_numpy(),
-        start_seconds=table["start_seconds"].to_numpy(float),
-    )
-
-
-def difference_of(one: Run, other: Run) -> str | None:
-    """Return why two runs cannot be put side by side; None if they can."""
-    if one.species != other.species:
-        return labels_differ(one.species, other.species)
-    clips = [list(run.predictions[CLIP].itertuples(index=False, name=None)) for run in (one, other)]
-    if clips[0] != clips[1]:
-        return clips_differ(*map(set, clips))
-    folds = [run.predictions["fold"].to_numpy() for run in (one, other)]
-    if (folds[0] != folds[1]).any():
-        row = int(np.flatnonzero(folds[0] != folds[1])[0])
-        number = int((folds[0] != folds[1]).sum())
-        return (
-            f"other folds: {number} of {len(folds[0])} clips, such as {clips[0][row][0]}, in fold "
-            f"{folds[0][row]} of the one and {folds[1][row]} of the other; train both with the same "
-            "data.num_folds, data.fold_seed and data.group_by_author"
-        )
-    truths = [unpack_predictions(run.predictions)[1] for run in (one, other)]
-    if (truths[0] != truths[1]).any():
-        row, column = np.argwhere(truths[0] != truths[1])[0]
-        number = int((truths[0] != truths[1]).any(axis=1).sum())
-        return (
-            f"other labels: {number} clips, such as {clips[0][row][0]}, which holds {one.species[column]} "
-            f"in one of them only"
-        )
-    return None
-
-
-def labels_differ(one: Sequence[str], other: Sequence[str]) -> str:
-    """Return how two lists of scored species differ."""
-    if set(one) == set(other):
-        place = next(i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
-        return f"other label order: species {place} is {one[place]} in one and {other[place]} in the other"
-    only = [sorted(set(a) - set(b)) for a, b in ((one, other), (other, one))]
-    return f"other scored species: {some(only[0])} only in the first, {some(only[1])} only in the second"
-
-
-def clips_differ(one: set[Any], other: set[Any]) -> str:
-    """Return how two sets of clips differ."""
-    names = [sorted({name for name, _ in a - b}) for a, b in ((one, other), (other, one))]
-    return (
-        f"other validated clips ({len(one)} and {len(other)}, {len(one & other)} in common): "
-        f"{some(names[0])} only in the first, {some(names[1])} only in the second; compare the same folds "
-        "of the same data"
-    )
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first of some names, and how many more there are."""
-    if not names:
-        return "none"
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    found = [run.predictions for run in runs]
+    require_same_clips(found)
+    return found
 
 
 def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
@@ -304,24 +209,12 @@ def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def predictions_table(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return one row a clip and run: `run`, then the columns of `core.scoring.evaluation`.
-
-    Raises
-    ------
-    ValueError
-        See `align`.
-    """
-    align(runs)
-    return pd.concat([run.predictions.assign(run=run.name) for run in runs], ignore_index=True)
-
-
 def config_differences(runs: Sequence[Run]) -> pd.DataFrame:
     """Return (dotted field) x (run): the settings in which runs differ, but for paths and tracking."""
     flat = {run.name: flatten_dict(run.config) for run in runs}
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))
     table = pd.DataFrame(
-        {name: [show(values.get(key, "-")) for key in keys] for name, values in flat.items()}
+        {name: [setting_text(values.get(key, "-")) for key in keys] for name, values in flat.items()}
     )
     table.index = pd.Index(keys, name="field")
     differs = table.ne(table.iloc[:, 0], axis=0).any(axis=1)
@@ -337,7 +230,7 @@ def flatten_dict(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def show(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """Return a setting as text."""
     return f"{value:g}" if isinstance(value, float) else str(value)
 

@@ -20,7 +20,7 @@ import scipy
 import sklearn
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
-from core.scoring.intervals import bootstrap, build_metrics
+from core.scoring.draws import build_metrics, draw
 from core.scoring.metrics import PADDING_ROWS
 from core.scoring.resampling import BLOCK, Resampler
 from core.scoring.weighted_metrics import WeightedMetric
@@ -93,10 +93,10 @@ def main() -> None:
     for _ in resampler.blocks():
         pass
     drawing = time.perf_counter() - start
-    metrics = build_metrics(truth, probability, resampler.cluster_of_row)
-    repicked = build_metrics(truth, probability, resampler.cluster_of_row, ("score",), repicked=True)
+    metrics = build_metrics(truth, probability, resampler.cluster_of_row, repicked=False)
+    repicked = build_metrics(truth, probability, resampler.cluster_of_row, ("score",))
     start = time.perf_counter()
-    bootstrap(metrics, truth, resampler)
+    draw(metrics, resampler)
     fixed = time.perf_counter() - start
     start = time.perf_counter()
     for block in itertools.islice(resampler.blocks(), max(given.resamples // BLOCK // 4, 1)):

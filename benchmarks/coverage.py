@@ -1,47 +1,36 @@
-"""Whether intervals and tests keep what they promise, on data sets whose true scores are known.
+"""Whether intervals and tests keep what they promise, on data sets whose true values are known.
 
-    python -m benchmarks.coverage [--datasets 400] [--resamples 1000] [--rare True]
+    python -m benchmarks.coverage [--datasets 400] [--resamples 1000] [--only score ...] [--rare True]
 
 A world fixes how well each species is told apart and what it is mistaken for. Data sets drawn from it have
 few or many recordings a species, several clips a recording that resemble one another, and some clips that
-hold a second species; the true score is that of a data set hundreds of times as large.
+hold a second species; what is true is the same quantity of a data set hundreds of times as large.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
+from tqdm import tqdm
 
 from analysis.command import run_command
-from analysis.comparison import paired_difference
-from core.scoring.intervals import Bootstrapped, bootstrap, build_metrics
-from core.scoring.resampling import METHODS, Method, Resampler, summarise
+from analysis.ensemble.weights import combined
+from analysis.species.confusion import draw_shares
+from core.config import require
+from core.scoring.draws import build_metrics, draw_metrics
+from core.scoring.intervals import METHODS, Draws, Method
+from core.scoring.predictions import Predictions
+from core.scoring.reliability import draw_reliability_numbers
+from core.scoring.resampling import Resampler
+from core.scoring.score_curves import QUANTILES, draw_best
 from core.scoring.sign_flips import flip_test
 
 LARGE = 200
 SPECIES_METRICS = ("score", "auc", "average_precision")
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """What a world gives.
-
-    Attributes
-    ----------
-    recording, primary
-        (row,) of the clip.
-    truth
-        (row, species) bool.
-    probability
-        (model, row, species).
-    """
-
-    recording: np.ndarray
-    primary: np.ndarray
-    truth: np.ndarray
-    probability: np.ndarray
+SPECIES = tuple(f"s{number:02d}" for number in range(99))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +66,10 @@ class World:
     gain: float = 0.0
     seed: int = 0
 
-    def draw(self, generator: np.random.Generator, multiple: int = 1, num_models: int = 1) -> DataSet:
-        """Return a data set, or one `multiple` times as large."""
+    def draw(
+        self, generator: np.random.Generator, multiple: int = 1, num_models: int = 1
+    ) -> list[Predictions]:
+        """Return what each model predicts of a data set, or of one `multiple` times as large."""
         number = len(self.recordings)
         settled = np.random.default_rng(self.seed)
         separation = settled.uniform(0.8, 2.0, number)
@@ -99,7 +90,14 @@ class World:
             + np.sqrt(self.model_share) * noise[-1] + np.sqrt(1 - self.model_share) * noise[model]
             for model in range(num_models)
         ]  # fmt: skip
-        return DataSet(recording, primary, truth, 1 / (1 + np.exp(2 - np.stack(logits))))
+        names = [f"r{number:06d}" for number in range(len(species))]
+        return [
+            Predictions.of(
+                SPECIES[:number], expit(one - 2), truth, np.array(names)[recording],
+                primary=np.array(SPECIES)[primary], name=f"model {model}",
+            )
+            for model, one in enumerate(logits)
+        ]  # fmt: skip
 
     def _noise(
         self, generator: np.random.Generator, recording: np.ndarray, shape: tuple[int, ...]
@@ -109,23 +107,14 @@ class World:
         own = generator.normal(size=shape)
         return np.sqrt(self.recording_share) * common + np.sqrt(1 - self.recording_share) * own
 
-    @cached_property
-    def true_values(self) -> list[dict[str, np.ndarray]]:
-        """Metrics of both models on very many recordings, each (species,)."""
-        large = self.draw(np.random.default_rng([self.seed, 1]), LARGE, num_models=2)
-        once = np.ones((large.recording[-1] + 1, 1), dtype=np.float32)
-        values = []
-        for probability in large.probability:
-            metrics = build_metrics(large.truth, probability, large.recording, SPECIES_METRICS)
-            values.append({k: v[0] for metric in metrics for k, v in metric.values(once).items()})
-        return values
+    def draw_numbered(self, number: int, seed: int = 0, stream: int = 2) -> list[Predictions]:
+        """Return the data set of a number, predicted by both models."""
+        return self.draw(np.random.default_rng([self.seed, stream, seed, number]), num_models=2)
 
-    def true_difference(self, name: str) -> float:
-        """Return second model minus first of a macro metric on very many recordings."""
-        if self.gain == 0:
-            return 0.0
-        first, second = (float(values[name].mean()) for values in self.true_values)
-        return second - first
+    @cached_property
+    def large(self) -> list[Predictions]:
+        """Very many recordings, predicted by both models: what is true."""
+        return self.draw(np.random.default_rng([self.seed, 1]), LARGE, num_models=2)
 
 
 RARE = World(
@@ -137,14 +126,86 @@ RARE = World(
 """Where intervals of single species break."""
 
 
+Quantity = Callable[[list[Predictions], Resampler], Draws]
+"""Maps what two models predict of a data set, and its resampler, to draws."""
+
+
+def metric_of_species(name: str, predictions: list[Predictions], resampler: Resampler) -> Draws:
+    """Return a metric of each species, then its mean over them, of the first model."""
+    one = predictions[0]
+    drawn = draw_metrics(one.truth, one.probability, resampler, (name,))[name]
+    mean = drawn.mean()
+    return replace(
+        drawn,
+        values=np.append(drawn.values, mean.values),
+        drawn=np.append(drawn.drawn, mean.drawn, axis=1),
+        gradient=np.append(drawn.gradient, mean.gradient, axis=1),
+        support=None,  # the simulation wants to see where intervals break
+    )
+
+
+def difference_of_models(name: str, predictions: list[Predictions], resampler: Resampler) -> Draws:
+    """Return second model minus first of a macro metric."""
+    first, second = (
+        draw_metrics(one.truth, one.probability, resampler, (name,))[name].mean() for one in predictions
+    )
+    return second - first
+
+
+def best_setting(kind: str, predictions: list[Predictions], resampler: Resampler) -> Draws:
+    """Return the best threshold or quantile of the first model."""
+    one = predictions[0]
+    return draw_best(one.truth, one.probability, resampler, QUANTILES if kind == "quantile" else None)
+
+
+def calibration(place: int, predictions: list[Predictions], resampler: Resampler) -> Draws:
+    """Return the calibration error (-2) or the Brier score (-1) of the first model."""
+    one = predictions[0]
+    return draw_reliability_numbers(one.truth, one.probability, resampler)[[place]]
+
+
+def calibrated_error(predictions: list[Predictions], resampler: Resampler) -> Draws:
+    """Return the calibration error of probabilities that mean what they say: truth is drawn from them."""
+    one = predictions[0]
+    generator = np.random.default_rng(len(one))
+    truth = generator.random(one.truth.shape) < one.probability
+    return draw_reliability_numbers(truth, one.probability, resampler)[[-2]]
+
+
+def confusion_share(predictions: list[Predictions], resampler: Resampler) -> Draws:
+    """Return the share of the clips of one species in which another is called, of a common and a rare one."""
+    one = predictions[0]
+    number = len(one.species)
+    drawn = draw_shares(one, [(number // 2, number - 1), (number - 2, number - 1)], 0.85, resampler)
+    return replace(drawn, support=None)
+
+
+def ensemble_gain(name: str, predictions: list[Predictions], resampler: Resampler) -> Draws:
+    """Return the gain of the mean of both models over the first."""
+    mean = combined(np.stack([one.probability for one in predictions]), np.full(2, 0.5))
+    return difference_of_models(name, [predictions[0], replace(predictions[0], probability=mean)], resampler)
+
+
+QUANTITIES: dict[str, Quantity] = {
+    **{name: partial(metric_of_species, name) for name in SPECIES_METRICS},
+    **{f"difference in {name}": partial(difference_of_models, name) for name in SPECIES_METRICS},
+    "best threshold": partial(best_setting, "threshold"),
+    "best quantile": partial(best_setting, "quantile"),
+    "calibration error": partial(calibration, -2),
+    "calibration error of 0": calibrated_error,
+    "Brier score": partial(calibration, -1),
+    "confusion share": confusion_share,
+    **{f"ensemble gain in {name}": partial(ensemble_gain, name) for name in ("score", "auc")},
+}
+
+
 def coverage(
     world: World,
     num_datasets: int,
     num_resamples: int,
-    names: Sequence[str] = SPECIES_METRICS,
+    names: Iterable[str] = tuple(QUANTITIES),
     methods: Sequence[Method] = METHODS,
     *,
-    repicked: bool = False,
     one_less: bool = True,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -157,11 +218,9 @@ def coverage(
     num_datasets, num_resamples
         How many.
     names
-        Metrics.
+        Keys of `QUANTITIES`.
     methods
         Intervals.
-    repicked
-        Whether resamples pick the threshold of the 2022 score anew.
     one_less
         See `Resampler`.
     seed
@@ -170,46 +229,54 @@ def coverage(
     Returns
     -------
     DataFrame
-        One row a metric, method and species (-1: the macro mean) with its `recordings`: `covered`, the share
-        of data sets whose interval holds the value of very many recordings; `above` and `below`, of those
-        that lie on one side of it; `covered_mean`, of those that hold the mean value of sets of this size,
-        which for average precision is higher; mean `width`.
+        One row a quantity, method and `place` in it (of metrics a species each, and last the macro mean):
+        `covered`, the share of data sets whose interval holds the value of very many recordings; `above` and
+        `below`, of those that lie on one side of it; `covered_mean`, of those that hold the mean value of
+        sets of this size, which for average precision is higher; mean `width`.
     """
+    names = list(names)
     rows = []
-    for number in range(num_datasets):
-        data = world.draw(np.random.default_rng([world.seed, 2, seed, number]))
-        resampler = Resampler(data.recording, data.primary, num_resamples, number, one_less=one_less)
-        metrics = build_metrics(data.truth, data.probability[0], data.recording, names, repicked=repicked)
-        drawn = bootstrap(metrics, data.truth, resampler)
-        rows += [
-            (name, method, species, *bounds)
-            for name in names
-            for method in methods
-            for species, bounds in enumerate(all_intervals(drawn, name, method))
-        ]
-    table = pd.DataFrame(rows, columns=["metric", "method", "species", "value", "low", "high"])
-    groups = ["metric", "method", "species"]
-    true = {name: np.append(world.true_values[0][name], world.true_values[0][name].mean()) for name in names}
-    table["true"] = [true[name][species] for name, species in zip(table.metric, table.species, strict=True)]
+    for number in tqdm(range(num_datasets), desc="data sets", disable=None):
+        predictions = world.draw_numbered(number, seed)
+        one = predictions[0]
+        resampler = Resampler(one.recording, one.primary, num_resamples, number, one_less=one_less)
+        for name in names:
+            drawn = QUANTITIES[name](predictions, resampler)
+            rows += [
+                (name, method, place, interval.value, interval.low, interval.high)
+                for method in methods
+                for place, interval in enumerate(drawn.intervals(method=method))
+            ]
+    table = pd.DataFrame(rows, columns=["quantity", "method", "place", "value", "low", "high"])
+    groups = ["quantity", "method", "place"]
+    true = true_values(world, names)
+    table["true"] = [true[name][place] for name, place in zip(table["quantity"], table["place"], strict=True)]
     table["mean"] = table.groupby(groups)["value"].transform("mean")
     table["covered"] = table["true"].between(table["low"], table["high"])
     table["covered_mean"] = table["mean"].between(table["low"], table["high"])
     table["above"], table["below"] = table["low"] > table["true"], table["high"] < table["true"]
     table["width"] = table["high"] - table["low"]
     means = table.groupby(groups, sort=False).mean().drop(columns=["value", "low", "high"]).reset_index()
-    means["recordings"] = [(*world.recordings, -1)[species] for species in means["species"]]
-    means.loc[means["species"] == len(world.recordings), "species"] = -1
+    recordings = dict(enumerate(world.recordings))
+    is_species = means["quantity"].isin(SPECIES_METRICS)
+    means["recordings"] = [
+        recordings.get(place, 0) if one else 0 for place, one in zip(means["place"], is_species, strict=True)
+    ]
     return means
 
 
-def all_intervals(drawn: Bootstrapped, name: str, method: Method) -> list[tuple[float, float, float]]:
-    """Return value and bounds of each species, however few its recordings are, then of the mean."""
-    found = []
-    for species, value in enumerate(drawn.values[name]):
-        influence = drawn.resampler.influence(drawn.gradients[name][:, species])
-        found.append(summarise(float(value), drawn.drawn[name][:, species], 0.95, influence, method))
-    found.append(drawn.macro_interval(name, method=method))
-    return [(interval.value, interval.low, interval.high) for interval in found]
+def true_values(world: World, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Return each quantity on very many recordings, (place,)."""
+    one = world.large[0]
+    alike = Resampler(np.zeros(len(one)), np.zeros(len(one)), 1)  # nothing is drawn: values are enough
+    return {name: QUANTITIES[name](world.large, alike).values for name in names}
+
+
+def true_difference(world: World, name: str) -> float:
+    """Return second model minus first of a macro metric on very many recordings; 0 where they are equal."""
+    if world.gain == 0:
+        return 0.0
+    return float(true_values(world, [f"difference in {name}"])[f"difference in {name}"][0])
 
 
 @dataclass(frozen=True)
@@ -249,17 +316,28 @@ def power(world: World, num_datasets: int, num_flips: int = 500, name: str = "sc
     seed
         Of the data sets.
     """
-    true = world.true_difference(name)
+    true = true_difference(world, name)
     differences, p_values, errors = [], [], []
     for number in range(num_datasets):
-        data = world.draw(np.random.default_rng([world.seed, 3, seed, number]), num_models=2)
-        test = flip_test(data.truth, data.probability, data.recording, name, num_flips, number)
+        first, second = world.draw_numbered(number, seed, stream=3)
+        clusters = np.unique(first.recording, return_inverse=True)[1]
+        test = flip_test(
+            first.truth,
+            first.probability,
+            second.probability,
+            clusters,
+            name,
+            num_flips=num_flips,
+            seed=number,
+        )
         differences.append(test.difference)
         p_values.append(test.p)
-        resampler = Resampler(data.recording, data.primary, 1)
+        resampler = first.resampler(num_resamples=1)
         gradients = [
-            build_metrics(data.truth, one, data.recording, (name,))[0].gradients()[name].mean(axis=1)
-            for one in data.probability
+            build_metrics(one.truth, one.probability, resampler.cluster_of_row, (name,))[0]
+            .gradients()[name]
+            .mean(axis=1)
+            for one in (first, second)
         ]
         errors.append(resampler.influence(gradients[1] - gradients[0]).standard_error)
     found = np.array(p_values) <= 0.05
@@ -272,38 +350,8 @@ def power(world: World, num_datasets: int, num_flips: int = 500, name: str = "sc
     )
 
 
-def difference_coverage(
-    world: World, num_datasets: int, num_resamples: int, name: str = "score", seed: int = 0
-) -> float:
-    """Return how often the paired 95 % interval holds the true difference of a world's two models.
-
-    Parameters
-    ----------
-    world
-        Where data sets come from.
-    num_datasets, num_resamples
-        How many.
-    name
-        Metric, of `core.scoring.intervals.METRICS`.
-    seed
-        Of the data sets.
-    """
-    true = world.true_difference(name)
-    held = 0
-    for number in range(num_datasets):
-        data = world.draw(np.random.default_rng([world.seed, 4, seed, number]), num_models=2)
-        resampler = Resampler(data.recording, data.primary, num_resamples, number)
-        drawn = [
-            bootstrap(build_metrics(data.truth, one, data.recording, (name,)), data.truth, resampler)
-            for one in data.probability
-        ]
-        interval, _ = paired_difference(drawn[0], drawn[1], name)
-        held += interval.low <= true <= interval.high
-    return held / num_datasets
-
-
 @dataclass(frozen=True, kw_only=True)
-class SimulationConfig:
+class CoverageConfig:
     """Measure on invented data whether intervals hold the truth and tests find what there is."""
 
     datasets: int = 400
@@ -314,27 +362,27 @@ class SimulationConfig:
     """Random exchanges of each test."""
     gains: tuple[float, ...] = (0.0, 0.1, 0.2, 0.3)
     """Advantages of the second model in the power simulation; 0: how often a test finds what is not there."""
+    only: tuple[str, ...] = tuple(QUANTITIES)
+    """Quantities whose intervals are measured."""
     rare: bool = False
     """Twenty species of 2 to 30 recordings instead of eight of 5 to 300."""
-    repicked: bool = False
-    """Resamples pick the threshold anew."""
 
 
-def simulate(config: SimulationConfig) -> None:
+def simulate(config: CoverageConfig) -> None:
     """Print both tables in Markdown."""
+    unknown = sorted(set(config.only) - set(QUANTITIES))
+    require(not unknown, f"only={unknown}: none of {', '.join(QUANTITIES)}")
     world = RARE if config.rare else World()
-    table = coverage(world, config.datasets, config.resamples, repicked=config.repicked)
+    table = coverage(replace(world, gain=0.2), config.datasets, config.resamples, config.only)
     columns = ["covered", "covered_mean", "above", "below", "width"]
-    print("| metric | interval | recordings | " + " | ".join(columns) + " |\n" + "|---" * 8 + "|")
+    print("| quantity | interval | recordings | " + " | ".join(columns) + " |\n" + "|---" * 8 + "|")
     for row in table.to_dict("records"):
-        recordings = "macro mean" if row["species"] == -1 else row["recordings"]
         cells = " | ".join(f"{row[column]:.3f}" for column in columns)
-        print(f"| {row['metric']} | {row['method']} | {recordings} | {cells} |")
-    print(
-        "\n| metric | true difference | found | wrong sign | standard error | estimated |\n"
-        + "|---" * 6
-        + "|"
-    )
+        print(f"| {row['quantity']} | {row['method']} | {row['recordings'] or 'all'} | {cells} |")
+    if not config.gains:
+        return
+    columns = ["true difference", "found", "wrong sign", "standard error", "estimated"]
+    print("\n| metric | " + " | ".join(columns) + " |\n" + "|---" * 6 + "|")
     for name in ("score", "auc"):
         for gain in config.gains:
             result = power(replace(world, gain=gain), config.datasets, config.flips, name)
@@ -347,7 +395,7 @@ def simulate(config: SimulationConfig) -> None:
 
 def main() -> None:
     """Run the simulation."""
-    run_command(SimulationConfig, simulate)
+    run_command(CoverageConfig, simulate)
 
 
 if __name__ == "__main__":

@@ -21,17 +21,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.comparison import compare_pairs
-from analysis.runs import stack
 from core.config import ValidConfig
 from core.files import write_atomically
 from core.machine import code_version
+from core.scoring.comparison import compare_pairs
 from core.scoring.evaluation import evaluate
+from core.scoring.predictions import Predictions
 
 BASE = "timm_007"
 NAMES = sorted(path.parent.name for path in Path("experiments").glob("*/run.py"))
 STUDENTS = {"timm_013"}
-RESAMPLES = 5000
 
 
 def train(name: str, fold: int, words: list[str], outputs: Path) -> dict[str, Any]:
@@ -55,18 +54,17 @@ def train(name: str, fold: int, words: list[str], outputs: Path) -> dict[str, An
     return done
 
 
-def predictions_of(runs: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return the pooled predictions of an experiment's folds in a fixed order."""
-    table = pd.concat([pd.read_parquet(Path(run["folder"]) / "predictions.parquet") for run in runs])
-    return table.sort_values(["recording", "start_seconds"], ignore_index=True)
+def pooled_predictions(name: str, runs: list[dict[str, Any]]) -> Predictions:
+    """Return the pooled predictions of an experiment's folds."""
+    tables = [pd.read_parquet(Path(run["folder"]) / "predictions.parquet") for run in runs]
+    return Predictions.from_table(pd.concat(tables, ignore_index=True), name)
 
 
-def paired_difference(table: pd.DataFrame, base: pd.DataFrame) -> str:
+def paired_difference(one: Predictions, base: Predictions) -> str:
     """Return the difference in macro ROC-AUC with its interval."""
-    if table["recording"].tolist() != base["recording"].tolist():
+    if one.recording.tolist() != base.recording.tolist():
         return "other recordings"
-    aligned = stack(("base", "other"), [base, table])
-    (comparison,) = compare_pairs(aligned, "macro_auc", num_resamples=RESAMPLES)
+    (comparison,) = compare_pairs([base, one], "macro_auc")
     return str(comparison.difference)
 
 
@@ -92,7 +90,7 @@ def main() -> None:
     for fold in given.folds:
         for name, done in runs.items():
             done.append(train(name, fold, words, given.outputs))
-    tables = {name: predictions_of(done) for name, done in runs.items()}
+    tables = {name: pooled_predictions(name, done) for name, done in runs.items()}
     print(f"\n{platform.machine()}, {sys.version.split()[0]}, commit {code_version()}\n")
     columns = "2022 score | macro ROC-AUC | minutes a fold | M parameters | macro ROC-AUC minus timm_007"
     print(f"| experiment | {columns} |")

@@ -315,7 +315,7 @@ class ValidConfig:
 
     threshold_quantile: float = 0.85
     """The decision threshold is this quantile of all scored probabilities, pooled over the fold."""
-    num_resamples: int = 2000
+    num_resamples: int = 4000
     """Bootstrap resamples behind each interval."""
     confidence: float = 0.95
     """Coverage that the intervals aim at."""

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import pandas as pd
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
@@ -28,6 +27,7 @@ from core.machine import follow_launcher, tune_cpu
 from core.models.base import Output, SpeciesModel
 from core.run_folder import RunFolder, choose_stamp, open_run_folder
 from core.scoring.evaluation import point_metrics
+from core.scoring.predictions import Predictions
 from core.training.augment import Augmentation, Labelled, draw_augmentation
 from core.training.losses import smooth_labels, species_loss
 from core.training.optim import build_optimizer, learning_rate
@@ -257,7 +257,7 @@ class Trainer:
         if is_best:
             self.save("best", row)
 
-    def validate(self) -> tuple[pd.DataFrame, float]:
+    def validate(self) -> tuple[Predictions, float]:
         """Return the predictions of all validated clips, on every process, and their mean loss."""
         return join_processes(gather_object([self.validation.predict(self.scored_model)]))
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.drawing.figures import BLUE, COLOURS, GREY
-from core.scoring.resampling import Interval
+from core.scoring.intervals import Interval
 
 LINE_INCHES = 0.24
 

@@ -1,5 +1,6 @@
 """Tables with intervals: as Markdown for people and the log, as columns for files."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pandas as pd
 
 from core.config import require
 from core.files import replacing, write_atomically
-from core.scoring.resampling import Interval
+from core.scoring.intervals import Interval
 
 
 def markdown(rows: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -79,3 +80,8 @@ def require_endings(table: str | Path | None, figure: str | Path | None) -> None
                 f"{', '.join(endings[:-1])} or {endings[-1]}",
             )
             require(Path(file).suffix in endings, f"{file}: a {kind} ends in {known}")
+
+
+def slug(name: str) -> str:
+    """Return a name as that of a file or folder."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)

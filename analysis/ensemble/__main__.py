@@ -19,19 +19,19 @@ import numpy as np
 import tyro
 from matplotlib.figure import Figure
 
-from analysis.command import require_resampling, run_command
+from analysis.command import ScoringOptions, run_command
 from analysis.drawing.figures import COLOURS, GREY, Format, save
 from analysis.drawing.tables import markdown, write_rows
 from analysis.ensemble.weights import MIN_GAIN, Combine, Objective, Weighted, weigh
-from analysis.runs import Run, align, find_runs
+from analysis.runs import Run, find_runs, predictions_of
 from core.config import require
-from core.scoring.resampling import Interval, Resampler
-
-NAMES = {"macro_auc": "macro ROC-AUC", "score": "2022 score"}
+from core.scoring.intervals import Interval
+from core.scoring.metric_names import LABELS
+from core.scoring.predictions import UNITS
 
 
 @dataclass(frozen=True, kw_only=True)
-class EnsembleConfig:
+class EnsembleConfig(ScoringOptions):
     """Find weights of runs for an ensemble, and say whether they are worth anything."""
 
     runs: tyro.conf.Positional[tuple[str, ...]]
@@ -46,17 +46,17 @@ class EnsembleConfig:
     """What is averaged: probabilities, logits, or ranks within a species; as in `core.inference`."""
     picks: int = 20
     """Rounds of the greedy selection; the best of them is taken."""
-    resamples: int = 2000
-    """Bootstrap resamples behind an interval."""
     splits: int = 5
     """Parts that the recordings are cut into."""
-    seed: int = 0
-    """Seed of parts and resamples."""
+    partitions: int = 3
+    """Ways of cutting them, each with the next seed, on all of which weights are judged."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         require(self.picks >= 1, f"picks={self.picks}: at least 1")
-        require_resampling(self.resamples)
+        require(self.splits >= 2, f"splits={self.splits}: at least 2")
+        require(self.partitions >= 1, f"partitions={self.partitions}: at least 1")
 
 
 def main() -> None:
@@ -74,25 +74,30 @@ def weigh_runs(config: EnsembleConfig) -> list[Weighted]:
     """
     runs = find_runs(config.runs)
     require(len(runs) >= 2, f"runs: an ensemble needs two or more, found {len(runs)} ({runs[0].name})")
-    aligned = align(runs)
+    predictions, valid = predictions_of(runs), config.settled(runs[0].valid)
+    names = [run.name for run in runs]
     results = weigh(
-        aligned,
+        predictions,
         objective=config.objective,
         combine=config.combine,
         picks=config.picks,
         splits=config.splits,
-        resampler=Resampler(aligned.recording, aligned.primary, config.resamples, config.seed),
+        partitions=config.partitions,
+        resampler=predictions[0].resampler(config.by, valid.num_resamples, config.seed),
+        by=config.by,
+        quantile=valid.threshold_quantile,
+        confidence=valid.confidence,
     )
     print("\n".join(format_results(results, runs, config)), flush=True)
     if config.out is not None:
         folder = Path(config.out)
-        write_rows(rows_of(results, aligned.names, config), folder / "ensemble.csv")
+        write_rows(rows_of(results, names, config), folder / "ensemble.csv")
         caption = (
-            f"Gain in {NAMES[config.objective]} over the best single run, paired, with 95 % intervals over "
-            f"recordings, and the weights fitted to all rows; {len(aligned.truth)} clips, combined by "
-            f"{config.combine}."
+            f"Gain in {LABELS[config.objective]} over the best single run, paired, with "
+            f"{valid.confidence:.0%} intervals over {UNITS[config.by]}, and the weights fitted to all "
+            f"rows; {len(predictions[0])} clips, combined by {config.combine}."
         )
-        print(save(draw_ensemble(results, aligned.names), folder / f"ensemble.{config.format}", caption))
+        print(save(draw_ensemble(results, names), folder / f"ensemble.{config.format}", caption))
     return results
 
 
@@ -103,7 +108,7 @@ def rows_of(
     return [
         {
             "ensemble": one.name,
-            NAMES[config.objective]: one.score,
+            LABELS[config.objective]: one.score,
             "over the best run": one.over_best,
             "over the plain mean": one.over_mean,
             "optimism": one.optimism,
@@ -122,7 +127,7 @@ def format_results(results: Sequence[Weighted], runs: Sequence[Run], config: Ens
     singles, (mean, *fitted) = results[: len(runs)], results[len(runs) :]
     best = max(singles, key=lambda one: one.score.value)
     lines = [
-        f"{len(runs)} runs, combined by {config.combine}, weights for {NAMES[config.objective]}",
+        f"{len(runs)} runs, combined by {config.combine}, weights for {LABELS[config.objective]}",
         "",
         *markdown(rows_of(results, [run.name for run in runs], config)),
         "",

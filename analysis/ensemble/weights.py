@@ -1,6 +1,6 @@
 """Weights of runs in an ensemble: ways to them, and what they are worth on recordings that fitted none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -8,23 +8,24 @@ from typing import Literal
 import numpy as np
 from scipy.stats import rankdata
 
-from analysis.runs import Aligned
-from core.inference.config import PostConfig, TuneConfig
-from core.inference.ensemble import logit
-from core.scoring.cross_fit import Observations, parts_of
+from core.scoring.cross_fit import Part, draw_in_turn, parts_of
+from core.scoring.decisions import clipped_logit
+from core.scoring.draws import build_metrics
+from core.scoring.intervals import CONFIDENCE, QUANTILE, Draws, Interval
+from core.scoring.metric_names import IN_CORE
 from core.scoring.metrics import balanced_accuracy, macro, roc_auc
-from core.scoring.resampling import Interval, Resampler
+from core.scoring.predictions import Predictions, Unit
+from core.scoring.resampling import Resampler
 
 Combine = Literal["mean", "logit", "rank"]
 Objective = Literal["macro_auc", "score"]
-Measure = Callable[[np.ndarray, np.ndarray, np.ndarray | None], np.ndarray]
-"""Maps truth and values (row, species) and weights of the rows (resample, row) to (resample,)."""
+Measure = Callable[[np.ndarray, np.ndarray], float]
+"""Maps truth and values (row, species) to the objective."""
 Fitter = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Maps values (run, row, species) and truth (row, species) to weights (run,)."""
 STEPS = (0.2, 0.1, 0.05, 0.02)
 """Weight that is moved between two runs, from coarse to fine."""
 MIN_GAIN = 1e-9
-QUANTILE = PostConfig().quantile
 
 
 @dataclass(frozen=True)
@@ -63,78 +64,126 @@ class Weighted:
 
 
 def weigh(
-    aligned: Aligned,
+    runs: Sequence[Predictions],
     *,
     objective: Objective,
     combine: Combine,
     picks: int,
     splits: int,
+    partitions: int,
     resampler: Resampler,
+    by: Unit = "recording",
+    quantile: float = QUANTILE,
+    confidence: float = CONFIDENCE,
 ) -> list[Weighted]:
     """Return each single run, the plain mean, greedy and constrained weights.
 
     Parameters
     ----------
-    aligned
-        Predictions of two or more runs.
+    runs
+        Two or more, of the same clips.
     objective, combine
         What the weights are to raise, and what is averaged.
     picks
         Rounds of the greedy selection.
-    splits
-        Parts that the recordings are cut into, by the resampler's seed.
+    splits, partitions, by
+        Parts, ways of cutting the recordings into them, and what is never divided.
     resampler
-        Of the rows' recordings.
+        Of the rows.
+    quantile
+        Of all values, where decisions are made.
+    confidence
+        Of the intervals.
 
     Raises
     ------
     ValueError
         If there are fewer recordings than parts.
     """
-    values, truth = values_of(aligned.probability, combine), aligned.truth
-    measure, number = measure_of(objective), len(values)
-    settled = {name: np.eye(number)[i] for i, name in enumerate(aligned.names)}
-    settled["plain mean"] = np.full(number, 1 / number)
-    found = {name: (weights, weights[None]) for name, weights in settled.items()}
-    predictions = {name: combined(values, weights) for name, weights in settled.items()}
-    best = max(aligned.names, key=lambda name: float(measure(truth, predictions[name], None)[0]))
-    for name, is_constrained in (("greedy", False), ("constrained", True)):
-        fitter = partial(fit_weights, measure=measure, picks=picks, is_constrained=is_constrained)
-        predictions[name], parts = predict_in_parts(values, aligned, fitter, splits, resampler.seed)
-        found[name] = (fitter(values, truth), parts)
-
-    def judge(name: str) -> Weighted:
-        weights, parts = found[name]
-        prediction = predictions[name]
-        return Weighted(
+    truth = runs[0].truth
+    values = values_of(np.stack([run.probability for run in runs]), combine)
+    measure = measure_of(objective, quantile)
+    cuts = [parts_of(runs[0], splits, resampler.seed + i, by) for i in range(partitions)]
+    found, predicted = fit_all(values, truth, [run.name for run in runs], cuts, measure, picks)
+    drawn = {
+        name: draw_objective(truth, predictions, objective, quantile, resampler)
+        for name, predictions in predicted.items()
+    }
+    best = max((run.name for run in runs), key=lambda name: drawn[name].values[0])
+    return [
+        Weighted(
             name,
             weights,
             parts.min(axis=0),
             parts.max(axis=0),
-            resampler.interval(lambda w: measure(truth, prediction, w)),
-            gain(measure, truth, prediction, predictions[best], resampler),
-            gain(measure, truth, prediction, predictions["plain mean"], resampler),
-            float(measure(truth, combined(values, weights), None)[0]),
+            drawn[name].interval(confidence),
+            (drawn[name] - drawn[best]).interval(confidence),
+            (drawn[name] - drawn["plain mean"]).interval(confidence),
+            measure(truth, combined(values, weights)),
         )
+        for name, (weights, parts) in found.items()
+    ]
 
-    return [judge(name) for name in predictions]
 
-
-def gain(
-    measure: Callable[..., np.ndarray],
+def fit_all(
+    values: np.ndarray,
     truth: np.ndarray,
-    one: np.ndarray,
-    other: np.ndarray,
+    names: Sequence[str],
+    cuts: Sequence[Sequence[Part]],
+    measure: Measure,
+    picks: int,
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, list[np.ndarray]]]:
+    """Return weights and cross-fitted predictions of single runs, their mean, and both ways of fitting.
+
+    Parameters
+    ----------
+    values, truth
+        (run, row, species) and (row, species).
+    names
+        (run,).
+    cuts
+        Each of `parts_of`.
+    measure, picks
+        What is raised, and rounds of the greedy selection.
+
+    Returns
+    -------
+    weights
+        Name -> (run,) fitted to all rows, and (fit, run) those of all parts.
+    predictions
+        Name -> (row, species), one a partition.
+    """
+    number = len(names)
+    settled = dict(zip(names, np.eye(number), strict=True)) | {"plain mean": np.full(number, 1 / number)}
+    found = {name: (weights, weights[None]) for name, weights in settled.items()}
+    predicted = {name: [combined(values, weights)] for name, weights in settled.items()}
+    for name, is_constrained in (("greedy", False), ("constrained", True)):
+        fitter = partial(fit_weights, measure=measure, picks=picks, is_constrained=is_constrained)
+        in_parts = [predict_in_parts(values, truth, fitter, parts) for parts in cuts]
+        predicted[name] = [prediction for prediction, _ in in_parts]
+        found[name] = (fitter(values, truth), np.concatenate([weights for _, weights in in_parts]))
+    return found, predicted
+
+
+def draw_objective(
+    truth: np.ndarray,
+    predictions: Sequence[np.ndarray],
+    objective: Objective,
+    quantile: float,
     resampler: Resampler,
-) -> Interval:
-    """Return the paired difference of two predictions."""
-    return resampler.interval(lambda w: measure(truth, one, w) - measure(truth, other, w))
+) -> Draws:
+    """Return the objective of cross-fitted predictions, (row, species) a partition, on all resamples."""
+    metrics = [
+        build_metrics(truth, one, resampler.cluster_of_row, (IN_CORE[objective],), quantile=quantile)[0]
+        for one in predictions
+    ]
+    return draw_in_turn(metrics, resampler).mean()
 
 
 def values_of(probability: np.ndarray, combine: Combine) -> np.ndarray:
     """Return what is averaged, (run, row, species); ranks are within a run and species, over all rows."""
     if combine == "logit":
-        return logit(probability)
+        return clipped_logit(probability)
     if combine == "rank":
         return np.asarray(rankdata(probability, axis=1) / probability.shape[1])
     return probability
@@ -145,14 +194,14 @@ def combined(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.asarray(np.tensordot(weights, values, axes=1))
 
 
-def measure_of(objective: Objective) -> Measure:
-    """Return the objective as a function."""
+def measure_of(objective: Objective, quantile: float = QUANTILE) -> Measure:
+    """Return the objective as a function; decisions are made at a quantile of all values."""
 
-    def score(truth: np.ndarray, values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-        return macro(balanced_accuracy(truth, values >= np.quantile(values, QUANTILE), weights))
+    def score(truth: np.ndarray, values: np.ndarray) -> float:
+        return float(macro(balanced_accuracy(truth, values >= np.quantile(values, quantile))))
 
-    def macro_auc(truth: np.ndarray, values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
-        return macro(roc_auc(truth, values, weights))
+    def macro_auc(truth: np.ndarray, values: np.ndarray) -> float:
+        return float(macro(roc_auc(truth, values)))
 
     return score if objective == "score" else macro_auc
 
@@ -163,7 +212,7 @@ def fit_weights(
     """Return weights (run,) for values (run, row, species): greedy ones, or moved on from there."""
 
     def objective(weights: np.ndarray) -> float:
-        return float(measure(truth, combined(values, weights), None)[0])
+        return measure(truth, combined(values, weights))
 
     weights = select_greedily(objective, len(values), picks)
     return move_weight(objective, weights) if is_constrained else weights
@@ -221,20 +270,24 @@ def move_weight(objective: Callable[[np.ndarray], float], weights: np.ndarray) -
 
 
 def predict_in_parts(
-    values: np.ndarray, aligned: Aligned, fitter: Fitter, splits: int, seed: int
+    values: np.ndarray, truth: np.ndarray, fitter: Fitter, parts: Sequence[Part]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return predictions (row, species) by weights fitted on other recordings, and these (part, run)."""
-    observed = Observations(
-        aligned.probability[0],
-        aligned.truth,
-        aligned.recording,
-        aligned.primary,
-        np.zeros(len(aligned.species)),
-        aligned.species,
-    )
-    prediction, found = np.empty(aligned.truth.shape), []
-    for others, held in parts_of(observed, TuneConfig(runs=("-",), splits=splits, seed=seed)):
-        weights = fitter(values[:, others], aligned.truth[others])
+    """Return predictions (row, species) by weights fitted on other recordings, and these (part, run).
+
+    Parameters
+    ----------
+    values
+        (run, row, species).
+    truth
+        (row, species).
+    fitter
+        Of the weights.
+    parts
+        Of `parts_of`.
+    """
+    prediction, found = np.empty(truth.shape), []
+    for others, held in parts:
+        weights = fitter(values[:, others], truth[others])
         prediction[held] = combined(values[:, held], weights)
         found.append(weights)
     return prediction, np.array(found)

@@ -12,13 +12,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from analysis.compare import show_p
 from analysis.drawing.figures import COLOURS
 from analysis.report import tables
 from analysis.report.charts import Chart, dash, drawn
-from analysis.report.panels import decision_charts, valid_config
+from analysis.report.panels import decision_charts
 from analysis.report.selection import Group, Selection
 from analysis.report.verdicts import judge
+from core.scoring.comparison import show_p
 from core.scoring.evaluation import Evaluation, evaluate
 
 TEMPLATES = files("analysis.report") / "templates"
@@ -43,8 +43,8 @@ def details_of(selection: Selection) -> list[Detail]:
     found = []
     for number, run in enumerate(selection.runs):
         if len(run.predictions):
-            evaluation = evaluate(run.predictions, valid_config(run))
-            species = tables.species_table(evaluation, run.predictions)
+            evaluation = evaluate(run.predictions, run.valid)
+            species = tables.species_rows(evaluation)
             charts = decision_charts(run, number, evaluation.threshold)
             found.append(Detail(number, evaluation, species, charts))
     return found

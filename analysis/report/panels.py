@@ -8,11 +8,9 @@ import numpy as np
 from analysis.report.charts import Chart, Line, Mark
 from analysis.report.selection import Selection
 from analysis.runs import Run
-from core.config import ValidConfig
 from core.run_folder import RunFolder
-from core.scoring.evaluation import unpack_predictions
-from core.scoring.resampling import Resampler
-from core.scoring.score_curves import Reliability, ScoreCurve, reliability, score_by_threshold
+from core.scoring.reliability import Reliability, reliability
+from core.scoring.score_curves import ScoreCurve, score_by_threshold
 
 POINTS = 240
 """Points of a curve in the page; more cannot be told apart."""
@@ -28,11 +26,6 @@ CURVES = (
     ("valid/padded_cmap", "Padded cmAP", "precision", False, None),
     ("train/lr", "Learning rate", "rate", False, None),
 )
-
-
-def valid_config(run: Run) -> ValidConfig:
-    """Return how a run was scored."""
-    return ValidConfig(**run.config["valid"])
 
 
 def learning_curves(selection: Selection) -> list[Chart]:
@@ -97,31 +90,20 @@ def lines_of(name: str, number: int, folds: Sequence[tuple[np.ndarray, np.ndarra
     return [*thin, Line(name, np.array(shared), mean, number)]
 
 
-def truth_and_probability(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """Return (row, species) truth and probability of the validated clips."""
-    _, truth, probability = unpack_predictions(run.predictions)
-    return truth, probability
-
-
 def decision_charts(run: Run, number: int, threshold: float) -> list[Chart]:
     """Return a run's score by threshold, with the one that it decides at, and its reliability."""
-    truth, probability = truth_and_probability(run)
-    config = valid_config(run)
-    number_drawn = min(config.num_resamples, RESAMPLES)
-    resampler = Resampler(run.predictions["recording"], run.predictions["species"], number_drawn)
-    curve = score_by_threshold(truth, probability, resampler, config.confidence)
-    found = reliability(truth, probability, resampler, confidence=config.confidence)
-    return [
-        threshold_chart(run, number, curve, threshold),
-        reliability_chart(run, number, found, config.confidence),
-    ]
+    rows, confidence = run.predictions, run.valid.confidence
+    resampler = rows.resampler(num_resamples=min(run.valid.num_resamples, RESAMPLES))
+    curve = score_by_threshold(rows.truth, rows.probability, resampler, confidence)
+    found = reliability(rows.truth, rows.probability, resampler, confidence=confidence)
+    return [threshold_chart(run, number, curve, threshold), reliability_chart(run, number, found, confidence)]
 
 
 def threshold_chart(run: Run, number: int, curve: ScoreCurve, threshold: float) -> Chart:
     """Return the 2022 score over the decision threshold."""
     chosen = np.unique(np.linspace(0, len(curve.positions) - 1, POINTS).round().astype(int))
     positions = curve.positions[chosen]
-    quantile = valid_config(run).threshold_quantile
+    quantile = run.valid.threshold_quantile
     return Chart(
         key=f"threshold-{number + 1}",
         title="Score by threshold",

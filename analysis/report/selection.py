@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 from pyarrow import ArrowException
 
-from analysis.runs import Aligned, Run, align, difference_of, find_runs, in_group
+from analysis.runs import Run, find_runs, in_group
 from core.config import require
 from core.run_folder import stamp_of
+from core.scoring.predictions import Predictions, difference_of
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Group:
         """Whether there are predictions to judge."""
         return len(self.runs[0].predictions) > 0
 
-    @cached_property
-    def aligned(self) -> Aligned:
-        """Their predictions about the same clips."""
-        return align(self.runs)
+    @property
+    def predictions(self) -> list[Predictions]:
+        """Of the same clips."""
+        return [run.predictions for run in self.runs]
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,7 @@ def problem_of(folder: Path) -> str | None:
     """Return why a folder cannot be shown; None if it can."""
     try:
         (run,) = find_runs([folder])
-        if len(run.predictions):
-            align([run])
+        len(run.predictions)
         absent = [member.name for member in run.members if not (member / "summary.json").is_file()]
         require(not absent, f"{folder}: its folds {', '.join(absent)} are missing beside it")
     except (ArrowException, OSError, KeyError) as error:
@@ -140,7 +139,11 @@ def difference(one: Run, other: Run) -> str | None:
     empty = [len(run.predictions) == 0 for run in (one, other)]
     if all(empty):
         return None
-    return "nothing was validated (data.fold=None)" if any(empty) else difference_of(one, other)
+    return (
+        "nothing was validated (data.fold=None)"
+        if any(empty)
+        else difference_of(one.predictions, other.predictions)
+    )
 
 
 def score_of(run: Run) -> float:

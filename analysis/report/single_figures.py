@@ -14,12 +14,11 @@ from analysis.drawing.figures import COLOURS, GREY
 from analysis.drawing.forest import Series, draw_forest
 from analysis.report.charts import Chart, Line, dash
 from analysis.report.page import Detail
-from analysis.report.panels import valid_config
 from analysis.report.selection import Group, Selection
 from analysis.report.tables import METRICS, PER_SPECIES
 from analysis.report.verdicts import comparisons
 from core.scoring.evaluation import Evaluation
-from core.scoring.resampling import Interval
+from core.scoring.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def leaderboard(group: Group, evaluations: Sequence[Evaluation], key: str) -> Si
     figure = draw_forest([run.name for run in group.runs], series, "value", 0.5)
     caption = (
         f"Runs that judged the same {evaluations[0].num_rows} clips. Dots are values, lines their "
-        f"{valid_config(group.runs[0]).confidence:.0%} bootstrap intervals over recordings, stratified by "
+        f"{group.runs[0].valid.confidence:.0%} bootstrap intervals over recordings, stratified by "
         "species. Dotted: what a guess reaches in the 2022 score and in ROC-AUC."
     )
     return SingleFigure(key, figure, caption)

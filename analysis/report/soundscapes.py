@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,74 @@ from typing import Any
 import numpy as np
 
 from analysis.report.media import AUDIO_RATE, PICTURE, frequency_ticks, opus, picture, read_stretch
-from analysis.report.predictions import Predictions, read_predictions
+from analysis.soundscapes import WINDOW_SECONDS, read_soundscapes, read_targets
 from core.config import require
 from core.data.audio import AudioError, duration_seconds
 from core.inference.predictor import find_soundscapes
-from core.inference.windows import WINDOW_SECONDS
+from core.scoring.intervals import QUANTILE
+from core.scoring.predictions import Predictions
 
 EN_DASH = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The windows of soundscapes with their decisions.
+
+    Attributes
+    ----------
+    predictions
+        Of the windows, sorted by file and time.
+    detected
+        (window, species) bool.
+    rule
+        How it was decided, in words.
+    """
+
+    predictions: Predictions
+    detected: np.ndarray
+    rule: str
+
+    @cached_property
+    def names(self) -> list[str]:
+        """File ids."""
+        return list(np.unique(self.predictions.recording))
+
+    @cached_property
+    def marks(self) -> np.ndarray:
+        """How much there is to see in each window, (window,): detections and species that are there."""
+        return (self.detected.astype(int) + self.predictions.truth).sum(axis=1)
+
+    def windows_of(self, name: str) -> np.ndarray:
+        """Return the positions of a file's windows, (window,)."""
+        return np.flatnonzero(self.predictions.recording == name)
+
+
+def read_decided(probabilities: Path, submission: Path | None, truth: Path | None) -> Decided:
+    """Return the predictions that `core.inference --probabilities` wrote, with decisions and truth.
+
+    Parameters
+    ----------
+    probabilities
+        Table of the windows.
+    submission
+        Table of `row_id,target`; None: a quantile of all probabilities decides.
+    truth
+        Table of `row_id,target`; None: nothing is known.
+
+    Raises
+    ------
+    ValueError
+        If a file is missing, has other columns, or no row about these windows.
+    """
+    found = read_soundscapes(probabilities, truth)
+    if submission is None:
+        limit = float(np.quantile(found.probability, QUANTILE))
+        rule = f"A species counts as detected where it reaches {limit:.3g}, the {QUANTILE:g} quantile of all"
+        return Decided(found, found.probability >= limit, rule)
+    ends = found.start_seconds + WINDOW_SECONDS
+    detected, _ = read_targets("submission", submission, found.recording, ends, found.species)
+    return Decided(found, detected, f"Detections are those of {submission.name}")
 
 
 @dataclass(frozen=True)
@@ -31,7 +93,7 @@ class Excerpt:
     image, audio
         WebP and Ogg Opus.
     windows
-        (window,) index into the predictions of the file.
+        (window,) positions in the predictions.
     """
 
     name: str
@@ -48,31 +110,25 @@ class Excerpt:
         return (len(self.image) + len(self.audio)) * 4 // 3
 
 
-def choose(predictions: Predictions, files: Mapping[str, Path]) -> list[str]:
-    """Return the soundscapes that are there, those with most to see first: detections and true windows."""
-
-    def seen(name: str) -> tuple[float, str]:
-        found = np.nansum(predictions.target[name]) + np.nansum(predictions.truth[name])
-        return -float(found), name
-
-    return sorted((name for name in predictions.windows if name in files), key=seen)
+def choose(decided: Decided, files: Mapping[str, Path]) -> list[str]:
+    """Return the soundscapes that are there, those with most to see first."""
+    there = [name for name in decided.names if name in files]
+    return sorted(there, key=lambda name: (-decided.marks[decided.windows_of(name)].sum(), name))
 
 
-def stretch_of(
-    predictions: Predictions, name: str, total_seconds: float, longest: float
-) -> tuple[float, float]:
+def stretch_of(decided: Decided, name: str, total_seconds: float, longest: float) -> tuple[float, float]:
     """Return start and end of the part that is shown: all, or the windows with most to see."""
     if total_seconds <= longest:
         return 0.0, total_seconds
-    number = max(int(longest // WINDOW_SECONDS), 1)
-    seen = np.nansum(predictions.target[name], axis=1) + np.nansum(predictions.truth[name], axis=1)
-    sums = np.convolve(seen + 1e-6 * predictions.probability[name].max(axis=1), np.ones(number), "valid")
-    first = int(sums.argmax()) if len(sums) else 0
-    start = float(predictions.windows[name][first] - WINDOW_SECONDS)
+    windows = decided.windows_of(name)
+    number = min(max(int(longest // WINDOW_SECONDS), 1), len(windows))
+    highest = decided.predictions.probability[windows].max(axis=1)
+    sums = np.convolve(decided.marks[windows] + 1e-6 * highest, np.ones(number), "valid")
+    start = float(decided.predictions.start_seconds[windows[sums.argmax()]])
     return start, min(start + number * WINDOW_SECONDS, total_seconds)
 
 
-def excerpt(predictions: Predictions, name: str, path: Path, longest: float) -> Excerpt:
+def excerpt(decided: Decided, name: str, path: Path, longest: float) -> Excerpt:
     """Return a soundscape, or the stretch of it that shows most, as picture and sound.
 
     Raises
@@ -81,9 +137,10 @@ def excerpt(predictions: Predictions, name: str, path: Path, longest: float) -> 
         If the file cannot be decoded.
     """
     total = duration_seconds(path)
-    start, end = stretch_of(predictions, name, total, longest)
-    ends = predictions.windows[name]
-    inside = np.flatnonzero((ends - WINDOW_SECONDS >= start - 0.01) & (ends - WINDOW_SECONDS < end - 0.01))
+    start, end = stretch_of(decided, name, total, longest)
+    windows = decided.windows_of(name)
+    starts = decided.predictions.start_seconds[windows]
+    inside = windows[(starts >= start - 0.01) & (starts < end - 0.01)]
     return Excerpt(
         name, start, end - start, total,
         picture(read_stretch(path, PICTURE.sample_rate, start, end)),
@@ -92,7 +149,7 @@ def excerpt(predictions: Predictions, name: str, path: Path, longest: float) -> 
 
 
 def browse(
-    folder: Path, predictions: Predictions, *, number: int, longest: float, num_bytes: int
+    folder: Path, decided: Decided, *, number: int, longest: float, num_bytes: int
 ) -> tuple[list[Excerpt], list[str]]:
     """Return the soundscapes that fit, in the order of their names, and what is said of the rest.
 
@@ -100,8 +157,8 @@ def browse(
     ----------
     folder
         Of the audio.
-    predictions
-        About it.
+    decided
+        Predictions and decisions about it.
     number
         Soundscapes at most.
     longest
@@ -115,18 +172,18 @@ def browse(
         If no soundscape of the predictions is in the folder.
     """
     files = find_soundscapes((str(folder),))
-    names = choose(predictions, files)
+    names = choose(decided, files)
     require(
         len(names) > 0,
-        f"soundscapes={folder}: none of the {len(predictions.windows)} files of the probabilities, such as "
-        f"{next(iter(predictions.windows))}, is there",
+        f"soundscapes={folder}: none of the {len(decided.names)} files of the probabilities, such as "
+        f"{decided.names[0]}, is there",
     )
     notes: list[str] = []
     shown: list[Excerpt] = []
     waiting = list(names)
     while waiting and len(shown) < number:
         try:
-            one = excerpt(predictions, waiting[0], files[waiting[0]], longest)
+            one = excerpt(decided, waiting[0], files[waiting[0]], longest)
         except AudioError as error:
             notes.append(f"{files[waiting.pop(0)].name} cannot be played: {error}")
             continue
@@ -134,7 +191,7 @@ def browse(
             break
         shown.append(one)
         waiting.pop(0)
-    absent = len(predictions.windows) - len(names)
+    absent = len(decided.names) - len(names)
     if waiting:
         notes.insert(
             0,
@@ -146,32 +203,29 @@ def browse(
     return sorted(shown, key=lambda one: one.name), notes
 
 
-def lanes(one: Excerpt, predictions: Predictions) -> dict[str, Any]:
+def lanes(one: Excerpt, decided: Decided) -> dict[str, Any]:
     """Return a soundscape's species over time, those with a detection or a true window, and their sum."""
-    probability, target, truth = (
-        values[one.name][one.windows]
-        for values in (predictions.probability, predictions.target, predictions.truth)
-    )
-    ends = predictions.windows[one.name][one.windows]
-    interesting = (target == 1).any(axis=0) | (truth == 1).any(axis=0)
+    shown, detected = decided.predictions.rows(one.windows), decided.detected[one.windows]
+    interesting = (detected | shown.truth).any(axis=0)
     rows: list[tuple[str, list[dict[str, Any]]]] = []
     for column in np.flatnonzero(interesting):
         cells = [
-            cell(end - WINDOW_SECONDS, one, probability[i, column], target[i, column], truth[i, column])
-            for i, end in enumerate(ends)
-        ]
-        rows.append((predictions.species[column], cells))
+            cell(start, one, shown.probability[i, column], detected=bool(detected[i, column]),
+                 is_true=bool(shown.truth[i, column]) if shown.known[i, column] else None)
+            for i, start in enumerate(shown.start_seconds)
+        ]  # fmt: skip
+        rows.append((shown.species[column], cells))
     found = [d for code, cells in rows for d in detections(code, cells)]
     kinds = [c["kind"] for _, cells in rows for c in cells]
     return {
         "rows": [{"species": code, "cells": cells} for code, cells in rows],
         "detections": sorted(found, key=lambda c: (c["start"], c["species"])),
         "num_detected": sum(c["detected"] for _, cells in rows for c in cells),
-        "judged": bool(np.isfinite(truth).any()),
+        "judged": bool(shown.known.any()),
         "hits": kinds.count("hit"),
         "misses": kinds.count("miss"),
         "alarms": kinds.count("false alarm"),
-        "silent": [str(predictions.species[c]) for c in np.flatnonzero(~interesting)],
+        "silent": [shown.species[c] for c in np.flatnonzero(~interesting)],
     }
 
 
@@ -190,12 +244,12 @@ def detections(species: str, cells: Sequence[dict[str, Any]]) -> Iterator[dict[s
             }
 
 
-def cell(start: float, one: Excerpt, probability: float, target: float, truth: float) -> dict[str, Any]:
-    """Return one window of one species, placed on the excerpt in percent."""
-    detected, is_true = target == 1, truth == 1
-    kind = "hit" if detected and is_true else "miss" if is_true else "quiet"
-    if detected and not is_true:
-        kind = "false alarm" if np.isfinite(truth) else "detected"
+def cell(
+    start: float, one: Excerpt, probability: float, *, detected: bool, is_true: bool | None
+) -> dict[str, Any]:
+    """Return one window of one species, placed on the excerpt in percent; what is true may be unknown."""
+    kinds = {True: ("miss", "hit"), False: ("quiet", "false alarm"), None: ("quiet", "detected")}
+    kind = kinds[is_true][1 if detected else 0]
     seconds = min(WINDOW_SECONDS, one.start + one.seconds - start)
     return {
         "start": start - one.start,
@@ -203,8 +257,8 @@ def cell(start: float, one: Excerpt, probability: float, target: float, truth: f
         "left": round(100 * (start - one.start) / one.seconds, 3),
         "width": round(100 * seconds / one.seconds, 3),
         "probability": round(float(probability), 3),
-        "detected": bool(detected),
-        "true": None if not np.isfinite(truth) else bool(is_true),
+        "detected": detected,
+        "true": is_true,
         "kind": kind,
     }
 
@@ -235,14 +289,14 @@ def open_browser(
     longest: float,
     num_bytes: int,
 ) -> dict[str, Any]:
-    """Return what the template shows of soundscapes; see `read_predictions` and `browse`."""
-    predictions = read_predictions(probabilities, submission, truth)
-    shown, notes = browse(folder, predictions, number=number, longest=longest, num_bytes=num_bytes)
+    """Return what the template shows of soundscapes; see `read_decided` and `browse`."""
+    decided = read_decided(probabilities, submission, truth)
+    shown, notes = browse(folder, decided, number=number, longest=longest, num_bytes=num_bytes)
     return {
         "soundscapes": [
             {
                 "excerpt": one,
-                "lanes": lanes(one, predictions),
+                "lanes": lanes(one, decided),
                 "times": time_ticks(one),
                 "stretch": f"{clock(one.start)}{EN_DASH}{clock(one.start + one.seconds)}",
                 "total": clock(one.total_seconds),
@@ -250,9 +304,9 @@ def open_browser(
             for one in shown
         ],
         "khz": frequency_ticks(),
-        "rule": predictions.rule,
+        "rule": decided.rule,
         "source": probabilities.name,
         "has_truth": truth is not None,
         "notes": notes,
-        "num_all": len(predictions.windows),
+        "num_all": len(decided.names),
     }

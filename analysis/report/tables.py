@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from analysis.report.panels import valid_config
 from analysis.report.selection import Group, started_at
-from analysis.runs import Run, config_differences, show
+from analysis.runs import Run, config_differences, setting_text
+from core.data.competition import UNKNOWN_AUTHOR
 from core.run_folder import RunFolder
-from core.scoring.evaluation import TRUTH, Evaluation, unpack_predictions
-from core.scoring.resampling import Interval
+from core.scoring.evaluation import Evaluation
+from core.scoring.intervals import Interval
 
 METRICS = {
     "score": "2022 score",
@@ -109,7 +108,7 @@ def leaderboard(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[str
         )
         for name in METRICS
     }
-    confidence = {valid_config(run).confidence for run in group.runs}
+    confidence = {run.valid.confidence for run in group.runs}
     return {
         "rows": [
             {
@@ -160,41 +159,38 @@ def minutes(run: Run) -> float | None:
     return None if np.isnan(total) else total
 
 
-def species_table(evaluation: Evaluation, predictions: pd.DataFrame) -> dict[str, Any]:
+def species_rows(evaluation: Evaluation) -> dict[str, Any]:
     """Return one row a scored species, and which could not be judged."""
     axis = Axis(0.0, 1.0, 0.5)
-    rows: list[dict[str, Any]] = []
-    for row in evaluation.per_species.to_dict("records"):
-        holds = predictions[TRUTH + row["species"]].to_numpy(bool)
-        rows.append(
-            {
-                "species": row["species"],
-                "positives": int(row["positives"]),
-                "recordings": int(predictions.loc[holds, "recording"].nunique()),
-                "note": row["note"] if row["positives"] else "",
-                "cells": [axis.estimate(*(row[name + end] for end in ENDS)) for name in PER_SPECIES],
-            }
-        )
+    rows = [
+        {
+            "species": row["species"],
+            "positives": int(row["positives"]),
+            "recordings": int(row["recordings"]),
+            "note": row["note"] if row["positives"] else "",
+            "cells": [axis.estimate(*(row[name + end] for end in ENDS)) for name in PER_SPECIES],
+        }
+        for row in evaluation.per_species.to_dict("records")
+    ]
     columns = list(PER_SPECIES.values())
     return {"rows": rows, "axis": axis, "columns": columns, "left_out": evaluation.left_out}
 
 
 def facts_of(group: Group) -> list[tuple[str, str]]:
     """Return what the runs of a group were judged on."""
-    table, run = group.runs[0].predictions, group.runs[0]
+    run = group.runs[0]
+    rows = run.predictions
     data = run.config["data"]
     root = "the default" if data["root"] is None else str(data["root"])
-    if not len(table):
+    if not len(rows):
         return [("data", root), ("folds", folds_told(run))]
-    _, truth, _ = unpack_predictions(table)
-    authors = table["author"].astype(str)
     return [
         ("data", root),
-        ("validated clips", f"{len(table)}"),
-        ("recordings", f"{table['recording'].nunique()}"),
-        ("authors", f"{authors[authors != ''].nunique()}"),
-        ("scored species", f"{len(run.species)}"),
-        ("positive labels", f"{int(truth.sum())}"),
+        ("validated clips", f"{len(rows)}"),
+        ("recordings", f"{len(np.unique(rows.recording))}"),
+        ("authors", f"{len(set(rows.author) - {'', UNKNOWN_AUTHOR})}"),
+        ("scored species", f"{len(rows.species)}"),
+        ("positive labels", f"{int(rows.truth.sum())}"),
         ("folds", folds_told(run)),
     ]
 
@@ -289,4 +285,4 @@ def told_range(run: Run, fact: str) -> str:
     known = sorted({number for number in numbers if number is not None})
     if not known:
         return "unknown"
-    return show(known[0]) if len(known) == 1 else f"{known[0]} to {known[-1]}"
+    return setting_text(known[0]) if len(known) == 1 else f"{known[0]} to {known[-1]}"

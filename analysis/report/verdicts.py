@@ -4,12 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.compare import Comparison, compare_pairs
-from analysis.report.panels import valid_config
 from analysis.report.selection import Group
 from analysis.report.tables import Axis, Estimate
+from core.scoring.comparison import Comparison, compare_pairs
+from core.scoring.intervals import Interval
 from core.scoring.metric_names import LABELS, MetricName
-from core.scoring.resampling import Interval
 
 ALL_PAIRS = 5
 """Up to as many runs each pair is compared; beyond, each run with the first."""
@@ -72,10 +71,10 @@ class Verdicts:
 
 def comparisons(group: Group) -> list[list[Comparison]]:
     """Return every pair by each of `COMPARED`; the first run's `valid` settings are those of all."""
-    config = valid_config(group.runs[0])
+    config = group.runs[0].valid
     return [
         compare_pairs(
-            group.aligned,
+            group.predictions,
             metric,
             pairs="all" if len(group.runs) <= ALL_PAIRS else "first",
             num_resamples=config.num_resamples,

@@ -13,20 +13,19 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from analysis.command import require_resampling, run_command
+from analysis.command import ScoringOptions, run_command
 from analysis.drawing.figures import Format, save
-from analysis.drawing.tables import markdown, write_rows
+from analysis.drawing.tables import markdown, slug, write_rows
 from analysis.runs import Run, find_runs
-from analysis.species.confusion import QUANTILE, Confusion, confusion_of, confusion_rows
+from analysis.species.confusion import Confusion, confusion_of, confusion_rows
 from analysis.species.figures import draw_by_count, draw_confusion, draw_mistakes
 from analysis.species.hardest import Mistake, find_mistakes, hear
 from analysis.species.scores import BySpecies, by_species, species_rows
-from analysis.thresholds.tables import slug
 from core.config import require
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeciesConfig:
+class SpeciesConfig(ScoringOptions):
     """Scores by species, confusion between species, and the hardest clips."""
 
     runs: tyro.conf.Positional[tuple[str, ...]]
@@ -41,15 +40,11 @@ class SpeciesConfig:
     """Hardest clips to list and to draw."""
     confusions: int = 10
     """Confusions to list."""
-    resamples: int = 2000
-    """Bootstrap resamples behind an interval."""
-    seed: int = 0
-    """Seed of the resamples."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        super().__post_init__()
         require(self.clips >= 1, f"clips={self.clips}: at least 1")
-        require_resampling(self.resamples)
 
 
 def main() -> None:
@@ -66,7 +61,7 @@ def look_at_species(config: SpeciesConfig) -> list[BySpecies]:
         If a run validated nothing.
     """
     runs = find_runs(config.runs)
-    found = [by_species(run, config.resamples, config.seed) for run in runs]
+    found = [by_species(run, config) for run in runs]
     for run, scores in zip(runs, found, strict=True):
         folder = None
         if config.out is not None:
@@ -91,10 +86,12 @@ def look_at_species(config: SpeciesConfig) -> list[BySpecies]:
 
 def look_at_run(run: Run, scores: BySpecies, folder: Path | None, config: SpeciesConfig) -> None:
     """Print what the species of a run say; write and draw it into `folder` if there is one."""
-    confusion, mistakes = confusion_of(run), find_mistakes(run, config.clips, QUANTILE)
+    valid = config.settled(run.valid)
+    confusion = confusion_of(run, valid)
+    mistakes = find_mistakes(run, config.clips, valid.threshold_quantile)
     tables = {
         "species": species_rows(scores),
-        "confusions": confusion_rows(run, confusion, config.confusions, config.resamples, config.seed),
+        "confusions": confusion_rows(run, confusion, config.confusions, config),
         "hardest": [mistake.row for mistake in mistakes],
     }
     trend = f"Rank correlation of ROC-AUC with the recordings that trained: {scores.trend}."

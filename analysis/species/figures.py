@@ -11,7 +11,7 @@ from analysis.drawing.figures import BLUE, COLOURS, GREY, VERMILION
 from analysis.species.confusion import Confusion
 from analysis.species.hardest import Heard
 from analysis.species.scores import BySpecies
-from core.scoring.resampling import Interval
+from core.scoring.intervals import Interval
 
 MAX_NUMBERS = 24
 LEAST_NUMBER = 0.05

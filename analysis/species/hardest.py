@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from analysis.runs import Run, align
+from analysis.runs import Run, predictions_of
 from core import checkpoint
 from core.checkpoint import Card, CheckpointError
 from core.config import DataConfig, FeatureConfig
@@ -16,9 +16,10 @@ from core.config_values import from_dict
 from core.data.audio import AudioError, read_mono
 from core.data.clips import fill_clip
 from core.data.competition import AUDIO_FOLDERS
-from core.inference.ensemble import find_checkpoints, logit
+from core.inference.ensemble import find_checkpoints
 from core.models.base import SpeciesModel
 from core.models.log_mel import LogMel, cut_parts
+from core.scoring.decisions import clipped_logit
 
 
 @dataclass(frozen=True)
@@ -107,25 +108,25 @@ def find_mistakes(run: Run, number: int, quantile: float) -> list[Mistake]:
     quantile
         Of all probabilities, where decisions are made.
     """
-    aligned = align([run])
-    probability, truth = aligned.probability[0], aligned.truth
+    (rows,) = predictions_of([run])
+    probability, truth = rows.probability, rows.truth
     threshold = float(np.quantile(probability, quantile))
     wrong = (probability >= threshold) != truth
-    distance = np.where(wrong, np.abs(logit(probability) - logit(np.array(threshold))), -1.0)
+    distance = np.where(wrong, np.abs(clipped_logit(probability) - clipped_logit(np.array(threshold))), -1.0)
     worst = distance.argmax(axis=1)
-    rows = np.argsort(-distance.max(axis=1), kind="stable")[:number]
+    found = np.argsort(-distance.max(axis=1), kind="stable")[:number]
     return [
         Mistake(
-            str(aligned.recording[row]),
-            str(aligned.primary[row]),
-            float(aligned.start_seconds[row]),
-            int(aligned.fold[row]),
-            aligned.species[worst[row]],
+            str(rows.recording[row]),
+            str(rows.primary[row]),
+            float(rows.start_seconds[row]),
+            int(rows.fold[row]),
+            rows.species[worst[row]],
             bool(truth[row, worst[row]]),
             float(probability[row, worst[row]]),
             threshold,
         )
-        for row in rows
+        for row in found
         if wrong[row].any()
     ]
 

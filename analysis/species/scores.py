@@ -5,13 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import spearmanr
 
-from analysis.observations import train_counts
-from analysis.runs import Run, align
-from core.inference.config import PostConfig
-from core.scoring.intervals import bootstrap, build_metrics
-from core.scoring.resampling import Interval, Resampler, summarise
-
-QUANTILE = PostConfig().quantile
+from analysis.command import ScoringOptions
+from analysis.runs import Run, predictions_of
+from core.scoring.draws import draw_metrics
+from core.scoring.intervals import Interval
 
 
 @dataclass(frozen=True)
@@ -45,14 +42,14 @@ class BySpecies:
     trend: Interval
 
 
-def by_species(run: Run, num_resamples: int, seed: int) -> BySpecies:
+def by_species(run: Run, options: ScoringOptions) -> BySpecies:
     """Return a run's scores by species.
 
     Parameters
     ----------
     run
         The run.
-    num_resamples, seed
+    options
         Of the bootstrap behind the intervals.
 
     Raises
@@ -60,23 +57,25 @@ def by_species(run: Run, num_resamples: int, seed: int) -> BySpecies:
     ValueError
         If the run validated nothing.
     """
-    aligned = align([run])
-    truth, probability = aligned.truth, aligned.probability[0]
-    resampler = Resampler(aligned.recording, aligned.primary, num_resamples, seed)
-    metrics = build_metrics(truth, probability, resampler.cluster_of_row, ("score", "auc"), quantile=QUANTILE)
-    drawn = bootstrap(metrics, truth, resampler)
-    counts = train_counts(run, aligned.species)
-    trained = counts.mean(axis=0) if counts.any() else np.full(len(aligned.species), np.nan)
-    trends = np.array([correlation(one, trained) for one in drawn.drawn["auc"]])
+    (rows,) = predictions_of([run])
+    valid = options.settled(run.valid)
+    resampler = rows.resampler(options.by, valid.num_resamples, options.seed)
+    drawn = draw_metrics(
+        rows.truth, rows.probability, resampler, ("score", "auc"), quantile=valid.threshold_quantile
+    )
+    known = rows.counts.any()
+    trained = rows.counts.mean(axis=0) if known else np.full(len(rows.species), np.nan)
+    support = drawn["auc"].support
+    assert support is not None
     return BySpecies(
         run.name,
-        aligned.species,
+        rows.species,
         trained,
-        truth.sum(axis=0),
-        drawn.clusters,
-        tuple(drawn.species_intervals("auc")),
-        tuple(drawn.species_intervals("score")),
-        summarise(correlation(drawn.values["auc"], trained), trends, 0.95),
+        rows.truth.sum(axis=0),
+        support,
+        tuple(drawn["auc"].intervals(valid.confidence)),
+        tuple(drawn["score"].intervals(valid.confidence)),
+        drawn["auc"].map(lambda values: correlation(values, trained)).interval(valid.confidence),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tyro
 
-from analysis.command import require_resampling, run_command
+from analysis.command import run_command
 from analysis.drawing.figures import Format
 from analysis.sweep.files import write_all
 from analysis.sweep.findings import find_all
@@ -17,6 +17,7 @@ from analysis.sweep.report import sweep_text
 from analysis.sweep.trial_results import SweepResults, read_results
 from analysis.sweep.wandb_runs import read_wandb_sweep
 from core.config import require
+from core.scoring.resampling import RESAMPLES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class SweepConfig:
     """Of the figures."""
     runs: str = "outputs"
     """Where the runs of a W&B sweep lie, if they do: trials are compared in pairs by their predictions."""
-    resamples: int = 10_000
+    resamples: int = RESAMPLES
     """Bootstrap resamples of each interval."""
     flips: int = 10_000
     """Random exchanges of each test."""
@@ -40,7 +41,8 @@ class SweepConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        require_resampling(self.resamples, confidence=self.confidence)
+        require(0 < self.confidence < 1, f"confidence={self.confidence}: between 0 and 1")
+        require(self.resamples >= 100, f"resamples={self.resamples}: at least 100")
         require(self.flips >= 100, f"flips={self.flips}: at least 100")
 
 

@@ -16,15 +16,16 @@ from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
-import pandas as pd
 
-from analysis.compare import Comparison, compare_pairs
-from analysis.runs import CLIP, Run, align, difference_of
+from analysis.runs import Run, predictions_of
 from analysis.sweep.swept import FOLD, FOLD_AND_SEEDS
 from analysis.sweep.trial_results import SweepResults, TrialResult
-from core.scoring.intervals import bootstrap, build_metrics
+from core.scoring.comparison import Comparison, compare_pairs
+from core.scoring.draws import draw_metrics
+from core.scoring.intervals import Interval
 from core.scoring.metric_names import IN_CORE, MetricName
-from core.scoring.resampling import Interval, Resampler
+from core.scoring.predictions import Predictions, difference_of, pool_predictions
+from core.scoring.resampling import RESAMPLES
 from sweeps.parameters import value_text
 from sweeps.trial import FINISHED
 
@@ -38,10 +39,9 @@ class PooledRun(Run):
     parts: tuple[Run, ...] = ()
 
     @cached_property
-    def predictions(self) -> pd.DataFrame:
+    def predictions(self) -> Predictions:
         """Out-of-fold predictions of all folds."""
-        table = pd.concat([run.predictions for run in self.parts], ignore_index=True)
-        return table.sort_values(CLIP, ignore_index=True)
+        return pool_predictions([run.predictions for run in self.parts], self.name)
 
 
 @dataclass(frozen=True)
@@ -111,24 +111,22 @@ def pooled_settings(sweep: SweepResults, num_resamples: int, confidence: float) 
 
 def quantile_of(run: Run) -> float:
     """Return the quantile that decides in a run."""
-    return float(run.config["valid"]["threshold_quantile"])
+    return run.valid.threshold_quantile
 
 
 def metric_of_run(run: Run, name: str, num_resamples: int, confidence: float) -> Interval:
     """Return a macro metric of `core.scoring.intervals` on a run's predictions, with its interval."""
-    one = align([run])
-    resampler = Resampler(one.recording, one.primary, num_resamples)
-    metrics = build_metrics(
-        one.truth, one.probability[0], resampler.cluster_of_row, (name,), quantile=quantile_of(run)
-    )
-    return bootstrap(metrics, one.truth, resampler).macro_interval(name, confidence)
+    (rows,) = predictions_of([run])
+    resampler = rows.resampler(num_resamples=num_resamples)
+    drawn = draw_metrics(rows.truth, rows.probability, resampler, (name,), quantile=quantile_of(run))
+    return drawn[name].mean().interval(confidence)
 
 
 def compare_best(
     sweep: SweepResults,
     settings: Sequence[TrialResult],
     *,
-    num_resamples: int = 2000,
+    num_resamples: int = RESAMPLES,
     num_flips: int = 5000,
     confidence: float = 0.95,
 ) -> BestSetting | None:
@@ -153,7 +151,7 @@ def compare_best(
     if len(paired) < 2:
         return BestSetting(best.name, (), apart)
     found = compare_pairs(
-        align(paired),
+        predictions_of(paired),
         cast(MetricName, sweep.short_metric),
         num_resamples=num_resamples,
         num_flips=num_flips,
@@ -169,7 +167,7 @@ def reason_apart(best: Run, other: Run) -> str | None:
         return "validated nothing"
     if quantile_of(best) != quantile_of(other):
         return f"another valid.threshold_quantile ({quantile_of(best)} and {quantile_of(other)})"
-    return difference_of(best, other)
+    return difference_of(best.predictions, other.predictions)
 
 
 def best_text(found: BestSetting) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.sweep.swept import SweptParameter
-from core.scoring.resampling import Interval
+from core.scoring.intervals import Interval
 
 FEWEST = 6
 """Fewer trials than this show no effect at all."""

@@ -24,7 +24,8 @@ import numpy as np
 from sklearn.tree import DecisionTreeRegressor
 
 from analysis.sweep.swept import SweptParameter
-from core.scoring.resampling import Interval, Resampler, summarise
+from core.scoring.intervals import Draws, Interval
+from core.scoring.resampling import Resampler
 
 LEAST_TRIALS = 8
 TREES = 300
@@ -111,11 +112,9 @@ def importance_of(
     error = (predicted - metric) ** 2
     resampler = Resampler(range(number), np.zeros(number), num_resamples, seed)
     grown = ((without - metric[:, None]) ** 2 - error[:, None]) / variance  # (trial, parameter)
-    shares = []
-    for one in grown.T:
-        drawn = np.concatenate([one @ weights / number for weights in resampler.blocks()])
-        influence = resampler.influence((one - one.mean()) / number)
-        shares.append(summarise(float(one.mean()), drawn, confidence, influence, "adjusted"))
+    drawn = np.concatenate([weights.T @ grown / number for weights in resampler.blocks()])
+    means = grown.mean(axis=0)
+    shares = Draws(resampler, means, drawn, (grown - means) / number).intervals(confidence)
     return Importance(tuple(parameters), tuple(shares), float(1 - error.mean() / variance), number)
 
 

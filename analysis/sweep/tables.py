@@ -6,7 +6,7 @@ from analysis.sweep.best import BestSetting, PooledRun
 from analysis.sweep.effects import Effect
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.trial_results import SweepResults, TrialResult
-from core.scoring.resampling import Interval
+from core.scoring.intervals import Interval
 from sweeps.parameters import value_text
 
 TableRows = list[dict[str, Any]]

@@ -15,8 +15,8 @@ import numpy as np
 from analysis.runs import Run, in_group, read_run
 from analysis.sweep.swept import SweptParameter, swept_parameters
 from core.run_folder import RunFolder, run_name, stamp_of
+from core.scoring.intervals import Interval
 from core.scoring.metric_names import LABELS
-from core.scoring.resampling import Interval
 from sweeps.parameters import naming
 from sweeps.sweep_file import Goal
 from sweeps.sweep_folder import SweepFolder, read_sweep_folder

@@ -19,7 +19,7 @@ from analysis.sweep.trial_results import (
     throughput_in,
     with_run,
 )
-from core.scoring.resampling import Interval
+from core.scoring.intervals import Interval
 from sweeps.parameters import read_parameters
 from sweeps.trial import FAILED, FINISHED, RUNNING, STOPPED
 

@@ -1,9 +1,9 @@
-"""Honest thresholds of finished runs: python -m analysis.thresholds RUN ... [--out FOLDER].
+"""Fit the decision, and say what it is worth: python -m analysis.thresholds RUN ... [--out FOLDER].
 
-For each run: every rule of the decision judged on recordings that did not fit it (`rules`), how steady
-what it fits is (`stability`), the score over all thresholds and quantiles, whether the penalty is
-dangerous on unseen data (`penalty`), and whether probabilities mean what they say (`calibration`). Tables
-are printed in Markdown; `--out` also takes them as csv, with figures, and safest.json for `python -m
+For each run, or for labelled soundscapes: every rule of the decision judged on recordings that did not fit it
+(`rules`), how steady what it fits is (`stability`), the score over all thresholds and quantiles, whether the
+penalty is dangerous on unseen data (`penalty`), and whether probabilities mean what they say. Tables are
+printed in Markdown; `--out` also takes them as csv, with figures, and tuned.json for `python -m
 core.inference --tuned`. Intervals vary the recordings, not the training.
 """
 
@@ -11,86 +11,81 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
 import tyro
 
-from analysis.command import require_resampling, run_command
+from analysis.command import ScoringOptions, run_command
 from analysis.drawing.figures import Format
-from analysis.observations import observations_of
-from analysis.runs import Run, align, find_runs
-from analysis.thresholds.calibration import compare_calibrations
-from analysis.thresholds.penalty import Effects, ask
-from analysis.thresholds.rules import (
-    PENALTY,
-    THRESHOLDS,
-    Judged,
-    all_rules,
-    judge_rules,
-    own_scores,
-    species_scores,
-)
+from analysis.drawing.tables import slug
+from analysis.runs import Run, find_runs, predictions_of
+from analysis.soundscapes import read_soundscapes
+from analysis.thresholds.penalty import Effects, judge_penalty
+from analysis.thresholds.rules import PENALTY, THRESHOLDS, all_rules
 from analysis.thresholds.stability import refit
-from analysis.thresholds.tables import Answers, format_answers, slug, write_answers
-from analysis.units import Unit, drawn_units
-from core.config import require
-from core.inference.config import TuneConfig
-from core.scoring.cross_fit import Observations
-from core.scoring.metrics import macro
-from core.scoring.resampling import Resampler, summarise
+from analysis.thresholds.tables import Answers, format_answers, write_answers
+from core.config import ValidConfig, require
+from core.scoring.cross_fit import parts_of
+from core.scoring.fitting import CALIBRATIONS, Calibration, FitConfig
+from core.scoring.judging import JudgedRule, judge_calibrations, judge_rules
+from core.scoring.predictions import Predictions
+from core.scoring.reliability import reliability
 from core.scoring.score_curves import score_by_quantile, score_by_threshold
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThresholdsConfig:
-    """Judge rules of the decision on recordings that did not fit them, and the penalty's danger."""
+class ThresholdsConfig(ScoringOptions):
+    """Fit rules of the decision, judge them on recordings that did not fit them, and the penalty's danger."""
 
-    runs: tyro.conf.Positional[tuple[str, ...]]
+    runs: tyro.conf.Positional[tuple[str, ...]] = ()
     """Runs, runs of all folds, or folders that hold such; each is judged by itself."""
+    probabilities: str | None = None
+    """Instead of runs: table of `core.inference --probabilities` of labelled soundscapes, with `truth`."""
+    truth: str | None = None
+    """Table of `row_id,target` for `probabilities`."""
+    checkpoints: tuple[str, ...] = ()
+    """Runs whose training counts go into penalty and boost of `probabilities`."""
     out: str | None = None
-    """Folder for tables, figures and safest.json; of several runs one folder each inside."""
+    """Folder for tables, figures and tuned.json; of several runs one folder each inside."""
+    rule: str = "safest"
+    """The rule whose settings tuned.json holds: a name of the table, or the safest."""
+    calibration: Literal["off", "best", "temperature", "Platt", "isotonic"] = "off"
+    """How probabilities are calibrated before anything else, here and by tuned.json; best: of the smallest
+    cross-fitted Brier score, where that is below the one as trained beyond doubt."""
     format: Format = "png"
     """Of the figures."""
-    by: Unit = "recording"
-    """What is drawn as a whole, and never divided between fitting and judging; author is stricter."""
-    resamples: int = 2000
-    """Bootstrap resamples behind an interval."""
     refits: int = 500
     """Resamples to which thresholds are fitted anew, and behind the penalty's effects under a change."""
     shrinkages: tuple[float, ...] = (0.0, 3.0, 10.0, 30.0, 100.0)
     """Positives that the common threshold counts for in class-wise ones; each is judged, and their choice."""
-    penalties: tuple[float, ...] = TuneConfig.penalties
+    penalties: tuple[float, ...] = FitConfig.penalties
     """Strengths to choose from where the penalty is tuned."""
-    rare_boosts: tuple[float, ...] = TuneConfig.rare_boosts
+    rare_boosts: tuple[float, ...] = FitConfig.rare_boosts
     """Powers to choose from where the boost is tuned."""
     splits: int = 5
     """Parts that the recordings are cut into."""
     partitions: int = 5
     """Ways of cutting them, each with the next seed, on all of which a rule is judged."""
-    seed: int = 0
-    """Seed of parts and resamples."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        require(len(self.runs) > 0, "runs: name at least one")
-        require_resampling(self.resamples)
+        super().__post_init__()
+        require(
+            (len(self.runs) > 0) != (self.probabilities is not None),
+            "runs or probabilities: name runs, or a table of probabilities, and not both",
+        )
+        require(
+            (self.probabilities is None) == (self.truth is None),
+            "probabilities and truth belong together: name both or neither",
+        )
         require(self.partitions >= 1, f"partitions={self.partitions}: at least 1")
+        require(self.splits >= 2, f"splits={self.splits}: at least 2")
         require(self.refits >= 20, f"refits={self.refits}: at least 20")
         require(
             all(strength >= 0 for strength in self.shrinkages),
             f"shrinkages={self.shrinkages}: 0 or more each",
         )
-
-    @property
-    def tuning(self) -> TuneConfig:
-        """The same as the tuning of `core.inference` takes it."""
-        return TuneConfig(
-            runs=self.runs,
-            penalties=self.penalties,
-            rare_boosts=self.rare_boosts,
-            splits=self.splits,
-            seed=self.seed,
-        )
+        FitConfig(penalties=self.penalties, rare_boosts=self.rare_boosts)
 
 
 def main() -> None:
@@ -100,63 +95,116 @@ def main() -> None:
 
 def judge_thresholds(config: ThresholdsConfig) -> list[Answers]:
     """Judge each run, print the answers and write them where wanted; return them."""
-    runs = find_runs(config.runs)
+    judged = list(read_predictions(config))
     found = []
-    for run in runs:
-        answers = answer(run, config)
+    for rows, valid, origin in judged:
+        answers = judge_predictions(rows, config, config.settled(valid), origin)
         print("\n".join(format_answers(answers)), flush=True)
+        chosen = answers.choose(config.rule)
         if config.out is not None:
-            folder = Path(config.out) / (slug(run.name) if len(runs) > 1 else "")
-            write_answers(answers, folder, config.format, dataclasses.asdict(config))
+            folder = Path(config.out) / (slug(rows.name) if len(judged) > 1 else "")
+            file = write_answers(answers, chosen, folder, config.format, dataclasses.asdict(config))
+            print(f"{file}: {chosen.name}", flush=True)
         found.append(answers)
     return found
 
 
-def answer(run: Run, config: ThresholdsConfig) -> Answers:
-    """Return what is known about the thresholds of a run.
+def read_predictions(config: ThresholdsConfig) -> list[tuple[Predictions, ValidConfig, str]]:
+    """Return what is to be judged, how it is scored, and in words where it comes from.
 
     Raises
     ------
     ValueError
-        If it validated nothing, or too few recordings to divide them.
+        If a run validated nothing, or the truth of a window of soundscapes is missing.
     """
-    observed = observations_of(run, by=config.by)
-    units = drawn_units(align([run]), config.by)
-    resampler = Resampler(units, observed.stratum, config.resamples, config.seed)
-    has_counts = bool(observed.counts.any())
-    rules = all_rules(config.tuning, config.shrinkages, has_counts=has_counts)
-    judged = judge_rules(observed, rules, config.tuning, resampler, partitions=config.partitions)
-    fewer = Resampler(units, observed.stratum, config.refits, config.seed)
+    if config.probabilities is None:
+        runs = find_runs(config.runs)
+        return [(predictions_of([run])[0], run.valid, origin_of(run)) for run in runs]
+    assert config.truth is not None
+    counts = [
+        species for run in find_runs(config.checkpoints) for species in run.trained.values()
+    ] if config.checkpoints else []  # fmt: skip
+    rows = read_soundscapes(Path(config.probabilities), Path(config.truth), counts)
+    message = f"truth={config.truth}: {(~rows.known).any(axis=1).sum()} windows lack a row of some species"
+    require(bool(rows.known.all()), message)
+    return [(rows, ValidConfig(), config.probabilities)]
+
+
+def origin_of(run: Run) -> str:
+    """Return where a run's predictions come from."""
+    return f"{run.folder}, trained by commit {run.summary.get('code_version', 'unknown')}"
+
+
+def judge_predictions(
+    rows: Predictions, config: ThresholdsConfig, valid: ValidConfig, origin: str
+) -> Answers:
+    """Return what is known about the thresholds of predictions.
+
+    Raises
+    ------
+    ValueError
+        If there are too few recordings to divide them.
+    """
+    by, confidence, quantile = config.by, valid.confidence, valid.threshold_quantile
+    resampler = rows.resampler(by, valid.num_resamples, config.seed)
+    fewer = rows.resampler(by, min(config.refits, valid.num_resamples), config.seed)
+    partitions = [parts_of(rows, config.splits, config.seed + i, by) for i in range(config.partitions)]
+    calibrated = judge_calibrations(rows, CALIBRATIONS, partitions, resampler, confidence)
+    fit = FitConfig(
+        penalties=config.penalties,
+        rare_boosts=config.rare_boosts,
+        quantile=quantile,
+        calibration=chosen_calibration(config, {one.name: one.gain.high for one in calibrated},
+                                       {one.name: one.reliability.brier.value for one in calibrated}),
+    )  # fmt: skip
+    has_counts = bool(rows.counts.any())
+    rules = all_rules(
+        fit, config.shrinkages, has_counts=has_counts, splits=config.splits, seed=config.seed, by=by
+    )
+    judged = judge_rules(rows, rules, partitions, resampler, confidence)
     penalty = None
     if has_counts:
-        penalty = ask(observed, penalty_by_rule(observed, judged, resampler), fewer)
-    as_trained, calibrated = compare_calibrations(observed, config.tuning, resampler)
-    truth, probability = observed.truth, observed.probability
+        effects = penalty_by_rule(judged, confidence)
+        penalty = judge_penalty(rows, effects, fewer, quantile=quantile, confidence=confidence)
+    truth, probability = rows.truth, rows.probability
     return Answers(
-        run,
-        observed,
-        config.by,
+        rows,
+        origin,
+        by,
+        quantile,
         judged,
-        refit(observed, config.tuning, fewer),
-        score_by_threshold(truth, probability, resampler),
-        score_by_quantile(truth, probability, resampler),
+        refit(rows, fit, fewer, confidence),
+        score_by_threshold(truth, probability, resampler, confidence),
+        score_by_quantile(truth, probability, resampler, confidence),
         penalty,
-        as_trained,
+        reliability(truth, probability, resampler, confidence=confidence),
         calibrated,
     )
 
 
-def penalty_by_rule(observed: Observations, judged: Sequence[Judged], resampler: Resampler) -> Effects:
+def chosen_calibration(
+    config: ThresholdsConfig, highest_gain: dict[str, float], brier: dict[str, float]
+) -> Calibration:
+    """Return the calibration that was asked for; of "best" the one that is better beyond doubt, or off.
+
+    Parameters
+    ----------
+    config
+        What was asked for.
+    highest_gain, brier
+        Method -> upper bound of its Brier score minus that as trained, and its Brier score, cross-fitted.
+    """
+    if config.calibration != "best":
+        return config.calibration
+    better = [name for name in CALIBRATIONS if highest_gain[name] < 0]
+    return min(better, key=lambda name: brier[name], default="off")
+
+
+def penalty_by_rule(judged: Sequence[JudgedRule], confidence: float) -> Effects:
     """Return the cross-fitted effect of the penalty with each threshold rule."""
-    by_name = {one.name: one for one in judged}
-    places, effects = [], []
-    for threshold in THRESHOLDS:
-        pair = [by_name[name].decisions for name in (f"{threshold}, penalty {PENALTY:g}", threshold)]
-        own = macro(own_scores(observed.truth, np.stack(pair)).mean(axis=1))
-        drawn = [macro(one) for one in species_scores(observed.truth, np.stack(pair), resampler)]
-        places.append(threshold)
-        effects.append(summarise(float(own[0] - own[1]), drawn[0] - drawn[1], 0.95))
-    return Effects("threshold rule", tuple(places), tuple(effects))
+    drawn = {one.name: one.draws.mean() for one in judged}
+    effects = [drawn[f"{name}, penalty {PENALTY:g}"] - drawn[name] for name in THRESHOLDS]
+    return Effects("threshold rule", tuple(THRESHOLDS), tuple(one.interval(confidence) for one in effects))
 
 
 if __name__ == "__main__":

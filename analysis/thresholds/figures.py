@@ -9,9 +9,10 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.drawing.figures import BLUE, COLOURS, GREY, ORANGE, VERMILION
 from analysis.thresholds.penalty import Effects, PenaltyAnswer
-from analysis.thresholds.rules import THRESHOLDS, Judged
-from analysis.thresholds.stability import Spread
-from core.scoring.resampling import Interval
+from analysis.thresholds.rules import THRESHOLDS
+from analysis.thresholds.stability import FittedSetting
+from core.scoring.intervals import Interval
+from core.scoring.judging import JudgedRule
 
 LABELS = {
     "penalty": "strength of the penalty",
@@ -20,7 +21,7 @@ LABELS = {
 }
 
 
-def draw_rules(judged: Sequence[Judged]) -> Figure:
+def draw_rules(judged: Sequence[JudgedRule]) -> Figure:
     """Return a figure of every rule's score, and of its difference to the first one."""
     figure = Figure(figsize=(9, 1.3 + 0.26 * len(judged)), layout="constrained")
     scores, differences = figure.subplots(1, 2, sharey=True)
@@ -68,25 +69,24 @@ def draw_intervals(
         axes.plot(interval.value, row, "o", color=colour, markersize=4)
 
 
-def draw_stability(spreads: Sequence[Spread]) -> Figure:
+def draw_stability(settings: Sequence[FittedSetting]) -> Figure:
     """Return a figure of where thresholds lie in resamples, and of how often each choice is made."""
-    thresholds = [one for one in spreads if not one.is_choice]
-    choices = [one for one in spreads if one.is_choice]
+    thresholds = [one for one in settings if not one.is_choice]
+    choices = [one for one in settings if one.is_choice]
     figure = Figure(
         figsize=(9, max(1.4 + 0.26 * len(thresholds), 1.1 + 1.3 * len(choices))), layout="constrained"
     )
     left, right = figure.subfigures(1, 2, width_ratios=(1.15, 1), squeeze=False)[0]
     axes = left.subplots()
     rows = np.arange(len(thresholds))[::-1]
-    bounds = [Interval(one.value, one.low, one.high) for one in thresholds]
-    draw_intervals(axes, rows, bounds, [VERMILION] + [BLUE] * (len(rows) - 1))
+    draw_intervals(axes, rows, [one.interval for one in thresholds], [VERMILION] + [BLUE] * (len(rows) - 1))
     axes.set_yticks(rows, [one.name.removeprefix("threshold of ") for one in thresholds])
-    axes.set(xlabel="fitted threshold, 95 % of resamples", title="Thresholds")
+    axes.set(xlabel="fitted threshold, with interval", title="Thresholds")
     panels = right.subplots(len(choices), 1, squeeze=False)
     for panel, one in zip(panels[:, 0], choices, strict=True):
         shares = dict(sorted(one.shares.items()))
         names = [f"{value:g}" for value in shares]
-        is_own = [np.isclose(value, one.value) for value in shares]
+        is_own = [np.isclose(value, one.interval.value) for value in shares]
         panel.bar(names, list(shares.values()), color=[ORANGE if own else BLUE for own in is_own])
         panel.set(ylabel="share", title=f"{one.name[:1].upper()}{one.name[1:]}")
         if len(names) > 8:

@@ -24,20 +24,19 @@ recordings. What this cannot show is a change of the sounds themselves.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from core.inference.config import PostConfig
-from core.scoring.cross_fit import Observations
+from analysis.thresholds.rules import PENALTY
 from core.scoring.decisions import subtract_penalty
-from core.scoring.intervals import clusters_with_positive, few_noted
-from core.scoring.metrics import macro, unit_weights
-from core.scoring.resampling import Interval, Resampler, summarise
-from core.scoring.score_curves import scores_at_quantile
+from core.scoring.draws import clusters_with_positive, draw_quantity
+from core.scoring.intervals import CONFIDENCE, QUANTILE, Draws, Interval
+from core.scoring.predictions import Predictions
+from core.scoring.resampling import Resampler
+from core.scoring.threshold_ladder import RepickedMetric
 
-PENALTY = 0.4
-QUANTILE = PostConfig().quantile
 STRENGTHS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 TILTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
 FACTORS = (1.0, 0.75, 0.5, 0.25, 0.1)
@@ -104,112 +103,116 @@ class PenaltyAnswer:
     by_factor: Effects
 
 
-def effect_of(
-    observed: Observations,
+def draw_effect(
+    rows: Predictions,
     resampler: Resampler,
     strength: float,
     *,
-    row_weights: np.ndarray | None = None,
+    times: np.ndarray | None = None,
     factor: float = 1.0,
-) -> list[Interval]:
-    """Return the penalty's effect at the 0.85 quantile: on the macro score, then on each species.
+    quantile: float = QUANTILE,
+) -> Draws:
+    """Return the penalty's effect on the 2022 score of each species, on all resamples.
 
     Parameters
     ----------
-    observed
-        Rows with their truth, and what trained.
+    rows
+        With their truth, and what trained.
     resampler
-        Of the rows' recordings.
+        Of the rows.
     strength
         Of the penalty.
-    row_weights
-        (row,) how often a row counts; None: once.
+    times
+        (row,) how often a row counts, the same for all rows of a recording; None: once.
     factor
         What all probabilities are multiplied by first.
+    quantile
+        Of all values, where decisions are made.
     """
-    plain = observed.probability * factor
-    penalised = subtract_penalty(plain, observed.counts, strength)
-    shift = np.ones(len(plain)) if row_weights is None else row_weights
+    clusters = resampler.cluster_of_row
+    plain = rows.probability * factor
+    penalised = subtract_penalty(plain, rows.counts, strength)
+    metrics = [RepickedMetric(rows.truth, values, clusters, quantile) for values in (penalised, plain)]
+    of_cluster = np.ones((resampler.num_clusters, 1), dtype=np.float32)
+    if times is not None:
+        of_cluster[clusters, 0] = times
 
     def effects(weights: np.ndarray) -> np.ndarray:
-        scores = [
-            scores_at_quantile(observed.truth, values, QUANTILE, weights * shift)
-            for values in (penalised, plain)
-        ]
-        means = macro(scores[0]) - macro(scores[1])
-        return np.concatenate([means[:, None], scores[0] - scores[1]], axis=1)
+        scores = [metric.values(weights * of_cluster)["score"] for metric in metrics]
+        return scores[0] - scores[1]
 
-    own = effects(unit_weights(len(plain)))[0]
-    drawn = np.concatenate([effects(weights) for weights in resampler.chunks()])
-    return [summarise(float(value), drawn[:, i], 0.95) for i, value in enumerate(own)]
+    support = clusters_with_positive(rows.truth, clusters)
+    return replace(draw_quantity(effects, resampler), support=support)
 
 
-def tilt_weights(observed: Observations, tilt: float) -> np.ndarray:
+def tilt_weights(rows: Predictions, tilt: float) -> np.ndarray:
     """Return how often each row counts when species' frequencies are tilted, (row,), 1 on average."""
-    _, stratum = np.unique(observed.stratum, return_inverse=True)
-    recordings = {(group, code) for group, code in zip(observed.group, stratum, strict=True)}
+    _, stratum = np.unique(rows.primary, return_inverse=True)
+    recordings = set(zip(rows.recording, stratum, strict=True))
     number = np.bincount([code for _, code in recordings]).astype(float)
     weights = number[stratum] ** -tilt
     return np.asarray(weights / weights.mean())
 
 
-def dominant_weights(observed: Observations, code: str) -> np.ndarray:
+def dominant_weights(rows: Predictions, code: str) -> np.ndarray:
     """Return how often each row counts when one species is heard more often, (row,), 1 on average."""
-    weights = np.where(observed.stratum == code, DOMINANT, 1.0)
+    weights = np.where(rows.primary == code, DOMINANT, 1.0)
     return np.asarray(weights / weights.mean())
 
 
-def ask(
-    observed: Observations,
+def judge_penalty(
+    rows: Predictions,
     by_rule: Effects,
     resampler: Resampler,
     strength: float = PENALTY,
+    *,
+    quantile: float = QUANTILE,
+    confidence: float = CONFIDENCE,
 ) -> PenaltyAnswer:
     """Return what is known about a penalty.
 
     Parameters
     ----------
-    observed
-        Rows with their truth, and what trained.
+    rows
+        With their truth, and what trained.
     by_rule
-        The effect with each threshold rule, cross-fitted (`analysis.thresholds.rules`).
+        The effect with each threshold rule, cross-fitted.
     resampler
-        Of the rows' recordings.
+        Of the rows.
     strength
         Of the penalty.
+    quantile
+        Of all values, where decisions are made.
+    confidence
+        Of the intervals.
     """
 
-    def along(what: str, places: Sequence[float | str], one: Callable[..., Interval]) -> Effects:
-        return Effects(what, tuple(places), tuple(one(place) for place in places))
+    def effect(penalty: float, **change: Any) -> Draws:
+        return draw_effect(rows, resampler, penalty, quantile=quantile, **change)
 
-    clusters = clusters_with_positive(observed.truth, resampler.cluster_of_row)
-    species = [
-        few_noted(one, int(number), "recordings")
-        for one, number in zip(effect_of(observed, resampler, strength)[1:], clusters, strict=True)
-    ]
-    shares = observed.counts / np.maximum(observed.counts.sum(axis=-1, keepdims=True), 1)
-    present = [code for code in observed.species if (observed.stratum == code).any()]
+    def along(what: str, places: Sequence[float | str], one: Callable[..., Draws]) -> Effects:
+        found = [one(place).mean().interval(confidence) for place in places]
+        return Effects(what, tuple(places), tuple(found))
+
+    shares = rows.counts / np.maximum(rows.counts.sum(axis=-1, keepdims=True), 1)
+    present = [code for code in rows.species if (rows.primary == code).any()]
     return PenaltyAnswer(
         strength,
         by_rule,
-        Effects("species", observed.species, tuple(species)),
-        np.atleast_2d(shares).mean(axis=0),
-        along("penalty", STRENGTHS, lambda s: effect_of(observed, resampler, s)[0]),
+        Effects("species", rows.species, tuple(effect(strength).intervals(confidence))),
+        shares.mean(axis=0),
+        along("penalty", STRENGTHS, effect),
         along(
             "tilt of the species' frequencies",
             TILTS,
-            lambda t: effect_of(observed, resampler, strength, row_weights=tilt_weights(observed, t))[0],
+            lambda tilt: effect(strength, times=tilt_weights(rows, tilt)),
         ),
         along(
             "species heard ten times as often",
             present,
-            lambda c: effect_of(observed, resampler, strength, row_weights=dominant_weights(observed, c))[0],
+            lambda code: effect(strength, times=dominant_weights(rows, code)),
         ),
-        along(
-            "factor on all probabilities",
-            FACTORS,
-            lambda f: effect_of(observed, resampler, strength, factor=f)[0],
-        ),
+        along("factor on all probabilities", FACTORS, lambda factor: effect(strength, factor=factor)),
     )
 
 
@@ -218,7 +221,7 @@ def text_of(place: float | str) -> str:
     return place if isinstance(place, str) else f"{place:g}"
 
 
-def verdict(answer: PenaltyAnswer) -> list[str]:
+def describe_penalty(answer: PenaltyAnswer) -> list[str]:
     """Return the answer in plain sentences."""
     rule, effect = answer.by_rule.places[0], answer.by_rule.effects[0]
     known = "helps" if effect.low > 0 else "hurts" if effect.high < 0 else "cannot be told from no effect"
@@ -233,6 +236,8 @@ def verdict(answer: PenaltyAnswer) -> list[str]:
         (answer.by_dominant, "{} ten times as often"),
         (answer.by_factor, "all probabilities times {}"),
     ):
+        if not change.places:  # soundscapes have no primary species to be heard more often
+            continue
         place, worst = change.worst
         lines.append(f"The worst of '{change.what}' is {words.format(text_of(place))}: {worst}.")
         tried += len(change.places)
@@ -243,7 +248,8 @@ def verdict(answer: PenaltyAnswer) -> list[str]:
             f"that were tried about {tried * 0.025:.1f} would look so by luck."
         )
     else:
-        lowest = min(change.worst[1].low for change in (answer.by_tilt, answer.by_dominant, answer.by_factor))
+        changes = (answer.by_tilt, answer.by_dominant, answer.by_factor)
+        lowest = min(change.worst[1].low for change in changes if change.places)
         lines.append(
             "No change that was tried makes it lose beyond doubt; "
             f"a loss of {abs(min(lowest, 0.0)):.3f} remains possible."

@@ -4,39 +4,35 @@ Each is fitted anew to every bootstrap resample of the recordings. A setting tha
 from the birds but from which of their recordings happened to be there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from core.inference.config import PostConfig, TuneConfig
-from core.scoring.cross_fit import Observations
-from core.scoring.decisions import adjust
-from core.scoring.metrics import macro, unit_weights
+from core.scoring.decisions import DecisionConfig, adjust
+from core.scoring.draws import draw_quantity
+from core.scoring.fitting import FitConfig
+from core.scoring.intervals import CONFIDENCE, Interval
+from core.scoring.metrics import macro
+from core.scoring.predictions import Predictions
 from core.scoring.resampling import Resampler
-from core.scoring.score_curves import (
-    QUANTILES,
-    at_positions_of_quantiles,
-    candidates_of,
-    macro_of,
-    middle_of_best,
-    scores_at,
-    scores_at_quantile,
-)
+from core.scoring.score_curves import QUANTILES, CurveMetric
+from core.scoring.threshold_ladder import RepickedMetric, ThresholdLadder, middle_of_best
 
-QUANTILE = PostConfig().quantile
+Refit = Callable[[np.ndarray], np.ndarray]
+"""Maps weights (cluster, resample) to the fitted value of each resample, (resample,)."""
 
 
 @dataclass(frozen=True)
-class Spread:
+class FittedSetting:
     """A fitted setting, on the rows and in resamples of them.
 
     Attributes
     ----------
     name
         Such as "one threshold"; "threshold of <species>" of class-wise ones.
-    value
-        Fitted to the rows themselves.
+    interval
+        Fitted to the rows themselves, with its interval.
     drawn
         (resample,) fitted to each.
     is_choice
@@ -44,76 +40,102 @@ class Spread:
     """
 
     name: str
-    value: float
+    interval: Interval
     drawn: np.ndarray = field(repr=False)
     is_choice: bool = False
 
     @property
-    def low(self) -> float:
-        """Lower end of 95 % of the resamples."""
-        return float(np.quantile(self.drawn, 0.025))
-
-    @property
-    def high(self) -> float:
-        """Upper end of 95 % of the resamples."""
-        return float(np.quantile(self.drawn, 0.975))
-
-    @property
     def shares(self) -> dict[float, float]:
-        """Return how often each value was chosen, most often first."""
+        """How often each value was chosen, most often first."""
         values, counts = np.unique(self.drawn, return_counts=True)
         order = np.argsort(-counts, kind="stable")
         return {float(values[i]): float(counts[i] / len(self.drawn)) for i in order}
 
 
-def refit(observed: Observations, config: TuneConfig, resampler: Resampler) -> list[Spread]:
+def refit(
+    rows: Predictions, config: FitConfig, resampler: Resampler, confidence: float = CONFIDENCE
+) -> list[FittedSetting]:
     """Return every setting by itself, fitted to the rows and to each resample.
 
     Parameters
     ----------
-    observed
-        Rows with their truth.
+    rows
+        With their truth.
     config
         Penalties and boosts to choose from, shrinkage of class-wise thresholds.
     resampler
-        Of the rows' recordings.
+        Of the rows.
+    confidence
+        Of the intervals.
     """
-    own = dict(fit_weighted(observed, config, unit_weights(len(observed.truth))))
-    pieces = [dict(fit_weighted(observed, config, weights)) for weights in resampler.chunks()]
-    choices = ("penalty", "boost", "tuned quantile")
+    chosen = choices(rows, config, resampler.cluster_of_row)
+    fitters = chosen | species_thresholds(rows, config, resampler.cluster_of_row)
+    drawn = draw_quantity(
+        lambda weights: np.stack([fit(weights) for fit in fitters.values()], axis=1), resampler
+    )
     return [
-        Spread(name, float(own[name][0]), np.concatenate([p[name] for p in pieces]), name.startswith(choices))
-        for name in own
+        FittedSetting(name, interval, drawn.drawn[:, place], name in chosen and name != "one threshold")
+        for place, (name, interval) in enumerate(zip(fitters, drawn.intervals(confidence), strict=True))
     ]
 
 
-def fit_weighted(
-    observed: Observations, config: TuneConfig, weights: np.ndarray
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (name, (resample,) fitted values) of each setting for weights (resample, row)."""
-    truth, probability = observed.truth, observed.probability
-    candidates = candidates_of(probability)
-    score, below = scores_at(truth, probability, candidates, weights)
-    means = macro_of(score)
-    common = candidates[middle_of_best(means)]
-    yield "one threshold", common
-    by_quantile = at_positions_of_quantiles(means, below, weights.sum(axis=1) * truth.shape[1])
-    yield "tuned quantile", QUANTILES[middle_of_best(by_quantile)]
-    if observed.counts.any():
-        penalties = [PostConfig(penalty=strength) for strength in config.penalties]
-        boosts = [PostConfig(rare_boost=power) for power in config.rare_boosts]
-        for name, options, posts in (
-            ("penalty", config.penalties, penalties),
-            ("boost", config.rare_boosts, boosts),
-        ):
-            adjusted = [adjust(probability, post, observed.counts) for post in posts]
-            scores = [macro(scores_at_quantile(truth, values, QUANTILE, weights)) for values in adjusted]
-            yield f"{name} at the 0.85 quantile", np.array(options)[np.argmax(scores, axis=0)]
-    for column, code in enumerate(observed.species):
+def choices(rows: Predictions, config: FitConfig, cluster_of_row: np.ndarray) -> dict[str, Refit]:
+    """Return the settings that hold for all species, by name: threshold, quantile, penalty, boost.
+
+    Parameters as in `refit`; `cluster_of_row` is (row,).
+    """
+    ladder = ThresholdLadder(rows.truth, rows.probability, cluster_of_row)
+    curve = CurveMetric(ladder, QUANTILES)
+    found: dict[str, Refit] = {
+        "one threshold": lambda weights: ladder.best(ladder.below(weights)),
+        "tuned quantile": lambda weights: QUANTILES[middle_of_best(curve.at_weights(weights))],
+    }
+    if not rows.counts.any():
+        return found
+
+    def best_of(options: tuple[float, ...], configs: list[DecisionConfig]) -> Refit:
+        metrics = [
+            RepickedMetric(
+                rows.truth, adjust(rows.probability, one, rows.counts), cluster_of_row, config.quantile
+            )
+            for one in configs
+        ]
+
+        def fit(weights: np.ndarray) -> np.ndarray:
+            scores = [macro(metric.values(weights)["score"]) for metric in metrics]
+            return np.array(options)[np.argmax(scores, axis=0)]
+
+        return fit
+
+    penalties = [DecisionConfig(penalty=strength) for strength in config.penalties]
+    boosts = [DecisionConfig(rare_boost=power) for power in config.rare_boosts]
+    return found | {
+        f"penalty at the {config.quantile:g} quantile": best_of(config.penalties, penalties),
+        f"boost at the {config.quantile:g} quantile": best_of(config.rare_boosts, boosts),
+    }
+
+
+def species_thresholds(rows: Predictions, config: FitConfig, cluster_of_row: np.ndarray) -> dict[str, Refit]:
+    """Return each species' own threshold, drawn to the common one where positives are few.
+
+    Parameters as in `refit`; `cluster_of_row` is (row,).
+    """
+    common = ThresholdLadder(rows.truth, rows.probability, cluster_of_row)
+
+    def of_species(column: int) -> Refit:
         one = slice(column, column + 1)
-        candidates = candidates_of(probability[:, one])
-        score, _ = scores_at(truth[:, one], probability[:, one], candidates, weights)
-        positives = weights @ truth[:, column]
-        best = np.where(np.isnan(score[:, 0, 0]), common, candidates[middle_of_best(score[:, :, 0])])
-        share = positives / np.maximum(positives + config.shrinkage, 1e-12)
-        yield f"threshold of {code}", share * best + (1 - share) * common
+        ladder = ThresholdLadder(rows.truth[:, one], rows.probability[:, one], cluster_of_row)
+        positives = np.bincount(cluster_of_row, rows.truth[:, column])
+
+        def fit(weights: np.ndarray) -> np.ndarray:
+            below = ladder.below(weights)
+            of_all = common.best(common.below(weights))
+            is_defined = ~np.isnan(ladder.scores(below)[:, 0, 0])
+            best = np.where(is_defined, ladder.best(below), of_all)
+            number = positives @ weights
+            share = number / np.maximum(number + config.shrinkage, 1e-12)
+            return np.asarray(share * best + (1 - share) * of_all)
+
+        return fit
+
+    return {f"threshold of {code}": of_species(column) for column, code in enumerate(rows.species)}

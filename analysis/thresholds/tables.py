@@ -1,6 +1,5 @@
 """What is known about a run's thresholds, as printed tables and as files."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +10,15 @@ from matplotlib.figure import Figure
 
 from analysis.drawing.figures import save
 from analysis.drawing.tables import markdown, write_rows
-from analysis.runs import Run
-from analysis.thresholds.calibration import Calibrated
 from analysis.thresholds.figures import draw_penalty, draw_penalty_species, draw_rules, draw_stability
-from analysis.thresholds.penalty import Effects, PenaltyAnswer, verdict
-from analysis.thresholds.rules import Judged, safest
-from analysis.thresholds.stability import Spread
-from core.inference.config import PostConfig
-from core.inference.tune import describe, write_tuned
-from core.scoring.cross_fit import Observations
-from core.scoring.score_curves import Reliability, ScoreCurve
+from analysis.thresholds.penalty import Effects, PenaltyAnswer, describe_penalty
+from analysis.thresholds.stability import FittedSetting
+from core.config import require
+from core.scoring.decisions import describe_decision
+from core.scoring.judging import JudgedCalibration, JudgedRule, safest, write_tuned
+from core.scoring.predictions import UNITS, Predictions, Unit
+from core.scoring.reliability import Reliability
+from core.scoring.score_curves import ScoreCurve
 from core.training.pictures import draw_reliability, draw_score_by_threshold
 
 Rows = list[dict[str, Any]]
@@ -29,20 +27,22 @@ SHOWN_CHOICES = 3
 
 @dataclass(frozen=True)
 class Answers:
-    """What is known about the thresholds of a run.
+    """What is known about the thresholds of a run, or of labelled soundscapes.
 
     Attributes
     ----------
-    run
-        The run.
-    observed
-        Its predictions.
+    rows
+        The predictions.
+    origin
+        Where they come from, in words.
     unit
         What is drawn as a whole: "recording" or "author".
+    quantile
+        Of all values, where the untuned rule decides.
     judged
         Each rule, the untuned one first.
-    spreads
-        Of the fitted settings.
+    settings
+        Fitted, each by itself.
     by_threshold, by_quantile
         The score over all of them.
     penalty
@@ -51,19 +51,32 @@ class Answers:
         Reliability before, and after each method.
     """
 
-    run: Run
-    observed: Observations
-    unit: str
-    judged: list[Judged]
-    spreads: list[Spread]
+    rows: Predictions
+    origin: str
+    unit: Unit
+    quantile: float
+    judged: list[JudgedRule]
+    settings: list[FittedSetting]
     by_threshold: ScoreCurve
     by_quantile: ScoreCurve
     penalty: PenaltyAnswer | None
     as_trained: Reliability
-    calibrated: list[Calibrated]
+    calibrated: list[JudgedCalibration]
+
+    def choose(self, name: str) -> JudgedRule:
+        """Return the rule of a name, or the "safest".
+
+        Raises
+        ------
+        ValueError
+            If there is no such rule.
+        """
+        by_name = {"safest": safest(self.judged)} | {one.name: one for one in self.judged}
+        require(name in by_name, f"rule={name}: none of {', '.join(by_name)}")
+        return by_name[name]
 
 
-def rule_rows(judged: list[Judged]) -> Rows:
+def rule_rows(judged: list[JudgedRule]) -> Rows:
     """Return the table of rules."""
     return [
         {
@@ -75,28 +88,27 @@ def rule_rows(judged: list[Judged]) -> Rows:
             "optimism": one.optimism,
             "wins": f"{one.wins:.0%}",
             "worst species": f"{one.worst} {one.worst_difference}" if place else "",
-            "fitted to all": describe(one.post),
+            "fitted to all": describe_decision(one.config),
         }
         for place, one in enumerate(judged)
     ]
 
 
-def spread_rows(spreads: list[Spread]) -> Rows:
+def setting_rows(settings: list[FittedSetting]) -> Rows:
     """Return the table of fitted settings."""
     return [
         {
             "setting": one.name,
-            "fitted": f"{one.value:.3g}",
-            "95 % of resamples": f"{one.low:.3g} to {one.high:.3g}",
+            "fitted": one.interval,
             "chosen most often": choices_of(one) if one.is_choice else "",
         }
-        for one in spreads
+        for one in settings
     ]
 
 
-def choices_of(spread: Spread) -> str:
+def choices_of(setting: FittedSetting) -> str:
     """Return such as `0.4 (51%), 0 (30%)`."""
-    return ", ".join(f"{v:g} ({share:.0%})" for v, share in list(spread.shares.items())[:SHOWN_CHOICES])
+    return ", ".join(f"{v:g} ({share:.0%})" for v, share in list(setting.shares.items())[:SHOWN_CHOICES])
 
 
 def effect_rows(effects: Effects, name: str) -> Rows:
@@ -113,15 +125,15 @@ def penalty_rows(answer: PenaltyAnswer) -> Rows:
     return [row for kind in kinds for row in effect_rows(getattr(answer, kind), getattr(answer, kind).what)]
 
 
-def calibration_rows(before: Reliability, calibrated: list[Calibrated]) -> Rows:
+def calibration_rows(before: Reliability, calibrated: list[JudgedCalibration]) -> Rows:
     """Return the table of calibration methods."""
     rows: Rows = [
         {
             "probabilities": "as trained",
             "calibration error": before.error,
-            "without correction": before.raw_error,
             "Brier score": before.brier,
             "Brier minus as trained": "",
+            "optimism": "",
             "fitted to all": "",
         }
     ]
@@ -129,10 +141,10 @@ def calibration_rows(before: Reliability, calibrated: list[Calibrated]) -> Rows:
         {
             "probabilities": f"{one.name}, cross-fitted",
             "calibration error": one.reliability.error,
-            "without correction": one.reliability.raw_error,
             "Brier score": one.reliability.brier,
             "Brier minus as trained": one.gain,
-            "fitted to all": one.fitted,
+            "optimism": f"{one.optimism:.4f}",
+            "fitted to all": describe_decision(one.config).rsplit(", ", 1)[0],
         }
         for one in calibrated
     ]
@@ -140,51 +152,50 @@ def calibration_rows(before: Reliability, calibrated: list[Calibrated]) -> Rows:
 
 def format_answers(answers: Answers) -> list[str]:
     """Return the lines that are printed about a run."""
-    observed, chosen = answers.observed, safest(answers.judged)
-    commit = str(answers.run.summary.get("code_version", "unknown"))
-    groups = len(set(observed.group))
+    rows, chosen = answers.rows, safest(answers.judged)
+    number = len(set(rows.drawn_units(answers.unit)))
     lines = [
-        f"## {answers.run.name}: {answers.run.folder}",
-        f"trained by commit {commit}; {len(observed.truth)} clips of {groups} {answers.unit}s, "
-        f"{len(observed.species)} scored species",
+        f"## {rows.name}: {answers.origin}",
+        f"{len(rows)} clips of {number} {UNITS[answers.unit]}, {len(rows.species)} species",
         "",
         *markdown(rule_rows(answers.judged)),
         "",
-        f"Safest: {chosen.name} ({describe(chosen.post)}).",
+        f"Safest: {chosen.name} ({describe_decision(chosen.config)}).",
         "",
-        *markdown(spread_rows(answers.spreads)),
+        *markdown(setting_rows(answers.settings)),
         "",
     ]
     lines += [
-        f"The best {curve.kind} here is {curve.best.value:.3g}; in 95 % of resamples it lies between "
-        f"{curve.best.low:.3g} and {curve.best.high:.3g}."
+        f"The best {curve.kind} here is {curve.best.value:.3g}, its {curve.confidence:.0%} interval "
+        f"{curve.best.low:.3g} to {curve.best.high:.3g}."
         for curve in (answers.by_threshold, answers.by_quantile)
     ]
     lines.append("")
     if answers.penalty is None:
         lines += ["No penalty and no boost: neither a checkpoint nor other folds tell what trained.", ""]
     else:
-        lines += [*markdown(penalty_rows(answers.penalty)), "", *verdict(answers.penalty), ""]
+        lines += [*markdown(penalty_rows(answers.penalty)), "", *describe_penalty(answers.penalty), ""]
     return [*lines, *markdown(calibration_rows(answers.as_trained, answers.calibrated)), ""]
 
 
 def figures_of(answers: Answers) -> Iterator[tuple[str, Figure, str]]:
     """Yield the name, figure and caption of everything that is drawn about a run."""
-    rows = len(answers.observed.truth)
+    rows, untuned = answers.rows, float(np.quantile(answers.rows.probability, answers.quantile))
     data = (
-        f"{answers.run.name}, {rows} validated clips of {len(answers.observed.species)} scored species. "
-        f"Intervals and bands: 95 % of resamples of the {answers.unit}s, drawn within their species."
+        f"{rows.name}, {len(rows)} validated clips of {len(rows.species)} scored species. Bars and bands: "
+        f"{answers.by_threshold.confidence:.0%} intervals over {UNITS[answers.unit]}, drawn within their "
+        "species."
     )
     yield (
         "rules",
         draw_rules(answers.judged),
         "2022 score of each rule of the decision, cross-fitted in several partitions of the recordings, and "
-        "its paired difference to the untuned 0.85 quantile."
+        "its paired difference to the untuned quantile."
         f" Strokes: score of the same rule on the rows that fitted it. {data}",
     )
     yield (
         "stability",
-        draw_stability(answers.spreads),
+        draw_stability(answers.settings),
         "Left: thresholds fitted anew to resamples; one for all species, then each species', drawn to it "
         f"where positives are few. Right: how often each value is chosen; orange: on all "
         f"rows. {data}",
@@ -194,7 +205,7 @@ def figures_of(answers: Answers) -> Iterator[tuple[str, Figure, str]]:
             f"score_by_{curve.kind}",
             draw_score_by_threshold(
                 curve,
-                decided=PostConfig().quantile if curve is answers.by_quantile else untuned_threshold(answers),
+                decided=answers.quantile if curve is answers.by_quantile else untuned,
             ),
             f"2022 score over every {curve.kind}, without penalty or boost. Dotted: the untuned rule. {data}",
         )
@@ -225,11 +236,6 @@ def figures_of(answers: Answers) -> Iterator[tuple[str, Figure, str]]:
         )
 
 
-def untuned_threshold(answers: Answers) -> float:
-    """Return the probability at which the untuned rule decides."""
-    return float(np.quantile(answers.observed.probability, PostConfig().quantile))
-
-
 def curve_rows(curve: ScoreCurve) -> Rows:
     """Return the table of a curve."""
     names = ("positions", "score", "low", "high")
@@ -240,23 +246,27 @@ def curve_rows(curve: ScoreCurve) -> Rows:
     ]
 
 
-def write_answers(answers: Answers, folder: Path, ending: str, settings: dict[str, Any]) -> None:
-    """Write tables, figures and safest.json.
+def write_answers(
+    answers: Answers, chosen: JudgedRule, folder: Path, ending: str, settings: dict[str, Any]
+) -> Path:
+    """Write tables, figures and tuned.json; return the last one's path.
 
     Parameters
     ----------
     answers
         About a run.
+    chosen
+        The rule of tuned.json.
     folder
         Made where it is missing.
     ending
         Format of the figures.
     settings
-        Of the program, to be kept in safest.json.
+        Of the program, to be kept in tuned.json.
     """
     tables = {
         "rules": rule_rows(answers.judged),
-        "stability": spread_rows(answers.spreads),
+        "stability": setting_rows(answers.settings),
         "score_by_threshold": curve_rows(answers.by_threshold),
         "score_by_quantile": curve_rows(answers.by_quantile),
         "calibration": calibration_rows(answers.as_trained, answers.calibrated),
@@ -267,10 +277,6 @@ def write_answers(answers: Answers, folder: Path, ending: str, settings: dict[st
         write_rows(rows, folder / f"{name}.csv")
     for name, figure, caption in figures_of(answers):
         save(figure, folder / f"{name}.{ending}", caption)
-    chosen, untuned = safest(answers.judged), answers.judged[0].score
-    write_tuned(folder / "safest.json", chosen.as_tuned(untuned), answers.observed, settings)
-
-
-def slug(name: str) -> str:
-    """Return a run's name as a folder's."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "_", name)
+    file = folder / "tuned.json"
+    write_tuned(file, chosen, answers.judged[0], answers.rows, settings)
+    return file

@@ -2,7 +2,6 @@
 
 python -m core.inference --help
 python -m core.inference export --checkpoints RUN ... --soundscapes FOLDER --out FOLDER
-python -m core.inference tune --runs RUN ... --out tuned.json
 python -m core.inference bundle --exported FOLDER --out bundle.zip
 python -m core.inference check submission.csv --test test.csv
 """
@@ -16,14 +15,14 @@ from typing import TypeVar
 
 import tyro
 
-from core.inference.config import BundleConfig, ExportConfig, InferenceConfig, TuneConfig
+from core.inference.config import BundleConfig, ExportConfig, InferenceConfig
 
 C = TypeVar("C")
 
 
 def main() -> None:
     """Run the main command, or the one that the first word names."""
-    commands = {"check": check, "export": export, "tune": tune, "bundle": bundle}
+    commands = {"check": check, "export": export, "bundle": bundle}
     if len(sys.argv) > 1 and sys.argv[1] in commands:
         commands[sys.argv[1]](sys.argv[2:])
         return
@@ -51,15 +50,6 @@ def export(words: list[str]) -> None:
         from core.inference.engines.export import export as write
 
         write(config)
-
-
-def tune(words: list[str]) -> None:
-    """Fit post-processing to predictions whose truth is known, cross-fitted."""
-    with told():
-        config = parse(TuneConfig, "tune", words)
-        from core.inference.tune import tune as fit
-
-        fit(config)
 
 
 def bundle(words: list[str]) -> None:

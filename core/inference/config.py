@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from core.config import require, require_probability
+from core.config import require
+from core.scoring.decisions import DecisionConfig
 
 Backend = Literal[
     "torch",
@@ -42,41 +43,6 @@ class WindowConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PostConfig:
-    """From probabilities to decisions. Steps apply in the order of the fields."""
-
-    gate: Literal["off", "hard", "soft"] = "off"
-    """No-call gating: drop windows below `gate_threshold`, or multiply by p(bird) ** `gate_power`."""
-    gate_threshold: float = 0.5
-    """Of the hard gate."""
-    gate_power: float = 1.0
-    """Of the soft gate."""
-    penalty: float = 0.0
-    """Subtract this times a species' share of the training recordings; the published solution's is 0.4."""
-    rare_boost: float = 0.0
-    """Multiply by (recordings of a species / mean over scored species) ** -rare_boost."""
-    threshold: Literal["quantile", "fixed", "class_wise"] = "quantile"
-    """The rule of the decision."""
-    quantile: float = 0.85
-    """Of all probabilities of the whole test set, pooled over species."""
-    fixed: float = 0.1
-    """One probability for every species."""
-    class_wise: dict[str, float] = field(default_factory=dict)
-    """A probability per species."""
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        for name in ("gate_threshold", "quantile"):
-            require_probability(f"post.{name}", getattr(self, name))
-        require(self.penalty >= 0, f"post.penalty={self.penalty}: 0 or more")
-        require(self.gate_power >= 0, f"post.gate_power={self.gate_power}: 0 or more")
-        require(
-            self.threshold != "class_wise" or len(self.class_wise) > 0,
-            "post.threshold=class_wise needs post.class_wise, such as `core.inference tune` writes",
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
 class InferenceConfig:
     """Predict soundscapes with one or more checkpoints."""
 
@@ -112,9 +78,9 @@ class InferenceConfig:
     which: Literal["last", "best"] = "last"
     """The checkpoint of a run that is taken."""
     windows: WindowConfig = field(default_factory=WindowConfig)
-    post: PostConfig = field(default_factory=PostConfig)
+    post: DecisionConfig = field(default_factory=DecisionConfig)
     tuned: str | None = None
-    """Post-processing from `core.inference tune`; `post` is then ignored."""
+    """Decision from the tuned.json of `python -m analysis.thresholds`; `post` is then ignored."""
     device: str | None = None
     """Such as cuda:0 or cpu; None: a GPU where there is one."""
 
@@ -185,53 +151,6 @@ class ExportConfig:
         require(len(self.backends) > 0, "backends: at least one")
         require(self.context >= 1, f"context={self.context}: at least 1")
         require(self.max_windows >= self.context, f"max_windows={self.max_windows}: at least context")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TuneConfig:
-    """Fit post-processing to predictions whose truth is known; judge it on rows that did not fit it."""
-
-    runs: tuple[str, ...] = ()
-    """Runs, or runs of all folds: their out-of-fold predictions."""
-    probabilities: str | None = None
-    """Or: table of `core.inference --probabilities` of labelled soundscapes, with `truth`."""
-    truth: str | None = None
-    """Table of `row_id,target` for `probabilities`."""
-    checkpoints: tuple[str, ...] = ()
-    """Runs whose training counts go into the penalty of `probabilities`."""
-    out: str = "tuned.json"
-    """The settings, for `core.inference --tuned`."""
-    rules: tuple[Literal["untuned", "quantile", "fixed", "class_wise"], ...] = (
-        "quantile",
-        "fixed",
-        "class_wise",
-    )
-    """Threshold rules to choose from; untuned: the 0.85 quantile, to tune penalty and boost alone."""
-    penalties: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 0.8)
-    """Strengths of the count penalty to choose from."""
-    rare_boosts: tuple[float, ...] = (0.0, 0.25, 0.5)
-    """Powers of the rare-species boost to choose from."""
-    shrinkage: float = 10.0
-    """Class-wise thresholds move towards the global one as if it had this many positives."""
-    splits: int = 5
-    """Parts that the recordings are cut into; each is judged by settings fitted on the others."""
-    seed: int = 0
-    """Seed of the parts."""
-
-    def __post_init__(self) -> None:
-        """Check ranges."""
-        require(
-            (len(self.runs) > 0) != (self.probabilities is not None),
-            "runs or probabilities: name runs, or a table of probabilities, and not both",
-        )
-        require(
-            (self.probabilities is None) == (self.truth is None),
-            "probabilities and truth belong together: name both or neither",
-        )
-        for name in ("rules", "penalties", "rare_boosts"):
-            require(len(getattr(self, name)) > 0, f"{name}: at least one")
-        require(self.shrinkage >= 0, f"shrinkage={self.shrinkage}: 0 or more")
-        require(self.splits >= 2, f"splits={self.splits}: at least 2")
 
 
 @dataclass(frozen=True, kw_only=True)

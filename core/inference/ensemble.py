@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 import torch
 from scipy.special import expit
-from scipy.special import logit as exact_logit
 from scipy.stats import rankdata
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from core.checkpoint import Card, CheckpointError
 from core.config import FeatureConfig
 from core.inference.windows import WindowFormat
 from core.models.base import Output, SpeciesModel
+from core.scoring.decisions import clipped_logit
 
 SEGMENTS = 10
 """Stretches of a window that are told apart in segment-wise detections: half a second each."""
@@ -193,7 +193,7 @@ class Ensemble:
         if combine == "min":
             return np.asarray(values[self.weights > 0].min(axis=0))
         if combine == "logit":
-            return np.asarray(expit(np.tensordot(self.weights, logit(values), axes=1)))
+            return np.asarray(expit(np.tensordot(self.weights, clipped_logit(values), axes=1)))
         if combine == "rank":
             values = rankdata(values, axis=1) / values.shape[1]
         return np.asarray(np.tensordot(self.weights, values, axes=1))
@@ -202,11 +202,6 @@ class Ensemble:
         """Return the recordings that trained a member, by species, averaged over members."""
         counts = [[m.card.train_counts.get(code, 0) for code in self.species] for m in self.members]
         return np.asarray(self.weights @ np.array(counts, dtype=float))
-
-
-def logit(probability: np.ndarray) -> np.ndarray:
-    """Return the logits of probabilities kept 1e-12 from 0 and 1."""
-    return np.asarray(exact_logit(np.clip(probability, 1e-12, 1 - 1e-12)))
 
 
 def load_ensemble(

@@ -1,6 +1,5 @@
 """From the probabilities of all soundscapes to decisions, once every file is predicted."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from core.config import require
-from core.config_values import from_dict
-from core.inference.config import InferenceConfig, PostConfig
+from core.inference.config import InferenceConfig
 from core.inference.ensemble import Ensemble
 from core.inference.journal import FileResult
 from core.inference.submission import Decisions
 from core.inference.windows import mix_neighbours
-from core.scoring.decisions import adjust, thresholds
+from core.scoring.decisions import DecisionConfig, adjust, calibrate, read_tuned, thresholds
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class PostProcessing:
         (species,) recordings that trained.
     """
 
-    config: PostConfig
+    config: DecisionConfig
     species: np.ndarray
     scored: np.ndarray
     counts: np.ndarray
@@ -80,22 +78,6 @@ def open_post_processing(config: InferenceConfig, ensemble: Ensemble) -> PostPro
     return post
 
 
-def read_tuned(path: Path) -> PostConfig:
-    """Return post-processing settings from the json of `core.inference tune`.
-
-    Raises
-    ------
-    ValueError
-        If the file is not such a json.
-    """
-    try:
-        content = json.loads(path.read_text())
-        return from_dict(PostConfig(), content["post"])
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-        message = f"tuned={path}: not written by `core.inference tune` ({error})"
-        raise ValueError(message) from error
-
-
 def decide(
     results: Mapping[str, FileResult],
     files: Mapping[str, Path],
@@ -120,7 +102,7 @@ def decide(
     segments = np.concatenate([result.segments for result in usable.values()])
     if config.detections_by == "segment":
         segments = decide_segments(segments, target, post, p_bird, limits)
-    split = (np.split(array, ends) for array in (probability, target))
+    split = (np.split(array, ends) for array in (calibrate(probability, post.config), target))
     by_file = np.split(segments, ends) if len(segments) else [segments] * len(usable)
     parts = zip(usable, *split, by_file, strict=True)
     return {name: Decisions(p, t, files[name], s) for name, p, t, s in parts}

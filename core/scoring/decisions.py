@@ -1,15 +1,101 @@
-"""From probabilities to decisions: small functions over a (window, species) table, and their order.
+"""From probabilities to decisions: calibration, gate, penalty, boost and threshold, in this order.
 
 The published solution subtracts 0.4 times each species' share of the training recordings and decides at the
-0.85 quantile of all probabilities of the test set. The quantile needs the whole set, so post-processing runs
-once, after every file is predicted.
+0.85 quantile of all probabilities of the test set. The quantile needs the whole set, so decisions are made
+once, after every file is predicted. `core.scoring.fitting` fits them, `core.scoring.judging` judges them and
+writes tuned.json.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from scipy.special import expit
 
-from core.inference.config import PostConfig
+from core.config import ValidConfig, require, require_probability
+from core.config_values import from_dict
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecisionConfig:
+    """From probabilities to decisions. Steps apply in the order of the fields."""
+
+    calibration: Literal["off", "logistic", "isotonic"] = "off"
+    """A rising function of the probability: of its logit (temperature or Platt scaling), or by points."""
+    calibration_slope: float = 1.0
+    """Of the logistic calibration: what the logit is multiplied by."""
+    calibration_shift: float = 0.0
+    """Of the logistic calibration: what is added then."""
+    calibration_points: tuple[float, ...] = ()
+    """Of the isotonic calibration: probabilities as trained, rising."""
+    calibration_values: tuple[float, ...] = ()
+    """Of the isotonic calibration: what each of the points means; straight lines between them."""
+    gate: Literal["off", "hard", "soft"] = "off"
+    """No-call gating: drop windows below `gate_threshold`, or multiply by p(bird) ** `gate_power`."""
+    gate_threshold: float = 0.5
+    """Of the hard gate."""
+    gate_power: float = 1.0
+    """Of the soft gate."""
+    penalty: float = 0.0
+    """Subtract this times a species' share of the training recordings; the published solution's is 0.4."""
+    rare_boost: float = 0.0
+    """Multiply by (recordings of a species / mean over scored species) ** -rare_boost."""
+    threshold: Literal["quantile", "fixed", "class_wise"] = "quantile"
+    """The rule of the decision."""
+    quantile: float = ValidConfig.threshold_quantile
+    """Of all probabilities of the whole test set, pooled over species."""
+    fixed: float = 0.1
+    """One probability for every species."""
+    class_wise: dict[str, float] = field(default_factory=dict)
+    """A probability per species."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name in ("gate_threshold", "quantile"):
+            require_probability(f"post.{name}", getattr(self, name))
+        require(self.penalty >= 0, f"post.penalty={self.penalty}: 0 or more")
+        require(self.gate_power >= 0, f"post.gate_power={self.gate_power}: 0 or more")
+        require(
+            self.calibration_slope > 0,
+            f"post.calibration_slope={self.calibration_slope}: above 0, or the order turns round",
+        )
+        require(
+            len(self.calibration_points) == len(self.calibration_values)
+            and (self.calibration != "isotonic" or len(self.calibration_points) > 0),
+            "post.calibration=isotonic needs as many post.calibration_points as post.calibration_values",
+        )
+        require(
+            self.threshold != "class_wise" or len(self.class_wise) > 0,
+            "post.threshold=class_wise needs post.class_wise, such as `analysis.thresholds` writes",
+        )
+
+
+def clipped_logit(probability: np.ndarray) -> np.ndarray:
+    """Return the logits of probabilities kept 1e-12 from 0 and 1."""
+    clipped = np.clip(probability, 1e-12, 1 - 1e-12)
+    return np.log(clipped) - np.log1p(-clipped)
+
+
+def calibrate(probability: np.ndarray, config: DecisionConfig) -> np.ndarray:
+    """Return calibrated probabilities, of any shape; the order of a species' rows stays, but for ties.
+
+    Examples
+    --------
+    Temperature 2 halves the logit:
+
+    >>> halved = DecisionConfig(calibration="logistic", calibration_slope=0.5)
+    >>> print(calibrate(np.array([0.5, 0.9, 0.99]), halved).round(3))
+    [0.5   0.75  0.909]
+    """
+    if config.calibration == "logistic":
+        logit = clipped_logit(probability)
+        return np.asarray(expit(config.calibration_slope * logit + config.calibration_shift))
+    if config.calibration == "isotonic":
+        return np.interp(probability, config.calibration_points, config.calibration_values)
+    return probability
 
 
 def subtract_penalty(probability: np.ndarray, counts: np.ndarray, strength: float) -> np.ndarray:
@@ -23,6 +109,11 @@ def subtract_penalty(probability: np.ndarray, counts: np.ndarray, strength: floa
         (species,) recordings that trained; or (window, species), where other networks judged other windows.
     strength
         0.4 in the published solution.
+
+    Examples
+    --------
+    >>> print(subtract_penalty(np.array([[0.5, 0.5]]), np.array([30, 10]), strength=0.4))
+    [[0.2 0.4]]
     """
     return probability - strength * counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1)
 
@@ -46,13 +137,8 @@ def gate_soft(probability: np.ndarray, bird: np.ndarray, power: float) -> np.nda
     return probability * bird[:, None] ** power
 
 
-def quantile_threshold(probability: np.ndarray, quantile: float) -> float:
-    """Return the quantile of all values, pooled over windows and species: it depends on the whole set."""
-    return float(np.quantile(probability, quantile))
-
-
 def adjust(
-    probability: np.ndarray, config: PostConfig, counts: np.ndarray, bird: np.ndarray | None = None
+    probability: np.ndarray, config: DecisionConfig, counts: np.ndarray, bird: np.ndarray | None = None
 ) -> np.ndarray:
     """Return the values that are compared with the threshold, (window, species).
 
@@ -67,6 +153,7 @@ def adjust(
     bird
         (window,) p(bird); needed by the gates.
     """
+    probability = calibrate(probability, config)
     if config.gate != "off":
         assert bird is not None, "the configuration asks for --nocall with post.gate"
         if config.gate == "hard":
@@ -80,8 +167,17 @@ def adjust(
     return probability
 
 
-def thresholds(adjusted: np.ndarray, config: PostConfig, species: Sequence[str]) -> np.ndarray:
+def thresholds(adjusted: np.ndarray, config: DecisionConfig, species: Sequence[str]) -> np.ndarray:
     """Return the threshold of each species, (species,).
+
+    Parameters
+    ----------
+    adjusted
+        (window, species) of `adjust`, of the whole set: the quantile is pooled over it.
+    config
+        The rule.
+    species
+        Codes of the columns.
 
     Raises
     ------
@@ -92,7 +188,26 @@ def thresholds(adjusted: np.ndarray, config: PostConfig, species: Sequence[str])
         return np.array([_of(config.class_wise, code) for code in species])
     if config.threshold == "fixed":
         return np.full(len(species), config.fixed)
-    return np.full(len(species), quantile_threshold(adjusted, config.quantile))
+    return np.full(len(species), np.quantile(adjusted, config.quantile))
+
+
+def describe_decision(config: DecisionConfig) -> str:
+    """Return such as `penalty 0.4, 0.85 quantile`."""
+    words = {
+        "off": [],
+        "logistic": [f"logit times {config.calibration_slope:.3g} plus {config.calibration_shift:.3g}"],
+        "isotonic": [f"{len(config.calibration_points)} points of calibration"],
+    }[config.calibration]
+    if config.penalty:
+        words.append(f"penalty {config.penalty:g}")
+    if config.rare_boost:
+        words.append(f"rare boost {config.rare_boost:g}")
+    rules = {
+        "quantile": f"{config.quantile:g} quantile",
+        "fixed": f"threshold {config.fixed:.3f}",
+        "class_wise": f"{len(config.class_wise)} thresholds",
+    }
+    return ", ".join([*words, rules[config.threshold]])
 
 
 def _of(class_wise: Mapping[str, float], code: str) -> float:
@@ -100,3 +215,18 @@ def _of(class_wise: Mapping[str, float], code: str) -> float:
         message = f"post.class_wise: no threshold for {code}; it has those of {', '.join(sorted(class_wise))}"
         raise ValueError(message)
     return class_wise[code]
+
+
+def read_tuned(file: Path) -> DecisionConfig:
+    """Return the settings of a tuned.json.
+
+    Raises
+    ------
+    ValueError
+        If the file is not such a json.
+    """
+    try:
+        return from_dict(DecisionConfig(), json.loads(file.read_text())["post"])
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        message = f"tuned={file}: not written by `python -m analysis.thresholds` ({error})"
+        raise ValueError(message) from error

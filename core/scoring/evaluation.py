@@ -1,10 +1,6 @@
-"""Predictions on validation clips -> the metrics of a run with their intervals.
+"""Predictions of validation clips -> the metrics of a run with their intervals."""
 
-`predictions.parquet` has one row a validated clip: `recording`, `author`, `species` (primary label),
-`fold`, `start_seconds`, then `truth:<code>` and `probability:<code>` of every scored species.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +8,20 @@ import numpy as np
 import pandas as pd
 
 from core.config import ValidConfig
-from core.scoring.intervals import Bootstrapped, bootstrap, build_metrics
+from core.scoring.decisions import DecisionConfig
+from core.scoring.draws import draw, draw_metrics
+from core.scoring.fitting import fit_threshold
+from core.scoring.intervals import Draws, Interval
+from core.scoring.metric_names import IN_CORE, LABELS
 from core.scoring.metrics import (
     balanced_accuracy,
-    best_threshold,
     macro,
     padded_average_precision,
     roc_auc,
     top_one,
 )
-from core.scoring.resampling import Interval, Resampler
+from core.scoring.predictions import Predictions
 from core.scoring.weighted_metrics import DecisionMetric
-
-TRUTH, PROBABILITY = "truth:", "probability:"
 
 
 @dataclass(frozen=True)
@@ -34,8 +31,9 @@ class Evaluation:
     Attributes
     ----------
     metrics
-        `score` (2022, at `threshold`), `best_score` (2022, at the threshold that is best on these very
-        rows: optimistic), `padded_cmap`, `macro_auc`, `top1`, each with its interval.
+        `score` (2022, at the quantile of whatever rows are judged), `best_score` (2022, at the threshold
+        that is best on these very rows: optimistic), `padded_cmap`, `macro_auc`, `top1`, each with its
+        interval.
     per_species
         One row a scored species: positives, recordings, score, AUC and average precision with intervals, and
         a note where recordings are too few for them.
@@ -43,8 +41,10 @@ class Evaluation:
         The two decision thresholds.
     left_out
         Scored species without a positive or without a negative row, in no macro mean but padded cmAP.
-    fixed
+    num_fixed
         Species with a single recording, whose share of the uncertainty no interval holds.
+    num_rows
+        Validated clips.
     """
 
     metrics: dict[str, Interval]
@@ -68,102 +68,64 @@ class Evaluation:
         }
 
 
-def predictions_table(
-    information: pd.DataFrame, truth: np.ndarray, probability: np.ndarray, scored: Sequence[str]
-) -> pd.DataFrame:
-    """Return the table of `predictions.parquet`.
-
-    Parameters
-    ----------
-    information
-        (clip) rows with recording, author, species, fold, start_seconds.
-    truth, probability
-        (clip, scored species).
-    scored
-        Their codes.
-    """
-    return pd.concat(
-        [
-            information.reset_index(drop=True),
-            pd.DataFrame(truth.astype(bool), columns=[TRUTH + code for code in scored]),
-            pd.DataFrame(probability.astype(np.float32), columns=[PROBABILITY + code for code in scored]),
-        ],
-        axis=1,
-    )
-
-
-def scored_species(predictions: pd.DataFrame) -> tuple[str, ...]:
-    """Return the codes of a table's scored species, in the order of its columns."""
-    return tuple(name.removeprefix(TRUTH) for name in predictions if name.startswith(TRUTH))
-
-
-def unpack_predictions(predictions: pd.DataFrame) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Return what `predictions_table` took: codes, truth (clip, species) bool, probability float64."""
-    scored = scored_species(predictions)
-    truth = predictions[[TRUTH + code for code in scored]].to_numpy(dtype=bool)
-    probability = predictions[[PROBABILITY + code for code in scored]].to_numpy(dtype=np.float64)
-    return scored, truth, probability
-
-
-def evaluate(predictions: pd.DataFrame, config: ValidConfig, seed: int = 0) -> Evaluation:
-    """Score a table of predictions.
+def evaluate(predictions: Predictions, config: ValidConfig, seed: int = 0) -> Evaluation:
+    """Score predictions.
 
     Parameters
     ----------
     predictions
-        As `predictions_table` makes.
+        At least one row.
     config
-        Threshold rule, resamples, confidence.
+        Quantile of the threshold, resamples, confidence.
     seed
         Seed of the resamples.
     """
-    scored, truth, probability = unpack_predictions(predictions)
-    threshold = float(np.quantile(probability, config.threshold_quantile))
-    best = best_threshold(truth, probability)
-    resampler = Resampler(predictions["recording"], predictions["species"], config.num_resamples, seed)
-    clusters = resampler.cluster_of_row
-    metrics = build_metrics(truth, probability, clusters, quantile=config.threshold_quantile)
-    drawn = bootstrap(metrics, truth, resampler)
-    at_best = bootstrap([DecisionMetric(truth, probability >= best, clusters)], truth, resampler)
-    macros = {
-        "score": drawn.macro_interval("score", config.confidence),
-        "best_score": at_best.macro_interval("score", config.confidence),
-        "padded_cmap": drawn.macro_interval("padded_average_precision", config.confidence),
-        "macro_auc": drawn.macro_interval("auc", config.confidence),
-        "top1": drawn.macro_interval("top1", config.confidence),
-    }
+    truth, probability = predictions.truth, predictions.probability
+    best = fit_threshold("fixed", predictions, DecisionConfig(), 0.0).fixed
+    resampler = predictions.resampler(num_resamples=config.num_resamples, seed=seed)
+    drawn = draw_metrics(truth, probability, resampler, quantile=config.threshold_quantile)
+    at_best = draw([DecisionMetric(truth, probability >= best, resampler.cluster_of_row)], resampler)
     undefined = np.asarray(~truth.any(axis=0) | truth.all(axis=0))
     return Evaluation(
-        metrics=macros,
-        per_species=species_table(drawn, truth, scored, config.confidence),
-        threshold=threshold,
+        metrics={
+            "score": drawn["score"].mean().interval(config.confidence),
+            "best_score": at_best["score"].mean().interval(config.confidence),
+            **{
+                name: drawn[IN_CORE[name]].mean().interval(config.confidence)
+                for name in ("padded_cmap", "macro_auc", "top1")
+            },
+        },
+        per_species=species_table(drawn, predictions, config.confidence),
+        threshold=float(np.quantile(probability, config.threshold_quantile)),
         best=best,
-        left_out=[code for code, missing in zip(scored, undefined, strict=True) if missing],
+        left_out=[code for code, missing in zip(predictions.species, undefined, strict=True) if missing],
         num_fixed=resampler.num_fixed,
         num_rows=len(predictions),
     )
 
 
-def species_table(
-    drawn: Bootstrapped, truth: np.ndarray, scored: Sequence[str], confidence: float
-) -> pd.DataFrame:
+def species_table(drawn: Mapping[str, Draws], predictions: Predictions, confidence: float) -> pd.DataFrame:
     """Return one row a species: support, metrics with intervals, and what keeps these from being trusted.
 
     Parameters
     ----------
     drawn
-        Metrics on all resamples.
-    truth
-        (row, species) bool.
-    scored
-        Codes of the species.
+        Metrics on all resamples, see `draw_metrics`.
+    predictions
+        What was measured.
     confidence
         Wanted coverage.
     """
-    table = pd.DataFrame({"species": scored, "positives": truth.sum(axis=0), "recordings": drawn.clusters})
-    notes: list[list[str]] = [[] for _ in scored]
+    table = pd.DataFrame(
+        {
+            "species": predictions.species,
+            "positives": predictions.truth.sum(axis=0),
+            "recordings": drawn["auc"].support,
+        }
+    )
+    notes: list[list[str]] = [[] for _ in predictions.species]
     for name in ("score", "auc", "average_precision"):
-        intervals = drawn.species_intervals(name, confidence)
+        intervals = drawn[name].intervals(confidence)
         for bound in ("value", "low", "high"):
             column = name if bound == "value" else f"{name}_{bound}"
             table[column] = [getattr(interval, bound) for interval in intervals]
@@ -173,28 +135,25 @@ def species_table(
     return table.assign(note=["; ".join(known) for known in notes])
 
 
-def point_metrics(predictions: pd.DataFrame, config: ValidConfig) -> dict[str, float]:
+def point_metrics(predictions: Predictions, config: ValidConfig) -> dict[str, float]:
     """Return score, padded cmAP, macro AUC and top-1 without intervals, for the log of an epoch."""
-    _, truth, probability = unpack_predictions(predictions)
+    truth, probability = predictions.truth, predictions.probability
     threshold = np.quantile(probability, config.threshold_quantile)
     return {
-        "score": float(macro(balanced_accuracy(truth, probability >= threshold))[0]),
-        "padded_cmap": float(macro(padded_average_precision(truth, probability))[0]),
-        "macro_auc": float(macro(roc_auc(truth, probability))[0]),
-        "top1": float(top_one(truth, probability)[0]),
+        "score": float(macro(balanced_accuracy(truth, probability >= threshold))),
+        "padded_cmap": float(macro(padded_average_precision(truth, probability))),
+        "macro_auc": float(macro(roc_auc(truth, probability))),
+        "top1": top_one(truth, probability),
     }
 
 
 def format_table(evaluation: Evaluation, title: str, config: ValidConfig) -> str:
     """Return the table that a run prints at its end."""
-    labels = {
+    labels = LABELS | {
         "score": f"2022 score, threshold {evaluation.threshold:.3f} ({config.threshold_quantile:g} quantile)",
         "best_score": f"2022 score, best threshold {evaluation.best:.3f} (optimistic)",
-        "padded_cmap": "padded cmAP",
-        "macro_auc": "macro ROC-AUC",
-        "top1": "top-1 accuracy",
     }
-    width = max(map(len, labels.values()))
+    width = max(len(labels[name]) for name in evaluation.metrics)
     rule = "-" * (width + 26)
     lines = [title, rule, f"{'metric':<{width}}  value  {config.confidence:.0%} interval", rule]
     lines += [

@@ -1,205 +1,289 @@
-"""All metrics of one set of predictions on all resamples, and their intervals per species and macro."""
+"""The one interval of every number.
 
-from collections.abc import Sequence
+A quantity is measured on the rows, on bootstrap resamples of their recordings (`core.scoring.resampling`),
+and by its derivative to each recording's weight; `Draws` holds the three. Differences, means over species and
+functions of them are `Draws` again, and `Draws.intervals` is the only place that makes an interval:
+
+- adjusted, the default: bca whose normal quantile is that of Student's t with the effective number of
+  clusters less one as its degrees of freedom (after Hesterberg 2015, who takes n - 1). The effective number
+  is (sum u^2)^2 / sum u^4 over the clusters' influences u: where five recordings of a rare species carry most
+  of the variance of a macro mean, hundreds of others do not make that variance known.
+- bca: bias-corrected and accelerated (Efron 1987), the acceleration from the infinitesimal jackknife.
+- percentile: the quantiles of the drawn values.
+
+`benchmarks.coverage` measures how often each holds the truth.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 import numpy as np
+from scipy.special import ndtr, ndtri
+from scipy.stats import t as student
 
-from core.scoring.metrics import macro
-from core.scoring.resampling import Influence, Interval, Method, Resampler, summarise
-from core.scoring.threshold_ladder import RepickedMetric
-from core.scoring.weighted_metrics import DecisionMetric, RankMetric, TopOneMetric, WeightedMetric
+from core.config import ValidConfig
+from core.scoring.resampling import Influence, Resampler
 
-MANY = 1 / 3  # of all species: from here on few recordings bias cmAP, see below
+Method = Literal["adjusted", "bca", "percentile"]
+METHODS: tuple[Method, ...] = get_args(Method)
+CONFIDENCE = ValidConfig.confidence
+QUANTILE = ValidConfig.threshold_quantile
 FAR_TOO_FEW, TOO_FEW = 4, 10
 """Recordings of a species below which it has no interval, or one with a note.
 
 `benchmarks.coverage` finds that adjusted 95 % intervals of single species hold the true 2022 score or ROC-AUC
 in 92 to 98 % of data sets from ten recordings on, in 85 to 97 % with four to nine, with three in 73 to 82 %,
 with two in half. Means over species do not suffer: 95 % with twenty species of 2 to 30 recordings, but for
-cmAP: average precision of few positives is too high on average, which no interval makes good (73 % there, but
-94 % where two of eight species have fewer than ten).
+cmAP: average precision of few positives is too high on average, which no interval makes good.
 """
-
-
-METRICS = ("score", "auc", "average_precision", "padded_average_precision", "top1")
-"""All that can be asked for; top1 has one column for all species.
-
-Padded average precision depends on the size of a set, as its padding does not grow: an interval speaks
-of sets of this size (and holds their mean macro value in 94 % of simulated data sets).
-"""
+MANY = 1 / 3
+"""Share of species with too few recordings from which on cmAP reads high."""
 
 
 @dataclass(frozen=True)
-class Bootstrapped:
-    """Metrics on the rows themselves and on every resample.
+class Interval:
+    """A number with its interval.
+
+    Attributes
+    ----------
+    value
+        On the rows themselves.
+    low, high
+        Bounds; nan where the data cannot tell.
+    num_dropped
+        Resamples in which it was undefined, or lacked a species.
+    note
+        What keeps the interval from being trustworthy; empty if nothing is known to.
+    """
+
+    value: float
+    low: float
+    high: float
+    num_dropped: int = 0
+    note: str = ""
+
+    def __str__(self) -> str:
+        """Return such as `0.812 [0.774, 0.846]`; what is unknown is said."""
+        if np.isnan(self.value):
+            return "undefined"
+        if np.isnan(self.low):
+            return f"{self.value:.3f} (no interval)"
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Return `value`, `low` and `high`, with None for what is undefined."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        return {name: None if np.isnan(number) else float(number) for name, number in numbers.items()}
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Quantities on the rows, on every resample, and how they depend on the clusters.
 
     Attributes
     ----------
     resampler
         What was drawn.
     values
-        Metric -> (species,).
+        (quantity,) on the rows themselves; nan where undefined.
     drawn
-        Metric -> (resample, species).
-    gradients
-        Metric -> (cluster, species), derivative by the clusters' weights.
-    clusters
-        (species,) clusters with a positive row.
-    unit
-        What the clusters are, in the plural.
+        (resample, quantity), nan where undefined.
+    gradient
+        (cluster, quantity), derivative by the clusters' weights.
+    support
+        (quantity,) clusters with a positive row, where a quantity belongs to a species; else None.
+    notes
+        (quantity,) what keeps each from being trusted; empty: nothing.
+    num_lacking
+        Resamples that lacked a species, which counted there with its value on the rows.
+    reads_high
+        Whether few clusters make the values too high on average, as those of average precision.
+    reach
+        (quantity,) a number that each interval holds in any case, such as 0 where a test cannot tell the
+        quantity from it; nan: none. None: for no quantity.
     """
 
     resampler: Resampler
-    values: dict[str, np.ndarray]
-    drawn: dict[str, np.ndarray]
-    gradients: dict[str, np.ndarray]
-    clusters: np.ndarray
-    unit: str = "recordings"
+    values: np.ndarray
+    drawn: np.ndarray
+    gradient: np.ndarray
+    support: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    num_lacking: int = 0
+    reads_high: bool = False
+    reach: np.ndarray | None = None
 
-    def species_intervals(
-        self, name: str, confidence: float = 0.95, method: Method = "adjusted"
-    ) -> list[Interval]:
-        """Return a metric of each species with its interval, noted or left open where clusters are few."""
+    def __sub__(self, other: "Draws") -> "Draws":
+        """Return the paired differences of quantities on the same resamples."""
+        return replace(
+            self,
+            values=self.values - other.values,
+            drawn=self.drawn - other.drawn,
+            gradient=self.gradient - other.gradient,
+            notes=(),
+        )
+
+    def __getitem__(self, places: Sequence[int] | np.ndarray) -> "Draws":
+        """Return some of the quantities."""
+        return replace(
+            self,
+            values=self.values[places],
+            drawn=self.drawn[:, places],
+            gradient=self.gradient[:, places],
+            support=None if self.support is None else self.support[places],
+            reach=None if self.reach is None else self.reach[places],
+            notes=tuple(np.array(self.notes, dtype=object)[places]) if self.notes else (),
+        )
+
+    @property
+    def standard_error(self) -> np.ndarray:
+        """Standard deviation of each quantity over the resamples, (quantity,)."""
+        return np.asarray(np.nanstd(self.drawn, axis=0))
+
+    def influence(self, place: int = 0) -> Influence:
+        """Return what the clusters' influences on a quantity tell."""
+        return self.resampler.influence(self.gradient[:, place])
+
+    def intervals(self, confidence: float = CONFIDENCE, method: Method = "adjusted") -> list[Interval]:
+        """Return each quantity with its interval.
+
+        A species of fewer than `FAR_TOO_FEW` recordings, or whose recordings are all alike, has none.
+
+        Parameters
+        ----------
+        confidence
+            Wanted coverage.
+        method
+            Which interval, see the module.
+        """
         found = []
-        for species, value in enumerate(self.values[name]):
-            influence = self.resampler.influence(self.gradients[name][:, species])
-            drawn = self.drawn[name][:, species]
-            interval = summarise(float(value), drawn, confidence, influence, method)
-            if influence.standard_error == 0:  # a point would be no interval
-                interval = without_bounds(interval, f"{self.unit} all alike: no interval")
-            number = int(self.clusters[species]) if len(self.clusters) == len(self.values[name]) else TOO_FEW
-            found.append(few_noted(interval, number, self.unit))
+        for place, value in enumerate(self.values):
+            influence = self.influence(place)
+            interval = bounded(float(value), self.drawn[:, place], influence, confidence, method)
+            if self.reach is not None and not np.isnan(self.reach[place]):
+                reach = float(self.reach[place])
+                interval = replace(interval, low=min(interval.low, reach), high=max(interval.high, reach))
+            note = self.notes[place] if self.notes else ""
+            interval = replace(interval, num_dropped=interval.num_dropped + self.num_lacking, note=note)
+            if self.support is not None:
+                if influence.standard_error == 0:  # a point would be no interval
+                    interval = without_bounds(interval, f"{self.resampler.unit} all alike: no interval")
+                interval = few_noted(interval, int(self.support[place]), self.resampler.unit)
+            found.append(interval)
         return found
 
-    def macro_interval(self, name: str, confidence: float = 0.95, method: Method = "adjusted") -> Interval:
-        """Return the mean over the species that are defined, with its interval.
+    def interval(self, confidence: float = CONFIDENCE, method: Method = "adjusted") -> Interval:
+        """Return the only quantity with its interval, see `intervals`."""
+        (found,) = self.intervals(confidence, method)
+        return found
 
-        `num_dropped` counts the resamples that lack one of these species.
-        """
-        value = float(macro(self.values[name][None])[0])
-        influence = self.resampler.influence(self.macro_gradient(name))
-        interval = summarise(value, self.macro_drawn(name), confidence, influence, method)
-        return replace(interval, num_dropped=self.num_lacking(name), note=self._macro_note(name, influence))
-
-    def _macro_note(self, name: str, influence: Influence) -> str:
-        """Return what the interval of a mean leaves out, or hangs on."""
-        defined = ~np.isnan(self.values[name])
-        if not defined.any():
-            return ""
-        if influence.effective_clusters < FAR_TOO_FEW:
-            return f"about {influence.effective_clusters:.0f} {self.unit} carry its variance"
-        if len(defined) != len(self.clusters):  # top-1, one column for all species
-            return ""
-        number = self.clusters[defined]
-        if (number == 1).any():
-            return f"misses the uncertainty of {(number == 1).sum()} species with a single {self.unit[:-1]}"
-        if name == "average_precision" and (number < TOO_FEW).mean() > MANY:
-            return f"reads high: {(number < TOO_FEW).sum()} species with fewer than {TOO_FEW} {self.unit}"
-        return ""
-
-    def macro_drawn(self, name: str) -> np.ndarray:
-        """Return the macro mean of each resample, (resample,).
+    def mean(self) -> "Draws":
+        """Return the mean over the species that are defined on the rows: the macro metric.
 
         A species that a resample lacks counts there with its value on the rows themselves: a mean over fewer
         species would be another quantity.
         """
-        defined = ~np.isnan(self.values[name])
+        defined = ~np.isnan(self.values)
         if not defined.any():
-            return np.full(len(self.drawn[name]), np.nan)
-        drawn = self.drawn[name][:, defined]
-        mean: np.ndarray = np.where(np.isnan(drawn), self.values[name][defined], drawn).mean(axis=1)
-        return mean
+            nothing = np.full((1, 1), np.nan)
+            return replace(
+                self, values=nothing[0], drawn=nothing, gradient=np.zeros((len(self.gradient), 1)),
+                support=None, notes=("",),
+            )  # fmt: skip
+        drawn = self.drawn[:, defined]
+        found = replace(
+            self,
+            values=self.values[defined].mean(keepdims=True),
+            drawn=np.where(np.isnan(drawn), self.values[defined], drawn).mean(axis=1, keepdims=True),
+            gradient=self.gradient[:, defined].mean(axis=1, keepdims=True),
+            support=None,
+            num_lacking=int(np.isnan(drawn).any(axis=1).sum()),
+        )
+        return replace(found, notes=(self._note_of_mean(found.influence(), defined),))
 
-    def num_lacking(self, name: str) -> int:
-        """Return in how many resamples a species is undefined that is defined on the rows themselves."""
-        defined = ~np.isnan(self.values[name])
-        return int(np.isnan(self.drawn[name][:, defined]).any(axis=1).sum())
+    def _note_of_mean(self, influence: Influence, defined: np.ndarray) -> str:
+        """Return what the interval of a mean leaves out, or hangs on."""
+        unit = self.resampler.unit
+        if influence.effective_clusters < FAR_TOO_FEW:
+            return f"about {influence.effective_clusters:.0f} {unit} carry its variance"
+        if self.support is None:
+            return ""
+        number = self.support[defined]
+        if (number == 1).any():
+            return f"misses the uncertainty of {(number == 1).sum()} species with one of the {unit}"
+        if self.reads_high and (number < TOO_FEW).mean() > MANY:
+            return f"reads high: {(number < TOO_FEW).sum()} species with fewer than {TOO_FEW} {unit}"
+        return ""
 
-    def macro_gradient(self, name: str) -> np.ndarray:
-        """Return the derivative of the macro mean, (cluster,)."""
-        defined = ~np.isnan(self.values[name])
-        if not defined.any():
-            return np.full(self.resampler.num_clusters, np.nan)
-        gradient: np.ndarray = self.gradients[name][:, defined].mean(axis=1)
-        return gradient
+    def map(self, function: Callable[[np.ndarray], float]) -> "Draws":
+        """Return a function of all quantities as one quantity.
+
+        Its derivative is its change where the quantities change as if a cluster were left out.
+
+        Parameters
+        ----------
+        function
+            Maps (quantity,) to a number.
+        """
+        value = function(self.values)
+        changed = [function(self.values - change) for change in self.gradient]
+        return replace(
+            self,
+            values=np.array([value]),
+            drawn=np.array([[function(one)] for one in self.drawn]),
+            gradient=np.nan_to_num(value - np.array(changed))[:, None],
+            support=None,
+            notes=(),
+        )
 
 
-def build_metrics(
-    truth: np.ndarray,
-    probability: np.ndarray,
-    cluster_of_row: np.ndarray,
-    names: Sequence[str] = METRICS,
-    *,
-    quantile: float = 0.85,
-    repicked: bool = False,
-) -> list[WeightedMetric]:
-    """Return metrics of predictions, ready for any weighting.
+def bounded(
+    value: float, drawn: np.ndarray, influence: Influence, confidence: float, method: Method
+) -> Interval:
+    """Return the interval of one quantity; nan bounds where none is defined, its own value always inside.
 
     Parameters
     ----------
-    truth, probability
-        (row, species) bool and float.
-    cluster_of_row
-        (row,) index of the cluster.
-    names
-        Of `METRICS`.
-    quantile
-        The 2022 score's threshold is this quantile of all probabilities.
-    repicked
-        Whether every weighting picks the quantile of its own rows, or all share that of the rows themselves.
+    value
+        On the rows themselves.
+    drawn
+        (resample,), nan where it was undefined.
+    influence
+        Of the clusters; not used for percentiles.
+    confidence
+        Wanted coverage.
+    method
+        Which interval.
     """
-    found: list[WeightedMetric] = []
-    if "score" in names and repicked:
-        found.append(RepickedMetric(truth, probability, cluster_of_row, quantile))
-    elif "score" in names:
-        decision = probability >= np.quantile(probability, quantile)
-        found.append(DecisionMetric(truth, decision, cluster_of_row))
-    ranks = [name for name in names if name in RankMetric.NAMES]
-    if ranks:
-        found.append(RankMetric(truth, probability, cluster_of_row, ranks))
-    if "top1" in names:
-        found.append(TopOneMetric(truth, probability, cluster_of_row))
-    return found
+    defined = drawn[~np.isnan(drawn)]
+    num_dropped = len(drawn) - len(defined)
+    if len(defined) == 0 or np.isnan(value):
+        return Interval(value, np.nan, np.nan, num_dropped)
+    tail = (1 - confidence) / 2
+    levels = np.array([tail, 1 - tail])
+    if method != "percentile":
+        levels = corrected_levels(value, defined, influence, confidence, method)
+    low, high = np.quantile(defined, levels)
+    return Interval(value, min(float(low), value), max(float(high), value), num_dropped)
 
 
-def bootstrap(
-    metrics: Sequence[WeightedMetric], truth: np.ndarray, resampler: Resampler, unit: str = "recordings"
-) -> Bootstrapped:
-    """Return metrics on all resamples.
-
-    Parameters
-    ----------
-    metrics
-        Of predictions on the resampler's rows.
-    truth
-        (row, species) bool.
-    resampler
-        Draws the weights.
-    unit
-        What it draws, in the plural.
-    """
-    once = np.ones((resampler.num_clusters, 1), dtype=np.float32)
-    values = {name: found[0] for metric in metrics for name, found in metric.values(once).items()}
-    pieces: dict[str, list[np.ndarray]] = {name: [] for name in values}
-    for weights in resampler.blocks():
-        for metric in metrics:
-            for name, found in metric.values(weights).items():
-                pieces[name].append(found)
-    gradients = {name: found for metric in metrics for name, found in metric.gradients().items()}
-    return Bootstrapped(
-        resampler=resampler,
-        values=values,
-        drawn={name: np.concatenate(found) for name, found in pieces.items()},
-        gradients=gradients,
-        clusters=clusters_with_positive(truth, resampler.cluster_of_row),
-        unit=unit,
-    )
-
-
-def clusters_with_positive(truth: np.ndarray, cluster_of_row: np.ndarray) -> np.ndarray:
-    """Return how many clusters hold a positive row of each species, (species,)."""
-    return np.array([len(np.unique(cluster_of_row[column])) for column in truth.T.astype(bool)], dtype=int)
+def corrected_levels(
+    value: float, drawn: np.ndarray, influence: Influence, confidence: float, method: Method
+) -> np.ndarray:
+    """Return which quantiles of the drawn values bound a bca or adjusted interval, (2,)."""
+    tail = (1 - confidence) / 2
+    if method == "adjusted":
+        half_width = student.isf(tail, max(influence.effective_clusters - 1, 1))
+    else:
+        half_width = -ndtri(tail)
+    close = np.abs(drawn - value) <= 1e-6  # rounding to float32 must not decide on which side a value lies
+    share = ((drawn < value) & ~close).mean() + close.mean() / 2
+    bias = ndtri(np.clip(share, 1 / len(drawn), 1 - 1 / len(drawn)))
+    shifted = bias + np.array([-half_width, half_width])
+    # the formula has a pole: behind it lies the end of the drawn values
+    levels: np.ndarray = ndtr(bias + shifted / np.maximum(1 - influence.acceleration * shifted, 1e-9))
+    return levels
 
 
 def few_noted(interval: Interval, number: int, unit: str) -> Interval:

@@ -11,7 +11,20 @@ from scipy.special import ndtri
 
 
 def detectable_difference(standard_error: float, confidence: float = 0.95, power: float = 0.8) -> float:
-    """Return the smallest true difference that is found with the given power."""
+    """Return the smallest true difference that is found with the given power.
+
+    Parameters
+    ----------
+    standard_error
+        Of the difference.
+    confidence, power
+        Of the test.
+
+    Examples
+    --------
+    >>> print(round(detectable_difference(0.01), 4))
+    0.028
+    """
     return float((ndtri(1 - (1 - confidence) / 2) + ndtri(power)) * standard_error)
 
 
@@ -34,6 +47,13 @@ def recordings_needed(
         How many these are.
     confidence, power
         Of the test.
+
+    Examples
+    --------
+    Half of the difference that 90 recordings show takes four times as many:
+
+    >>> recordings_needed(detectable_difference(0.01) / 2, 0.01, 90)
+    360
     """
     if effect == 0 or not math.isfinite(effect):
         return None

@@ -12,6 +12,7 @@ import math
 import numpy as np
 from scipy import sparse
 
+from core.scoring.metrics import macro
 from core.scoring.weighted_metrics import DecisionMetric
 
 MIN_STEPS = 256
@@ -28,9 +29,24 @@ class ThresholdLadder:
         (row, species).
     cluster_of_row
         (row,) index of the cluster.
+    num_clusters
+        Of all rows; None: the highest index here and one more.
+
+    Attributes
+    ----------
+    sorted
+        (value,) probabilities of all rows and species, rising.
+    thresholds
+        (threshold,) some hundred of them, rising, that tell the values apart.
     """
 
-    def __init__(self, truth: np.ndarray, probability: np.ndarray, cluster_of_row: np.ndarray) -> None:
+    def __init__(
+        self,
+        truth: np.ndarray,
+        probability: np.ndarray,
+        cluster_of_row: np.ndarray,
+        num_clusters: int | None = None,
+    ) -> None:
         number, self.num_species = truth.size, truth.shape[1]
         order = np.argsort(probability, axis=None, kind="stable")
         row, species = np.divmod(order, self.num_species)
@@ -42,11 +58,14 @@ class ThresholdLadder:
         rows = np.arange(number) // self.step * (2 * self.num_species) + self.cell
         self.matrix = sparse.csr_matrix(
             (np.ones(number, dtype=np.float32), (rows, self.cluster)),
-            shape=(self.num_steps * 2 * self.num_species, int(cluster_of_row.max()) + 1),
+            shape=(self.num_steps * 2 * self.num_species, num_clusters or int(cluster_of_row.max()) + 1),
         )
         first = np.arange(self.num_steps) * self.step
         # a step is a threshold to try only where it begins with a new value
-        self.candidates = first[np.append(True, self.sorted[first[1:]] > self.sorted[first[1:] - 1])]
+        self.tried = np.flatnonzero(np.append(True, self.sorted[first[1:]] > self.sorted[first[1:] - 1]))
+        self.thresholds = self.sorted[first[self.tried]]
+        self.own_below = self.below(np.ones((self.matrix.shape[1], 1), dtype=np.float32))
+        self.own_scores = self.scores(self.own_below)[0]
 
     def below(self, weights: np.ndarray) -> np.ndarray:
         """Return the weight of each cell before each step and in all, (step + 1, cell, resample)."""
@@ -89,8 +108,8 @@ class ThresholdLadder:
         place = step[:, None] * self.step + np.arange(self.step)
         return np.minimum(place, len(self.sorted) - 1), place < len(self.sorted)
 
-    def score_at(self, thresholds: np.ndarray, weights: np.ndarray, below: np.ndarray) -> np.ndarray:
-        """Return the 2022 score of each species at a threshold for each resample, (resample, species).
+    def cells_below(self, thresholds: np.ndarray, weights: np.ndarray, below: np.ndarray) -> np.ndarray:
+        """Return the weight of each cell below a threshold for each resample, (resample, cell).
 
         Parameters
         ----------
@@ -110,25 +129,65 @@ class ThresholdLadder:
         cells = 2 * self.num_species
         flat = resample * cells + self.cell[place]
         fine = np.bincount(flat.ravel(), weight.ravel(), minlength=len(thresholds) * cells)
-        lower = below[step, :, np.arange(len(thresholds))] + fine.reshape(-1, cells)
-        return _balanced_accuracy(lower, below[-1].T.astype(np.float64))
+        return np.asarray(below[step, :, np.arange(len(thresholds))] + fine.reshape(-1, cells))
 
-    def best(self, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the threshold with the highest macro score of each resample, and that score, (resample,).
+    def score_at(self, thresholds: np.ndarray, weights: np.ndarray, below: np.ndarray) -> np.ndarray:
+        """Return the 2022 score of each species at a threshold for each resample, (resample, species).
 
-        Where several share the highest, the middle one: the edges of a plateau are luck.
+        Parameters as in `cells_below`.
         """
-        tried = below[self.candidates // self.step].swapaxes(1, 2)
-        scores = _balanced_accuracy(tried, below[-1].T)  # (candidate, resample, species)
-        defined = ~np.isnan(scores)
-        macro = np.where(defined, scores, 0).sum(axis=2) / np.maximum(defined.sum(axis=2), 1)
-        is_best = macro >= macro.max(axis=0) - 1e-6
-        middle = (is_best.sum(axis=0) + 1) // 2
-        chosen = np.argmax(np.cumsum(is_best, axis=0) == middle, axis=0)
-        return self.sorted[self.candidates[chosen]], macro.max(axis=0)
+        lower = self.cells_below(thresholds, weights, below)
+        return balanced_accuracy_below(lower, below[-1].T.astype(np.float64))
+
+    def scores(self, below: np.ndarray) -> np.ndarray:
+        """Return the 2022 score (resample, threshold, species) at each of `thresholds`."""
+        tried = below[self.tried].transpose(2, 0, 1)
+        return balanced_accuracy_below(tried, below[-1].T[:, None])
+
+    def macro_scores(self, below: np.ndarray) -> np.ndarray:
+        """Return the macro mean (resample, threshold) of `scores`; a species that lacks keeps its own."""
+        scores = self.scores(below)
+        return macro(np.where(np.isnan(scores), self.own_scores, scores))
+
+    def best(self, below: np.ndarray) -> np.ndarray:
+        """Return the threshold with the highest macro score of each resample, (resample,)."""
+        return np.asarray(self.thresholds[middle_of_best(self.macro_scores(below))])
+
+    def share_below(self, below: np.ndarray) -> np.ndarray:
+        """Return the share of all values that lies below each threshold, (resample, threshold)."""
+        totals = below.sum(axis=1, dtype=np.float64)
+        return np.asarray((totals[self.tried] / np.maximum(totals[-1], 1e-9)).T)
+
+    def macro_gradients(self) -> np.ndarray:
+        """Return the derivative of the macro score by the clusters' weights, (cluster, threshold)."""
+        totals = self.own_below[-1, :, 0].astype(np.float64)  # (cell,)
+        defined = np.repeat((totals[0::2] > 0) & (totals[1::2] > 0), 2)
+        sign = np.tile([1.0, -1.0], self.num_species)  # of negatives and positives below a threshold
+        known = np.where(defined, totals, 1.0)
+        slope = np.where(defined, sign / known, 0.0) / max(defined.sum(), 1)
+        collapse = sparse.kron(sparse.identity(self.num_steps), slope[None], format="csr")
+        steps = np.asarray((collapse @ self.matrix).todense(), dtype=np.float64)
+        lower = np.concatenate([np.zeros((1, steps.shape[1])), np.cumsum(steps, axis=0)])
+        sums = sparse.kron(np.ones((1, self.num_steps)), sparse.identity(len(totals)), format="csr")
+        of_cluster = np.asarray((sums @ self.matrix).todense(), dtype=np.float64)  # (cell, cluster)
+        shares = self.own_below[:, :, 0] / known * slope
+        return np.asarray((lower - shares @ of_cluster)[self.tried].T)
 
 
-def _balanced_accuracy(below: np.ndarray, totals: np.ndarray) -> np.ndarray:
+def middle_of_best(scores: np.ndarray) -> np.ndarray:
+    """Return the middle of the candidates that share the highest score, (resample,): edges are luck.
+
+    Parameters
+    ----------
+    scores
+        (resample, candidate), nan where undefined; a row of nan alone gives 0.
+    """
+    filled = np.where(np.isnan(scores), -np.inf, scores)
+    best = filled >= filled.max(axis=1, keepdims=True) - 1e-6
+    return np.asarray((np.cumsum(best, axis=1) > best.sum(axis=1, keepdims=True) // 2).argmax(axis=1))
+
+
+def balanced_accuracy_below(below: np.ndarray, totals: np.ndarray) -> np.ndarray:
     """Return the score from the weights of cells below a threshold and in all, (..., cell) both."""
     with np.errstate(invalid="ignore", divide="ignore"):
         rejected = below[..., 0::2] / totals[..., 0::2]

@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from core.scoring.score_curves import Reliability, ScoreCurve
+from core.scoring.reliability import Reliability
+from core.scoring.score_curves import ScoreCurve
 
 BLUE, VERMILION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"  # after Okabe and Ito
 PICTURE_DPI = 120

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from torch import nn
 
 from core.config import Config
@@ -18,9 +17,10 @@ from core.data.loaders import RunData
 from core.data.ratings import describe_ratings
 from core.machine import code_version
 from core.run_folder import RunFolder, open_run_folder
-from core.scoring.evaluation import Evaluation, evaluate, format_table, unpack_predictions
-from core.scoring.resampling import Resampler
-from core.scoring.score_curves import reliability, score_by_threshold
+from core.scoring.evaluation import Evaluation, evaluate, format_table
+from core.scoring.predictions import Predictions, pool_predictions
+from core.scoring.reliability import reliability
+from core.scoring.score_curves import score_by_threshold
 from core.training.pictures import (
     PICTURE_DPI,
     draw_confusion_matrix,
@@ -104,7 +104,7 @@ def run_facts(config: Config, data: RunData, model: nn.Module, progress: Progres
 
 
 def report_run(
-    config: Config, folder: RunFolder, predictions: pd.DataFrame, facts: dict[str, Any]
+    config: Config, folder: RunFolder, predictions: Predictions, facts: dict[str, Any]
 ) -> tuple[Evaluation | None, dict[str, Path]]:
     """Score a run, write its files and print its table.
 
@@ -126,7 +126,7 @@ def report_run(
     dict
         Name -> file of each picture.
     """
-    folder.write_table("predictions", predictions)
+    folder.write_table("predictions", predictions.to_table())
     pictures = {"learning_curves": draw_curves(folder.history(), folder.path / "learning_curves.png")}
     summary: dict[str, Any] = {
         "experiment": config.name,
@@ -162,10 +162,9 @@ def report_group(config: Config, folders: Sequence[RunFolder], stamp: str) -> No
     stamp
         What the runs of the group share.
     """
-    predictions = pd.concat(
-        [pd.read_parquet(folder.path / "predictions.parquet") for folder in folders], ignore_index=True
-    )
-    if predictions.empty:
+    parts = [Predictions.read(folder.path / "predictions.parquet", folder.run_id) for folder in folders]
+    predictions = pool_predictions(parts, config.name)
+    if len(predictions) == 0:
         print("No recording was validated (data.fold=None).", flush=True)
         return
     evaluation = evaluate(predictions, config.valid)
@@ -173,7 +172,7 @@ def report_group(config: Config, folders: Sequence[RunFolder], stamp: str) -> No
     title = f"{config.name}, {len(runs)} folds pooled" if len(runs) > 1 else f"{config.name}, {runs[0]}"
     if config.data.fold == "all":
         group = open_run_folder(config, stamp, create=True)
-        group.write_table("predictions", predictions)
+        group.write_table("predictions", predictions.to_table())
         group.write_csv("species", evaluation.per_species)
         summary = {"experiment": config.name, "runs": runs, "code_version": code_version()}
         group.write_json("summary", summary | evaluation.as_dict())
@@ -182,7 +181,7 @@ def report_group(config: Config, folders: Sequence[RunFolder], stamp: str) -> No
 
 
 def draw_decisions(
-    config: Config, folder: RunFolder, predictions: pd.DataFrame, threshold: float
+    config: Config, folder: RunFolder, predictions: Predictions, threshold: float
 ) -> dict[str, Path]:
     """Draw score by threshold, reliability and confusion; return name -> file.
 
@@ -197,8 +196,8 @@ def draw_decisions(
     threshold
         What the run decides with.
     """
-    scored, truth, probability = unpack_predictions(predictions)
-    resampler = Resampler(predictions["recording"], predictions["species"], PICTURE_RESAMPLES)
+    scored, truth, probability = predictions.species, predictions.truth, predictions.probability
+    resampler = predictions.resampler(num_resamples=PICTURE_RESAMPLES)
     confidence = config.valid.confidence
     title = f"{config.name}, fold {config.data.fold}"
     figures = {

@@ -24,6 +24,7 @@ from core.config import Config
 from core.config_values import flatten
 from core.machine import describe_environment
 from core.run_folder import RunFolder
+from core.scoring.predictions import Predictions
 from core.training.run_report import report_run
 
 ANSWER_SECONDS = 3.0
@@ -93,7 +94,7 @@ class RunRecord:
         if is_epoch:
             tqdm.write("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
 
-    def report(self, predictions: pd.DataFrame, facts: dict[str, Any], pictures: dict[str, Path]) -> None:
+    def report(self, predictions: Predictions, facts: dict[str, Any], pictures: dict[str, Path]) -> None:
         """Write and print the results, and show them in W&B.
 
         Parameters

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import nn
 from torch.utils.data import default_collate
@@ -16,7 +15,7 @@ from core.data.clips import ValidClips
 from core.data.loaders import Loaders, RunData
 from core.models.base import SpeciesModel
 from core.models.log_mel import cut_parts, join_parts
-from core.scoring.evaluation import predictions_table
+from core.scoring.predictions import Predictions, pool_predictions
 from core.training.losses import recording_loss
 from core.training.pictures import draw_spectrograms
 
@@ -48,9 +47,10 @@ class Validation:
     autocast: Callable[[], AbstractContextManager[None]]
 
     @torch.inference_mode()
-    def predict(self, model: SpeciesModel) -> pd.DataFrame:
-        """Return the predictions of this process's clips, as `validation_table` makes."""
-        probabilities, losses = [], []
+    def predict(self, model: SpeciesModel) -> tuple[Predictions, np.ndarray]:
+        """Return the predictions of this process's clips, and the loss of each, (clip,)."""
+        species = len(self.data.competition.species)
+        probabilities, losses = [np.zeros((0, species))], [np.zeros(0)]
         with evaluating(model):
             for batch in self.loaders.valid:
                 with self.autocast():
@@ -58,7 +58,8 @@ class Validation:
                 logit = output.clip_logit.float().cpu()
                 probabilities.append(torch.sigmoid(logit).numpy())
                 losses.append(recording_loss(logit, batch.target, batch.mask, self.config.loss).numpy())
-        return validation_table(self.data, self.loaders.valid_clips, probabilities, losses)
+        predictions = validated(self.data, self.loaders.valid_clips, np.concatenate(probabilities))
+        return replace(predictions, name=self.config.name), np.concatenate(losses)
 
     @torch.inference_mode()
     def draw_examples(self, model: SpeciesModel, file: Path) -> Path:
@@ -91,10 +92,8 @@ def evaluating(model: nn.Module) -> Iterator[None]:
         model.train(was_training)
 
 
-def validation_table(
-    data: RunData, clips: ValidClips, probabilities: Sequence[np.ndarray], losses: Sequence[np.ndarray]
-) -> pd.DataFrame:
-    """Return the predictions of validation clips, see `core.scoring.evaluation`, with their `loss`.
+def validated(data: RunData, clips: ValidClips, probability: np.ndarray) -> Predictions:
+    """Return the predictions of validation clips.
 
     Parameters
     ----------
@@ -102,41 +101,40 @@ def validation_table(
         Of the run; the truth is its labels' `truth`.
     clips
         The data set that was predicted, in its order.
-    probabilities
-        Batches of (clip, species).
-    losses
-        Batches of (clip,).
+    probability
+        (clip, species) of all species.
     """
     competition = data.competition
     positions = np.array([recording for recording, _ in clips.clips], dtype=np.int64)
     columns = competition.scored_columns
-    probability = np.concatenate([np.zeros((0, len(competition.species))), *probabilities])
-    information = competition.recordings.iloc[positions][["recording", "author", "species"]].assign(
+    table = competition.recordings.iloc[positions]
+    return Predictions.of(
+        competition.scored,
+        probability[:, columns],
+        data.labels.truth[positions][:, columns],
+        table["recording"].to_numpy(str),
+        author=table["author"].to_numpy(str),
+        primary=table["species"].to_numpy(str),
         fold=data.folds[positions],
-        start_seconds=[start / data.store.sample_rate for _, start in clips.clips],
-        loss=np.concatenate([np.zeros(0), *losses]),
+        start_seconds=np.array([start / data.store.sample_rate for _, start in clips.clips], dtype=float),
     )
-    truth = data.labels.truth[positions][:, columns]
-    return predictions_table(information, truth, probability[:, columns], competition.scored)
 
 
-def join_processes(tables: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, float]:
+def join_processes(parts: Sequence[tuple[Predictions, np.ndarray]]) -> tuple[Predictions, float]:
     """Return the predictions of all processes by recording and time, and their mean loss.
 
     Parameters
     ----------
-    tables
-        One of `validation_table` for each process.
+    parts
+        Of `Validation.predict`, one for each process.
 
     Returns
     -------
-    pandas.DataFrame
-        The rows of all, without `loss`.
+    Predictions
+        The rows of all.
     float
         The mean over clips, nan where there is none.
     """
-    table = pd.concat(tables, ignore_index=True).sort_values(
-        ["recording", "start_seconds"], ignore_index=True
-    )
-    loss = float(table.pop("loss").mean()) if len(table) else float("nan")
-    return table, loss
+    predictions = pool_predictions([one for one, _ in parts], parts[0][0].name)
+    losses = np.concatenate([losses for _, losses in parts])
+    return predictions, float(losses.mean()) if len(losses) else float("nan")

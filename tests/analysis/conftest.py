@@ -11,7 +11,9 @@ import pytest
 
 from core.config import Config, DataConfig
 from core.run_folder import open_run_folder
-from core.scoring.evaluation import evaluate, predictions_table
+from core.scoring.evaluation import evaluate
+from core.scoring.predictions import Predictions
+from tests.core.inference.conftest import trained as trained  # a fixture
 
 SPECIES = ("akiapo", "aniani", "apapan")
 MakeRun = Callable[..., Path]
@@ -38,6 +40,15 @@ def invent_predictions(
     noise = np.random.default_rng(seed).standard_normal(truth.shape)
     probability = 1 / (1 + np.exp(-(skill * truth - 1 + noise)))
     return predictions_table(information, truth, probability, species)
+
+
+def predictions_table(
+    information: pd.DataFrame, truth: np.ndarray, probability: np.ndarray, species: tuple[str, ...]
+) -> pd.DataFrame:
+    """Return the table of clips whose recording, author, species, fold and start are given."""
+    columns = {name: information[name].to_numpy() for name in ("author", "fold", "start_seconds")}
+    recording, primary = (information[name].to_numpy(str) for name in ("recording", "species"))
+    return Predictions.of(species, probability, truth, recording, primary=primary, **columns).to_table()
 
 
 @pytest.fixture
@@ -75,7 +86,7 @@ def run_maker(root: Path) -> MakeRun:
             facts = {"runs": [f"{stamp}-fold{single}" for single in folds]}
         summary = {"experiment": name, "code_version": "abc", **facts}
         if len(table):
-            summary |= evaluate(table, config.valid).as_dict()
+            summary |= evaluate(Predictions.from_table(table), config.valid).as_dict()
         folder.write_json("summary", summary)
         folder.log({"epoch": 1, "global_step": 10, "train/epoch_loss": 0.5, "valid/macro_auc": 0.7})
         return folder.path

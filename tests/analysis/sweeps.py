@@ -12,10 +12,12 @@ import yaml
 
 from core.config import Config, DataConfig, ValidConfig
 from core.run_folder import open_run_folder
-from core.scoring.evaluation import evaluate, predictions_table
+from core.scoring.evaluation import evaluate
+from core.scoring.predictions import Predictions
 from sweeps.sweep_file import read_sweep_file
 from sweeps.sweep_folder import SweepFolder
 from sweeps.trial import Trial
+from tests.analysis.conftest import predictions_table
 
 SPECIES = ("akiapo", "aniani", "apapan")
 MIXUP: dict[str, Any] = {
@@ -93,7 +95,7 @@ def write_run(home: Path, trial: MadeTrial, number: int) -> Path:
         table = shared_predictions(trial.skill, trial.fold, own=number)
         folder.write_table("predictions", table)
         facts = {"experiment": "timm_007", "minutes": 1.5}
-        folder.write_json("summary", facts | evaluate(table, config.valid).as_dict())
+        folder.write_json("summary", facts | evaluate(Predictions.from_table(table), config.valid).as_dict())
     return folder.path
 
 

@@ -1,4 +1,4 @@
-"""Intervals of runs, from predictions to a table and a picture; left-out recordings judge thresholds."""
+"""Intervals of runs, from predictions to a table and a picture."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.bootstrap import BootstrapConfig, bootstrap_run, interval_of, intervals_table, main
-from analysis.out_of_bag import out_of_bag
-from analysis.runs import align, find_runs
+from analysis.bootstrap import interval_of, intervals_table, main
+from analysis.runs import find_runs
+from core.scoring.draws import draw_metrics
 from core.scoring.metrics import (
     average_precision,
     balanced_accuracy,
@@ -17,17 +17,15 @@ from core.scoring.metrics import (
     roc_auc,
     top_one,
 )
-from core.scoring.resampling import Resampler
 from tests.analysis.conftest import SPECIES, MakeRun
 
 
 def test_the_table_holds_every_metric_species_and_method(make_run: MakeRun) -> None:
-    aligned = align(find_runs([make_run(fold="all")]))
-    config = BootstrapConfig(runs=("-",), resamples=300)
-    drawn, _ = bootstrap_run(aligned, 0, config)
-    table = intervals_table(drawn, aligned.species)
+    rows = find_runs([make_run(fold="all")])[0].predictions
+    truth, probability = rows.truth, rows.probability
+    drawn = draw_metrics(truth, probability, rows.resampler(num_resamples=300))
+    table = intervals_table(drawn, rows.species)
     assert len(table) == 3 * (5 + 4 * 3)  # methods x (macro + species of all but top-1)
-    truth, probability = aligned.truth, aligned.probability[0]
     expected = {
         "score": balanced_accuracy(truth, probability >= np.quantile(probability, 0.85)),
         "macro_auc": roc_auc(truth, probability),
@@ -36,12 +34,12 @@ def test_the_table_holds_every_metric_species_and_method(make_run: MakeRun) -> N
     }
     for metric, values in expected.items():
         found = interval_of(table, metric, "macro", "adjusted")
-        assert found.value == pytest.approx(macro(values)[0], abs=1e-6)
+        assert found.value == pytest.approx(macro(values), abs=1e-6)
         assert found.low < found.value < found.high
         for species, code in enumerate(SPECIES):
             single = interval_of(table, metric, code, "bca")
-            assert single.value == pytest.approx(values[0, species], abs=1e-6)
-    assert interval_of(table, "top1", "macro", "bca").value == pytest.approx(top_one(truth, probability)[0])
+            assert single.value == pytest.approx(values[species], abs=1e-6)
+    assert interval_of(table, "top1", "macro", "bca").value == pytest.approx(top_one(truth, probability))
 
 
 def test_the_program_prints_and_writes_the_same_whenever_it_runs(
@@ -56,7 +54,6 @@ def test_the_program_prints_and_writes_the_same_whenever_it_runs(
         shown.append(capsys.readouterr().out)
     assert shown[0] == shown[1] != shown[2]
     assert "timm_007: 12 authors by species, 200 resamples, 95% intervals" in shown[0]
-    assert "optimism" in shown[0]
     table = pd.read_csv(tmp_path / "t.csv")
     assert set(table["species"]) == {"macro", *SPECIES}
     assert {"run", "metric", "method", "value", "low", "high", "num_dropped", "note"} <= set(table)
@@ -75,56 +72,3 @@ def test_a_wrong_setting_ends_the_program_with_one_line(
             main()
         assert stop.value.code == 2
         assert words[-1].strip("-").split("=")[0] in capsys.readouterr().err
-
-
-def test_left_out_recordings_unmask_a_threshold_that_was_tuned_to_noise() -> None:
-    """No skill at all: the best threshold seems better than 0.5 on the drawn rows, not on the others."""
-    generator = np.random.default_rng(0)
-    truth = np.arange(300)[:, None] % 4 == np.arange(3)
-    probability = generator.random((300, 3))
-    resampler = Resampler(np.arange(300) // 2, np.zeros(300), 500)
-    best = out_of_bag(truth, probability, resampler, "best")
-    assert best.score == pytest.approx(0.5, abs=0.02)
-    assert best.optimism > 0.02
-    settled = out_of_bag(truth, probability, resampler, "quantile")
-    assert abs(settled.optimism) < 0.01
-    assert settled.low < settled.score < settled.high
-    assert settled.threshold_low < np.quantile(probability, 0.85) < settled.threshold_high
-
-
-def test_out_of_bag_score_by_hand() -> None:
-    """Every resample's threshold and both scores, from repeated rows."""
-    generator = np.random.default_rng(1)
-    truth = generator.random((60, 2)) < 0.4
-    probability = np.clip(generator.random((60, 2)) * 0.6 + 0.3 * truth, 0, 1)
-    resampler = Resampler(np.arange(60), np.zeros(60), 100, one_less=False)
-    scores: dict[str, list[float]] = {"drawn": [], "left": []}
-    for weights in np.concatenate(list(resampler.chunks())):
-        rows, rest = np.repeat(np.arange(60), weights.astype(int)), np.flatnonzero(weights == 0)
-        threshold = np.quantile(probability[rows], 0.85)
-        for name, chosen in (("drawn", rows), ("left", rest)):
-            value = macro(balanced_accuracy(truth[chosen], probability[chosen] >= threshold))[0]
-            scores[name].append(value)
-    found = out_of_bag(truth, probability, resampler, "quantile")
-    assert found.num_lacking == 0
-    assert found.drawn_score == pytest.approx(np.mean(scores["drawn"]), abs=1e-6)
-    assert found.score == pytest.approx(np.mean(scores["left"]), abs=1e-6)
-    assert (found.low, found.high) == pytest.approx(np.quantile(scores["left"], [0.025, 0.975]), abs=1e-6)
-
-
-def test_nothing_to_score_is_unknown_not_an_error() -> None:
-    resampler = Resampler(range(10), np.zeros(10), 100)
-    found = out_of_bag(
-        np.zeros((10, 2), dtype=bool), np.random.default_rng(0).random((10, 2)), resampler, "best"
-    )
-    assert np.isnan([found.score, found.low, found.optimism]).all()
-
-
-def test_a_species_that_is_not_left_out_is_counted() -> None:
-    truth = np.zeros((40, 2), dtype=bool)
-    truth[:20, 0] = True
-    truth[0, 1] = True
-    resampler = Resampler(range(40), np.zeros(40), 200)
-    found = out_of_bag(truth, np.random.default_rng(0).random((40, 2)), resampler, "best")
-    assert 100 < found.num_lacking < 150
-    assert np.isfinite([found.score, found.low, found.high]).all()

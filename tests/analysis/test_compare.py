@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.compare import Comparison, compare_pairs, main
-from analysis.runs import Aligned
+from analysis.compare import main
 from benchmarks.coverage import World
+from core.scoring.comparison import Comparison, compare_pairs
+from core.scoring.draws import draw_metrics
+from core.scoring.intervals import Interval
 from core.scoring.metric_names import MetricName
 from core.scoring.metrics import balanced_accuracy, macro, roc_auc
-from core.scoring.resampling import Interval, Resampler
+from core.scoring.predictions import Predictions
 from core.scoring.sign_flips import holm
 from tests.analysis.conftest import MakeRun, invent_predictions
 
@@ -22,30 +24,25 @@ WORLD = World(recordings=(10, 20, 40), other_recordings=20, gain=0.8)
 
 
 @pytest.fixture(scope="module")
-def aligned() -> Aligned:
+def three() -> list[Predictions]:
     """Return three runs, the second and third better and better, 90 recordings in two folds."""
-    data = WORLD.draw(np.random.default_rng(0), num_models=3)
-    return Aligned(
-        names=("plain", "better", "best"),
-        species=("a", "b", "c"),
-        truth=data.truth,
-        probability=data.probability,
-        recording=data.recording.astype(str),
-        author=(data.recording // 4).astype(str),
-        primary=data.primary.astype(str),
-        fold=data.recording % 2,
-        start_seconds=np.zeros(len(data.truth)),
-    )
+    found = WORLD.draw(np.random.default_rng(0), num_models=3)
+    number = np.unique(found[0].recording, return_inverse=True)[1]
+    return [
+        replace(one, name=name, author=(number // 4).astype(str), fold=number % 2)
+        for one, name in zip(found, ("plain", "better", "best"), strict=True)
+    ]
 
 
-def test_values_and_differences_are_those_of_the_row_by_row_metrics(aligned: Aligned) -> None:
+def test_values_and_differences_are_those_of_the_metrics(three: list[Predictions]) -> None:
+    truth = three[0].truth
     metrics: tuple[tuple[MetricName, Callable[[np.ndarray], np.ndarray]], ...] = (
-        ("score", lambda p: balanced_accuracy(aligned.truth, p >= np.quantile(p, 0.85))),
-        ("macro_auc", lambda p: roc_auc(aligned.truth, p)),
+        ("score", lambda p: balanced_accuracy(truth, p >= np.quantile(p, 0.85))),
+        ("macro_auc", lambda p: roc_auc(truth, p)),
     )
     for metric, of in metrics:
-        expected = [macro(of(one))[0] for one in aligned.probability]
-        found = compare_pairs(aligned, metric, num_resamples=100, num_flips=100)
+        expected = [macro(of(one.probability)) for one in three]
+        found = compare_pairs(three, metric, num_resamples=100, num_flips=100)
         assert [one.run for one in found] == ["better", "best"]
         for i, one in enumerate(found, start=1):
             assert one.base_value == pytest.approx(expected[0], abs=1e-6)
@@ -55,22 +52,22 @@ def test_values_and_differences_are_those_of_the_row_by_row_metrics(aligned: Ali
             assert one.num_folds == 2
 
 
-def test_resamples_are_paired(aligned: Aligned) -> None:
+def test_resamples_are_paired(three: list[Predictions]) -> None:
     """The interval is that of differences on the same draws, narrower than of two separate ones."""
-    one = compare_pairs(aligned, "macro_auc", num_resamples=2000, num_flips=100, method="percentile")[0]
-    resampler = Resampler(aligned.recording, aligned.primary, 2000)
+    one = compare_pairs(three, "macro_auc", num_resamples=2000, num_flips=100, method="percentile")[0]
     areas = [
-        np.concatenate([macro(roc_auc(aligned.truth, p, w)) for w in resampler.chunks()])
-        for p in aligned.probability[:2]
+        draw_metrics(run.truth, run.probability, run.resampler(num_resamples=2000), ["auc"])["auc"].mean()
+        for run in three[:2]
     ]
-    low, high = np.quantile(areas[1] - areas[0], [0.025, 0.975])
+    drawn = (areas[1].drawn - areas[0].drawn)[:, 0]
+    low, high = np.quantile(drawn, [0.025, 0.975])
     assert (one.difference.low, one.difference.high) == pytest.approx((low, high), abs=1e-5)
-    assert one.standard_error == pytest.approx((areas[1] - areas[0]).std(), abs=1e-6)
-    assert one.standard_error < 0.8 * np.hypot(areas[0].std(), areas[1].std())
+    assert one.standard_error == pytest.approx(drawn.std(), abs=1e-6)
+    assert one.standard_error < 0.8 * np.hypot(*(area.drawn.std() for area in areas))
 
 
-def test_all_pairs_are_corrected_together(aligned: Aligned) -> None:
-    found = compare_pairs(aligned, "macro_auc", pairs="all", num_resamples=100, num_flips=500)
+def test_all_pairs_are_corrected_together(three: list[Predictions]) -> None:
+    found = compare_pairs(three, "macro_auc", pairs="all", num_resamples=100, num_flips=500)
     pairs = [(one.base, one.run) for one in found]
     assert pairs == [("plain", "better"), ("plain", "best"), ("better", "best")]
     np.testing.assert_allclose([one.p_holm for one in found], holm(np.array([one.p for one in found])))
@@ -78,16 +75,16 @@ def test_all_pairs_are_corrected_together(aligned: Aligned) -> None:
     assert found[1].verdict.startswith("best is better than plain: macro ROC-AUC +0.")
 
 
-def test_results_depend_on_the_seed_alone(aligned: Aligned) -> None:
+def test_results_depend_on_the_seed_alone(three: list[Predictions]) -> None:
     first, again, other = (
-        compare_pairs(aligned, "score", num_resamples=200, num_flips=200, seed=seed) for seed in (1, 1, 2)
+        compare_pairs(three, "score", num_resamples=200, num_flips=200, seed=seed) for seed in (1, 1, 2)
     )
     assert first == again
     assert first != other
 
 
-def test_authors_are_drawn_whole(aligned: Aligned) -> None:
-    found = compare_pairs(aligned, "score", by="author", num_resamples=100, num_flips=100)[0]
+def test_authors_are_drawn_whole(three: list[Predictions]) -> None:
+    found = compare_pairs(three, "score", by="author", num_resamples=100, num_flips=100)[0]
     assert 23 <= found.num_recordings < 30  # four recordings each, but for those of two species
     assert "authors by species" in replace(found, p_holm=0.5).verdict
 
@@ -110,10 +107,9 @@ def test_verdicts_say_what_the_data_can_and_cannot_show() -> None:
     assert one.as_row()["needed_for_0.01"] == 785
 
 
-def test_one_run_alone_is_refused(aligned: Aligned) -> None:
-    alone = replace(aligned, names=("plain",), probability=aligned.probability[:1])
+def test_one_run_alone_is_refused(three: list[Predictions]) -> None:
     with pytest.raises(ValueError, match="two runs at least"):
-        compare_pairs(alone)
+        compare_pairs(three[:1])
 
 
 def test_the_program_prints_verdicts_and_writes_table_and_picture(
@@ -148,6 +144,6 @@ def test_runs_about_other_clips_end_the_program_with_one_line(
     assert capsys.readouterr().err.startswith("error: ")
 
 
-def test_the_table_can_be_read_back(aligned: Aligned) -> None:
-    rows = [one.as_row() for one in compare_pairs(aligned, num_resamples=100, num_flips=100)]
+def test_the_table_can_be_read_back(three: list[Predictions]) -> None:
+    rows = [one.as_row() for one in compare_pairs(three, num_resamples=100, num_flips=100)]
     assert set(pd.DataFrame(rows).columns) >= {"difference", "low", "high", "p_holm", "verdict"}

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.special import expit
 
 from analysis.ensemble.__main__ import EnsembleConfig, draw_ensemble, weigh_runs
 from analysis.ensemble.__main__ import main as run_program
@@ -24,42 +25,39 @@ from analysis.ensemble.weights import (
     values_of,
     weigh,
 )
-from analysis.runs import Aligned
-from core.inference.config import TuneConfig
-from core.scoring.cross_fit import Observations, parts_of
-from core.scoring.evaluation import PROBABILITY
-from core.scoring.resampling import Resampler
+from core.scoring.cross_fit import parts_of
+from core.scoring.draws import draw_metrics
+from core.scoring.predictions import PROBABILITY, Predictions
 from tests.analysis.conftest import MakeRun, invent_predictions
 
 SPECIES = tuple("abcdefgh")
 
 
-def align_synthetic(noises: list[list[float]], seed: int = 0, number: int = 60) -> Aligned:
+def invent_runs(noises: list[list[float]], seed: int = 0, number: int = 60) -> list[Predictions]:
     """Return runs whose logits have noise of their own, one level a species."""
     generator = np.random.default_rng(seed)
     species = SPECIES[: len(noises[0])]
     primary = np.repeat(species, number)
     truth = primary[:, None] == np.array(species)
-    logits = np.stack([2.0 * truth + generator.normal(0, 1, truth.shape) * noise for noise in noises])
     recording = np.array([f"r{i}" for i in range(len(primary))])
-    zeros = np.zeros(len(primary))
-    names = tuple(f"run {i}" for i in range(len(noises)))
-    return Aligned(
-        names, species, truth, 1 / (1 + np.exp(-logits)), recording, recording, primary, zeros, zeros
-    )
+    logits = [2.0 * truth + generator.normal(0, 1, truth.shape) * noise for noise in noises]
+    return [
+        Predictions.of(species, expit(one), truth, recording, primary=primary, name=f"run {i}")
+        for i, one in enumerate(logits)
+    ]
 
 
 def weigh_all(
-    aligned: Aligned, objective: Objective = "macro_auc", combine: Combine = "mean"
+    runs: list[Predictions], objective: Objective = "macro_auc", combine: Combine = "mean"
 ) -> dict[str, Weighted]:
-    resampler = Resampler(aligned.recording, aligned.primary, 300)
     results = weigh(
-        aligned,
+        runs,
         objective=objective,
         combine=combine,
         picks=8,
         splits=3,
-        resampler=resampler,
+        partitions=1,
+        resampler=runs[0].resampler(num_resamples=300),
     )
     return {one.name: one for one in results}
 
@@ -68,7 +66,7 @@ def weigh_all(
 @pytest.mark.parametrize("objective", ["macro_auc", "score"])
 def test_complementary_runs_gain_together(objective: Objective, combine: Combine) -> None:
     runs = [[1.3] * 8, [1.3] * 8, [1.3] * 8, [20.0] * 8]
-    found = weigh_all(align_synthetic(runs, number=30), objective, combine)
+    found = weigh_all(invent_runs(runs, number=30), objective, combine)
     for name in ("greedy", "constrained"):
         assert found[name].over_best.low > 0
         assert found[name].weights[3] < 0.1, "a run of noise gets no weight"
@@ -79,42 +77,48 @@ def test_complementary_runs_gain_together(objective: Objective, combine: Combine
 
 
 def test_identical_runs_gain_nothing() -> None:
-    aligned = align_synthetic([[1.5] * 3])
-    same = np.repeat(aligned.probability, 3, axis=0)
-    found = weigh_all(replace(aligned, names=("x", "y", "z"), probability=same))
+    (run,) = invent_runs([[1.5] * 3])
+    found = weigh_all([replace(run, name=name) for name in "xyz"])
     for name in ("plain mean", "greedy", "constrained"):
         assert found[name].over_best.value == pytest.approx(0, abs=1e-9)
         assert found[name].over_best.high == pytest.approx(0, abs=1e-9)
 
 
 def test_a_gain_that_was_fitted_to_noise_does_not_survive_other_recordings() -> None:
-    aligned = align_synthetic([[40.0] * 3 for _ in range(8)], number=15)
-    greedy = weigh_all(aligned)["greedy"]
+    greedy = weigh_all(invent_runs([[40.0] * 3 for _ in range(8)], number=15))["greedy"]
     assert greedy.in_sample > 0.58
     assert greedy.optimism > 0.04
     assert greedy.score.low < 0.55
 
 
 def test_no_row_is_predicted_with_weights_that_saw_it() -> None:
-    aligned = align_synthetic([[1.0] * 3, [3.0] * 3])
+    runs = invent_runs([[1.0] * 3, [3.0] * 3])
+    values, truth = np.stack([run.probability for run in runs]), runs[0].truth
+    parts = parts_of(runs[0], 3, 0)
 
     def remember(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
         seen.append({value.tobytes() for value in np.moveaxis(values, 1, 0)})
         return np.array([0.5, 0.5])
 
     seen: list[set[bytes]] = []
-    predict_in_parts(aligned.probability, aligned, remember, 3, 0)
-    for row in np.moveaxis(aligned.probability, 1, 0):
+    predict_in_parts(values, truth, remember, parts)
+    for row in np.moveaxis(values, 1, 0):
         assert sum(row.tobytes() in rows for rows in seen) == 2, "each row fits all parts but its own"
-    changed = align_synthetic([[1.0] * 3, [3.0] * 3])
     fitter = partial(fit_weights, measure=measure_of("macro_auc"), picks=5, is_constrained=True)
-    observed = Observations(
-        aligned.probability[0], aligned.truth, aligned.recording, aligned.primary, np.zeros(3), SPECIES[:3]
-    )
-    _, held = parts_of(observed, TuneConfig(runs=("-",), splits=3))[0]
-    changed.truth[held] = ~changed.truth[held]
-    before, after = (predict_in_parts(a.probability, a, fitter, 3, 0)[0][held] for a in (aligned, changed))
+    changed, held = truth.copy(), parts[0][1]
+    changed[held] = ~changed[held]
+    before, after = (predict_in_parts(values, one, fitter, parts)[0][held] for one in (truth, changed))
     np.testing.assert_array_equal(before, after)
+
+
+def test_a_single_run_has_the_interval_of_its_score() -> None:
+    runs = invent_runs([[1.0] * 3, [2.0] * 3])
+    objectives: tuple[tuple[Objective, str], ...] = (("macro_auc", "auc"), ("score", "score"))
+    for objective, name in objectives:
+        found = weigh_all(runs, objective)["run 0"].score
+        resampler = runs[0].resampler(num_resamples=300)
+        drawn = draw_metrics(runs[0].truth, runs[0].probability, resampler, [name])[name]
+        assert str(found) == str(drawn.mean().interval())
 
 
 def test_greedy_selection_by_hand() -> None:
@@ -188,9 +192,9 @@ def test_mistakes_are_named(make_run: MakeRun) -> None:
 
 
 def test_the_figure_carries_gains_and_weights() -> None:
-    aligned = align_synthetic([[1.0] * 3, [2.0] * 3])
-    results = list(weigh_all(aligned).values())
-    gains, weights = draw_ensemble(results, aligned.names).axes
+    runs = invent_runs([[1.0] * 3, [2.0] * 3])
+    results = list(weigh_all(runs).values())
+    gains, weights = draw_ensemble(results, [run.name for run in runs]).axes
     assert [text.get_text() for text in gains.get_yticklabels()] == [one.name for one in results]
     assert gains.get_xlabel() == "gain over the best single run"
     widths = [[bar.get_width() for bar in container] for container in weights.containers]

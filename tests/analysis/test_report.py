@@ -15,10 +15,9 @@ import soundfile
 from analysis.report.__main__ import ReportConfig, main, report
 from analysis.report.charts import Chart, Line, drawn, log_ticks
 from analysis.report.page import TEMPLATES
-from analysis.report.predictions import read_predictions
 from analysis.report.selection import select
-from analysis.report.soundscapes import browse, lanes
-from analysis.report.tables import axis_of, distinctions, species_table
+from analysis.report.soundscapes import browse, lanes, read_decided
+from analysis.report.tables import axis_of, distinctions, species_rows
 from analysis.report.verdicts import judge
 from analysis.runs import find_runs
 from core.config import MixupConfig, ValidConfig
@@ -188,7 +187,7 @@ def test_species_without_positives_are_named_not_scored(make_run: MakeRun) -> No
     table = invent_predictions((0,))
     table["truth:apapan"] = False
     (run,) = find_runs([make_run(predictions=table)])
-    found = species_table(evaluate(run.predictions, ValidConfig()), run.predictions)
+    found = species_rows(evaluate(run.predictions, ValidConfig()))
     assert found["left_out"] == ["apapan"]
     (row,) = [row for row in found["rows"] if row["species"] == "apapan"]
     assert row["positives"] == row["recordings"] == 0
@@ -218,11 +217,11 @@ def test_what_a_guess_reaches_is_inside_the_chart() -> None:
 
 def test_windows_are_hits_misses_and_false_alarms(tmp_path: Path) -> None:
     given = write_soundscapes(tmp_path)
-    predictions = read_predictions(given["probabilities"], given["submission"], given["truth"])
-    shown, notes = browse(given["soundscapes"], predictions, number=9, longest=60.0, num_bytes=1 << 24)
+    decided = read_decided(given["probabilities"], given["submission"], given["truth"])
+    shown, notes = browse(given["soundscapes"], decided, number=9, longest=60.0, num_bytes=1 << 24)
     assert [one.name for one in shown] == ["tone_0", "tone_1"]
     assert not notes
-    found = [lanes(one, predictions) for one in shown]
+    found = [lanes(one, decided) for one in shown]
     assert [(f["hits"], f["misses"], f["alarms"]) for f in found] == [(1, 1, 0), (0, 0, 1)]
     assert [row["species"] for row in found[0]["rows"]] == ["akiapo", "aniani"]
     assert found[1]["silent"] == ["aniani"]
@@ -232,30 +231,28 @@ def test_windows_are_hits_misses_and_false_alarms(tmp_path: Path) -> None:
 
 def test_windows_that_nobody_judged_are_neither_right_nor_false(tmp_path: Path) -> None:
     given = write_soundscapes(tmp_path)
-    predictions = read_predictions(given["probabilities"], None, None)
-    shown, _ = browse(given["soundscapes"], predictions, number=1, longest=60.0, num_bytes=1 << 24)
-    found = lanes(shown[0], predictions)
+    decided = read_decided(given["probabilities"], None, None)
+    shown, _ = browse(given["soundscapes"], decided, number=1, longest=60.0, num_bytes=1 << 24)
+    found = lanes(shown[0], decided)
     assert not found["judged"]
     assert {cell["kind"] for row in found["rows"] for cell in row["cells"]} == {"detected", "quiet"}
 
 
 def test_what_does_not_fit_is_left_out_and_counted(tmp_path: Path) -> None:
     given = write_soundscapes(tmp_path)
-    predictions = read_predictions(given["probabilities"], given["submission"], given["truth"])
-    shown, notes = browse(given["soundscapes"], predictions, number=1, longest=60.0, num_bytes=1 << 24)
+    decided = read_decided(given["probabilities"], given["submission"], given["truth"])
+    shown, notes = browse(given["soundscapes"], decided, number=1, longest=60.0, num_bytes=1 << 24)
     assert [one.name for one in shown] == ["tone_0"]  # two true windows and a detection
     assert "1 of 2 are left out" in notes[0]
-    shown, notes = browse(given["soundscapes"], predictions, number=9, longest=60.0, num_bytes=10)
+    shown, notes = browse(given["soundscapes"], decided, number=9, longest=60.0, num_bytes=10)
     assert not shown
     assert "2 of 2 are left out" in notes[0]
-    size = browse(given["soundscapes"], predictions, number=1, longest=60.0, num_bytes=1 << 24)[0][
-        0
-    ].num_bytes
-    shown, _ = browse(given["soundscapes"], predictions, number=9, longest=60.0, num_bytes=int(1.5 * size))
+    size = browse(given["soundscapes"], decided, number=1, longest=60.0, num_bytes=1 << 24)[0][0].num_bytes
+    shown, _ = browse(given["soundscapes"], decided, number=9, longest=60.0, num_bytes=int(1.5 * size))
     assert len(shown) == 1
     (given["soundscapes"] / "tone_1.wav").write_bytes(b"RIFF, not really")
     (given["soundscapes"] / "tone_0.wav").unlink()
-    shown, notes = browse(given["soundscapes"], predictions, number=9, longest=60.0, num_bytes=1 << 24)
+    shown, notes = browse(given["soundscapes"], decided, number=9, longest=60.0, num_bytes=1 << 24)
     assert not shown
     assert "tone_1.wav cannot be played" in notes[0]
     assert "1 files of the probabilities are not in" in notes[1]
@@ -266,11 +263,11 @@ def test_of_a_long_soundscape_the_part_where_most_is_heard_is_shown(tmp_path: Pa
     table = pd.read_parquet(given["probabilities"])
     table.loc[3:4, "aniani"] = 0.95
     table.to_parquet(given["probabilities"])
-    predictions = read_predictions(given["probabilities"], None, None)
-    shown, _ = browse(given["soundscapes"], predictions, number=1, longest=10.0, num_bytes=1 << 24)
+    decided = read_decided(given["probabilities"], None, None)
+    shown, _ = browse(given["soundscapes"], decided, number=1, longest=10.0, num_bytes=1 << 24)
     assert (shown[0].start, shown[0].seconds) == (15.0, 10.0)
     assert shown[0].windows.tolist() == [3, 4]
-    cells = lanes(shown[0], predictions)["rows"][0]["cells"]
+    cells = lanes(shown[0], decided)["rows"][0]["cells"]
     assert [(cell["left"], cell["width"]) for cell in cells] == [(0.0, 50.0), (50.0, 50.0)]
 
 

@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.runs import align, config_differences, find_runs, main, predictions_table, runs_table
+from analysis.runs import config_differences, find_runs, main, predictions_of, runs_table
 from core.config import DataConfig, MixupConfig
-from core.scoring.evaluation import TRUTH
+from core.scoring.predictions import TRUTH
 from tests.analysis.conftest import MakeRun, invent_predictions
 
 
@@ -60,11 +60,17 @@ def test_clips_are_aligned_whatever_their_order_on_disk(make_run: MakeRun) -> No
     runs = find_runs(
         [make_run(predictions=table), make_run("other", predictions=shuffled, stamp="20260102-000000-bbbb")]
     )
-    aligned = align(runs)
-    assert np.array_equal(aligned.probability[0], aligned.probability[1])
-    assert aligned.truth.shape == (len(table), 3)
-    assert aligned.names == ("timm_007, fold 0", "other, fold 0")
-    assert set(predictions_table(runs)["run"]) == set(aligned.names)
+    one, other = predictions_of(runs)
+    assert np.array_equal(one.probability, other.probability)
+    assert one.truth.shape == (len(table), 3)
+    assert (one.name, other.name) == ("timm_007, fold 0", "other, fold 0")
+
+
+def test_what_trained_is_counted_in_the_other_folds_without_checkpoints(make_run: MakeRun) -> None:
+    counts = find_runs([make_run(fold="all")])[0].predictions.counts
+    assert counts.shape == (72, 3)
+    assert (counts == 8).all(), "four recordings a species in each of the two other folds"
+    assert not find_runs([make_run("single", fold=0)])[0].predictions.counts.any()
 
 
 def refuse(make_run: MakeRun, other: pd.DataFrame, message: str) -> None:
@@ -72,7 +78,7 @@ def refuse(make_run: MakeRun, other: pd.DataFrame, message: str) -> None:
         [make_run(predictions=invent_predictions((0,))), make_run("other", predictions=other)],
     )
     with pytest.raises(ValueError, match=message):
-        align(runs)
+        predictions_of(runs)
 
 
 def test_another_label_order_is_refused(make_run: MakeRun) -> None:

@@ -8,22 +8,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.command import ScoringOptions
 from analysis.runs import Run, find_runs
 from analysis.species.__main__ import SpeciesConfig, look_at_species, main
 from analysis.species.confusion import calls_of, confusion_of, confusion_rows, order_of
 from analysis.species.figures import draw_by_count, draw_confusion, draw_mistakes
 from analysis.species.hardest import find_mistakes, hear
 from analysis.species.scores import by_species, correlation, species_rows
-from core.config import DataConfig
+from core.config import DataConfig, ValidConfig
 from core.run_folder import open_run_folder
-from core.scoring.evaluation import PROBABILITY, TRUTH, predictions_table
 from core.scoring.metrics import roc_auc
-from core.scoring.resampling import Interval
+from core.scoring.predictions import TRUTH
 from core.trainer import build_accelerator
-from tests.analysis.conftest import MakeRun, invent_predictions
+from tests.analysis.conftest import MakeRun, invent_predictions, predictions_table
 from tests.runs import TinyTrainer, tiny_config
 
 SPECIES = ("ant", "bee", "cat", "dog", "eel", "fly")
+OPTIONS, VALID = ScoringOptions(resamples=100), ValidConfig()
 
 
 def planted(make_run: MakeRun) -> Run:
@@ -41,23 +42,23 @@ def planted(make_run: MakeRun) -> Run:
 
 def test_a_planted_confusion_is_found_and_its_species_stand_beside_each_other(make_run: MakeRun) -> None:
     run = planted(make_run)
-    confusion = confusion_of(run)
+    confusion = confusion_of(run, VALID)
     place = {code: i for i, code in enumerate(confusion.species)}
     assert confusion.share[place["bee"], place["dog"]] == 1
     assert confusion.share[place["bee"], place["bee"]] == 0
     assert confusion.share[place["cat"], place["cat"]] == 1
     assert abs(place["bee"] - place["dog"]) == 1
-    row = confusion_rows(run, confusion, 3, 100, 0)[0]
+    row = confusion_rows(run, confusion, 3, OPTIONS)[0]
     assert (row["clips of"], row["taken for"], row["clips"]) == ("bee", "dog", 9)
-    assert row["share"] == Interval(1.0, 1.0, 1.0, note="recordings: 9, interval may be too short")
+    assert str(row["share"]) == "1.000 (no interval)", "all recordings are alike"
 
 
 def test_a_second_species_that_is_there_is_no_confusion(make_run: MakeRun) -> None:
-    table = planted(make_run).predictions.drop(columns="run", errors="ignore")
+    table = planted(make_run).predictions.to_table()
     table.loc[table["species"] == "bee", TRUTH + "dog"] = True
     run = find_runs([make_run("second", fold="all", predictions=table)])[0]
-    species, called, there = calls_of(run)
-    assert not called[there[species.index("bee")]].any()
+    called, there = calls_of(run.predictions, 0.85)
+    assert not called[there[run.predictions.species.index("bee")]].any()
 
 
 def test_the_order_joins_groups() -> None:
@@ -83,11 +84,8 @@ def test_the_most_confident_mistakes_come_first(make_run: MakeRun) -> None:
 
 def test_scores_by_species_are_those_of_the_metric(make_run: MakeRun) -> None:
     run = find_runs([make_run(fold="all", predictions=invent_predictions((0, 1, 2)))])[0]
-    found = by_species(run, 100, 0)
-    table = run.predictions
-    truth = table[[TRUTH + code for code in found.species]].to_numpy(bool)
-    probability = table[[PROBABILITY + code for code in found.species]].to_numpy(float)
-    np.testing.assert_allclose([one.value for one in found.auc], roc_auc(truth, probability)[0])
+    found, rows = by_species(run, OPTIONS), run.predictions
+    np.testing.assert_allclose([one.value for one in found.auc], roc_auc(rows.truth, rows.probability))
     assert found.trained.tolist() == [8, 8, 8]
     assert found.positives.tolist() == [24, 24, 24]
     assert found.recordings.tolist() == [12, 12, 12]
@@ -97,7 +95,7 @@ def test_scores_by_species_are_those_of_the_metric(make_run: MakeRun) -> None:
 def test_a_species_of_few_recordings_has_no_interval(make_run: MakeRun) -> None:
     table = invent_predictions((0, 1, 2))
     rare = (table["species"] == "aniani") & (table["recording"] > "aniani/XC01.ogg")
-    found = by_species(find_runs([make_run(predictions=table[~rare], fold="all")])[0], 100, 0)
+    found = by_species(find_runs([make_run(predictions=table[~rare], fold="all")])[0], OPTIONS)
     notes = {row["species"]: row["note"] for row in species_rows(found)}
     assert notes == {"akiapo": "", "aniani": "recordings: 2, no interval", "apapan": ""}
     assert np.isnan(found.auc[1].low)
@@ -113,12 +111,12 @@ def test_more_recordings_and_better_scores_correlate() -> None:
 
 def test_figures_carry_species_and_shares(make_run: MakeRun) -> None:
     run = planted(make_run)
-    confusion = confusion_of(run)
+    confusion = confusion_of(run, VALID)
     axes = draw_confusion(confusion).axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == list(confusion.species)
     assert {text.get_text() for text in axes.texts} >= {"100", "89"}
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("species called", "recordings of")
-    left, right = draw_by_count([by_species(run, 100, 0)]).axes
+    left, right = draw_by_count([by_species(run, OPTIONS)]).axes
     assert {text.get_text() for text in left.texts} == set(SPECIES)
     assert left.get_xscale() == "log"
     assert (left.get_ylabel(), right.get_ylabel()) == ("ROC-AUC", "2022 score")
@@ -159,7 +157,7 @@ def test_without_audio_or_checkpoint_it_is_said_which(
     silent = hear(trained, mistakes, str(tmp_path))
     assert all(one.mel is None and "name their folder with --root" in one.missing for one in silent)
     data = DataConfig(root=str(tiny_demo), num_folds=3, clip_seconds=5.0)
-    copied = find_runs([make_run(predictions=trained.predictions, data=data)])[0]
+    copied = find_runs([make_run(predictions=trained.predictions.to_table(), data=data)])[0]
     deaf = hear(copied, mistakes, None)
     assert all(one.mel is not None and one.detections is None for one in deaf)
     assert "without what the network hears" in deaf[0].missing
@@ -177,7 +175,7 @@ def test_the_program_looks_at_a_real_run(
     assert "| recording | from second | mistake |" in printed
     for name in ("confusion", "hardest", "species_by_count"):
         assert "tiny" in (tmp_path / f"{name}.svg").read_text()
-    assert len(pd.read_csv(tmp_path / "species.csv")) == len(trained.species)
+    assert len(pd.read_csv(tmp_path / "species.csv")) == len(trained.predictions.species)
 
 
 def test_several_runs_stand_in_one_figure_and_mistakes_are_named(

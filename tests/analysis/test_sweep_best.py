@@ -1,14 +1,12 @@
 """Whether the best trial is told from the second, and folds are pooled where they are all there."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy.special import expit
 
-from analysis.compare import compare_pairs
-from analysis.runs import Aligned
 from analysis.sweep.best import (
     BestSetting,
     PooledRun,
@@ -21,9 +19,11 @@ from analysis.sweep.findings import find_all
 from analysis.sweep.report import apart_text, comparison_text, settings_text
 from analysis.sweep.trial_results import read_results
 from core.config import ValidConfig
+from core.scoring.comparison import compare_pairs
 from core.scoring.evaluation import evaluate
 from core.scoring.metrics import macro, roc_auc
-from tests.analysis.sweeps import SPECIES, MadeTrial, shared_predictions, write_sweep
+from core.scoring.predictions import Predictions, pool_predictions
+from tests.analysis.sweeps import MadeTrial, shared_predictions, write_sweep
 
 DROPOUT = {"model.dropout": {"values": [0.0, 0.2, 0.4]}}
 FOLDS = {"data.fold": {"values": [0, 1, 2]}, "seed": {"values": [71, 72]}}
@@ -65,21 +65,21 @@ def test_holm_corrects_for_all_pairs_with_the_best(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_equally_good_trials_are_rarely_told_apart() -> None:
-    table = shared_predictions(1.5)
-    truth = table[[name for name in table if name.startswith("truth:")]].to_numpy(bool)
-    recording, fold = table["recording"].to_numpy(str), table["fold"].to_numpy()
+    clips = Predictions.from_table(shared_predictions(1.5))
     second, some = [], []
     for seed in range(120):
         generator = np.random.default_rng([7, seed])
-        shared = generator.standard_normal(truth.shape)
-        logits = [1.5 * truth - 1 + shared + 0.7 * generator.standard_normal(truth.shape) for _ in range(8)]
-        best_first = sorted(logits, key=lambda logit: -macro(roc_auc(truth, logit))[0])
-        aligned = Aligned(
-            names=tuple("abcdefgh"), species=SPECIES, truth=truth, probability=expit(np.stack(best_first)),
-            recording=recording, author=recording, primary=table["species"].to_numpy(str), fold=fold,
-            start_seconds=np.zeros(len(table)),
-        )  # fmt: skip
-        found = compare_pairs(aligned, "macro_auc", num_resamples=100, num_flips=400)
+        shared = generator.standard_normal(clips.truth.shape)
+        logits = [
+            1.5 * clips.truth - 1 + shared + 0.7 * generator.standard_normal(clips.truth.shape)
+            for _ in range(8)
+        ]
+        best_first = sorted(logits, key=lambda logit: -macro(roc_auc(clips.truth, logit)))
+        runs = [
+            replace(clips, probability=expit(one), name=name)
+            for one, name in zip(best_first, "abcdefgh", strict=True)
+        ]
+        found = compare_pairs(runs, "macro_auc", num_resamples=100, num_flips=400)
         second.append(found[0].is_distinguishable)
         some.append(any(one.is_distinguishable for one in found))
     assert np.mean(second) <= 0.02
@@ -101,10 +101,9 @@ def test_full_sets_of_folds_are_pooled(tmp_path: Path) -> None:
     assert only.name == "seed=71"
     assert isinstance(only.run, PooledRun)
     assert [run.fold for run in only.run.parts] == [0, 1, 2]
-    table = pd.concat([run.predictions for run in only.run.parts])
-    assert only.metric.value == pytest.approx(
-        evaluate(table, ValidConfig(num_resamples=100)).metrics["macro_auc"].value, abs=1e-6
-    )
+    rows = pool_predictions([run.predictions for run in only.run.parts])
+    scored = evaluate(rows, ValidConfig(num_resamples=100)).metrics
+    assert only.metric.value == pytest.approx(scored["macro_auc"].value, abs=1e-6)
     assert len(only.run.predictions) == 3 * 75
 
 

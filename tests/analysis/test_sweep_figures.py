@@ -19,7 +19,7 @@ from analysis.sweep.figures import draw_marginal_effects, draw_throughput, in_li
 from analysis.sweep.optuna_plots import draw_history, draw_pair, draw_parallel
 from analysis.sweep.swept import SweptParameter
 from analysis.sweep.trial_results import SweepResults, TrialResult, pareto_front
-from core.scoring.resampling import Interval
+from core.scoring.intervals import Interval
 from sweeps.sweep_file import Goal
 
 PARAMETERS = (

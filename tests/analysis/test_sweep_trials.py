@@ -9,7 +9,7 @@ import pytest
 
 from analysis.sweep.swept import SweptParameter, swept_parameters
 from analysis.sweep.trial_results import TrialResult, read_results, with_run
-from core.scoring.resampling import Interval
+from core.scoring.intervals import Interval
 from sweeps.parameters import read_parameters
 from tests.analysis.conftest import MakeRun
 from tests.analysis.sweeps import MIXUP, MadeTrial, summary_of, write_sweep

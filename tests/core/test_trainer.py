@@ -33,7 +33,7 @@ from core.inference.ensemble import find_checkpoints
 from core.models import backbones
 from core.models.base import Output, SpeciesModel
 from core.run_folder import open_run_folder
-from core.scoring.evaluation import PROBABILITY
+from core.scoring.predictions import PROBABILITY
 from core.trainer import Trainer, build_accelerator
 from core.training.augment import Labelled
 from tests.runs import TinyTrainer, tiny_config, with_data

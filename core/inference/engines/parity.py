@@ -16,20 +16,19 @@ import torch
 
 from core.config import require
 from core.data.audio import stream_rates
-from core.inference.config import ExportConfig, PostConfig
+from core.inference.config import ExportConfig
 from core.inference.engines.backends import Backend, BackendError, with_backend
 from core.inference.ensemble import Ensemble, Waves
 from core.inference.predictor import find_soundscapes, take_windows
 from core.inference.submission import read_truth
 from core.inference.windows import WindowFormat, cut_pieces
 from core.machine import describe_environment
-from core.scoring.cross_fit import judge, judge_areas
-from core.scoring.decisions import quantile_threshold
-from core.scoring.resampling import Interval, Resampler
+from core.scoring.draws import draw_metrics
+from core.scoring.intervals import QUANTILE, Interval
+from core.scoring.resampling import Resampler
 
 EXACT = 1e-4  # largest difference of a probability that counts as none
 MARGIN = 0.01  # both ends of a metric's change must stay within it, where the engine is not exact
-PARITY_RESAMPLES = 2000
 REPEATS, CLOCKED_BATCHES = 3, 4
 
 
@@ -160,13 +159,14 @@ def compare_engine(
     backend: Backend, speed: float, reference: np.ndarray, found: np.ndarray, windows: Windows
 ) -> Parity:
     """Return an engine's parity with the reference's probabilities."""
-    decisions = [values >= quantile_threshold(values, PostConfig().quantile) for values in (reference, found)]
+    decisions = [values >= np.quantile(values, QUANTILE) for values in (reference, found)]
     score = auc = None
     if windows.truth is not None:
-        truth = windows.truth
-        resampler = Resampler(windows.file, np.zeros(len(windows.file)), PARITY_RESAMPLES)
-        _, score = judge(truth, decisions[1], decisions[0], resampler)
-        _, auc = judge_areas(truth, found, reference, resampler)
+        resampler = Resampler(windows.file, np.zeros(len(windows.file)), unit="soundscapes")
+        before, after = (
+            draw_metrics(windows.truth, values, resampler, ("score", "auc")) for values in (reference, found)
+        )
+        score, auc = ((after[name].mean() - before[name].mean()).interval() for name in ("score", "auc"))
     return Parity(
         backend,
         speed,

@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from core.checkpoint import CheckpointError
-from core.inference.config import InferenceConfig, PostConfig
+from core.inference.config import InferenceConfig
 from core.inference.ensemble import load_ensemble
 from core.inference.run import predict
+from core.scoring.decisions import DecisionConfig
 from tests.core.inference.conftest import Trained
 from tests.core.inference.test_window_formats import save_network
 
@@ -20,7 +21,7 @@ def config_of(trained: Trained, soundscapes: Path, folder: Path, name: str) -> I
         checkpoints=trained.runs, soundscapes=(str(soundscapes),), out=str(folder / f"{name}.csv"),
         probabilities=str(folder / f"{name}.parquet"), detections=str(folder / name), detections_by="segment",
         by_recording=str(folder / f"{name}_recordings.csv"),
-        post=PostConfig(penalty=0.1, rare_boost=0.25, quantile=0.7),
+        post=DecisionConfig(penalty=0.1, rare_boost=0.25, quantile=0.7),
     )  # fmt: skip
 
 
@@ -75,7 +76,7 @@ def test_the_submission_has_further_species_where_its_rows_ask_for_them(
     table = pd.DataFrame(rows, columns=["row_id", "file_id", "bird", "end_time"])
     table.to_csv(tmp_path / "test.csv", index=False)
     config = replace(
-        config_of(trained, soundscapes, tmp_path, "s"), post=PostConfig(threshold="fixed", fixed=0.0)
+        config_of(trained, soundscapes, tmp_path, "s"), post=DecisionConfig(threshold="fixed", fixed=0.0)
     )
     with pytest.raises(ValueError, match=f"{further}, which are no scored species: add --species=all"):
         predict(config)
@@ -89,7 +90,7 @@ def test_what_cannot_be_had_of_all_species_is_said_before_anything_is_predicted(
     config = replace(config_of(trained, soundscapes, tmp_path, "s"), species="all")
     few = dict.fromkeys(load_ensemble(trained.runs).species, 0.3)
     with pytest.raises(ValueError, match=r"post\.class_wise: no threshold for"):
-        predict(replace(config, post=PostConfig(threshold="class_wise", class_wise=few)))
+        predict(replace(config, post=DecisionConfig(threshold="class_wise", class_wise=few)))
     other = save_network(tmp_path / "other", ("x", "y"), 32000)
     with pytest.raises(CheckpointError, match="was trained on other species"):
         predict(replace(config, checkpoints=(trained.runs[0], other)))

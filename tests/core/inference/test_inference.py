@@ -22,11 +22,12 @@ from scipy.special import expit
 
 from core.checkpoint import CheckpointError
 from core.data.audio import read_mono
-from core.inference.config import InferenceConfig, PostConfig, WindowConfig
+from core.inference.config import InferenceConfig, WindowConfig
 from core.inference.ensemble import find_checkpoints, load_ensemble
 from core.inference.predictor import Predictor
 from core.inference.run import predict
 from core.inference.submission import check_submission, read_test_rows
+from core.scoring.decisions import DecisionConfig
 from core.scoring.metrics import balanced_accuracy
 from tests.core.inference.conftest import RATE, Trained, write_noise
 from tests.runs import ROOT
@@ -107,7 +108,7 @@ def test_submission_of_the_demo_is_right_and_scored(trained: Trained, tmp_path: 
     truth = pd.read_csv(trained.root / "solution.csv").merge(given, on="row_id", suffixes=("_true", ""))
     assert len(truth) == len(rows)
     score = balanced_accuracy(truth[["target_true"]].to_numpy(), truth[["target"]].to_numpy())
-    assert 0 <= score[0, 0] <= 1
+    assert 0 <= score[0] <= 1
 
 
 def test_missing_and_unusable_soundscapes_are_false_rows_and_in_the_ledger(
@@ -145,7 +146,7 @@ def test_missing_and_unusable_soundscapes_are_false_rows_and_in_the_ledger(
 def test_detections_for_raven_and_birdnet(trained: Trained, soundscapes: Path, tmp_path: Path) -> None:
     config = config_of(trained, soundscapes, tmp_path / "s.csv")
     predict(
-        replace(config, detections=str(tmp_path / "found"), post=PostConfig(threshold="fixed", fixed=0.0))
+        replace(config, detections=str(tmp_path / "found"), post=DecisionConfig(threshold="fixed", fixed=0.0))
     )
     raven = pd.read_csv(tmp_path / "found" / "s0.selections.txt", sep="\t")
     assert raven["End Time (s)"].tolist() == [60] * len(raven)  # everything is found: one selection a species

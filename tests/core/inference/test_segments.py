@@ -10,12 +10,13 @@ import torch
 from scipy.special import expit
 
 from core.data.audio import read_mono
-from core.inference.config import InferenceConfig, PostConfig, WindowConfig
+from core.inference.config import InferenceConfig, WindowConfig
 from core.inference.ensemble import SEGMENTS, load_ensemble
 from core.inference.post_processing import PostProcessing, decide_segments
 from core.inference.predictor import Predictor
 from core.inference.run import predict
 from core.inference.submission import Decisions, selections
+from core.scoring.decisions import DecisionConfig
 from tests.core.inference.conftest import RATE, Trained
 
 CPU = torch.device("cpu")
@@ -37,14 +38,14 @@ def test_a_segment_is_what_the_network_hears_at_its_middle(trained: Trained, sou
         np.testing.assert_allclose(found[3, segment], expected, atol=1e-5)
 
 
-def one_species(config: PostConfig) -> PostProcessing:
+def one_species(config: DecisionConfig) -> PostProcessing:
     return PostProcessing(config, np.array(["bird"]), np.ones(1, bool), np.zeros(1))
 
 
 def test_segments_of_true_windows_only_and_at_least_the_loudest() -> None:
     segments = np.array([[[0.9], [0.2], [0.1]], [[0.3], [0.2], [0.1]], [[0.8], [0.9], [0.7]]])
     target = np.array([[True], [True], [False]])
-    plain, gate = (one_species(config) for config in (PostConfig(), PostConfig(gate="hard")))
+    plain, gate = (one_species(config) for config in (DecisionConfig(), DecisionConfig(gate="hard")))
     heard = decide_segments(segments, target, plain, None, np.array([0.15]))
     assert heard[:, :, 0].tolist() == [[True, True, False], [True, True, False], [False] * 3]
     strict = decide_segments(segments, target, plain, None, np.array([0.5]))

@@ -13,12 +13,13 @@ from scipy.special import expit
 from core import checkpoint
 from core.config import TimmConfig
 from core.data.audio import read_mono
-from core.inference.config import ExportConfig, InferenceConfig, PostConfig, WindowConfig
+from core.inference.config import ExportConfig, InferenceConfig, WindowConfig
 from core.inference.engines.export import export
 from core.inference.ensemble import find_checkpoints, load_ensemble
 from core.inference.predictor import Predictor
 from core.inference.run import predict
 from core.models.sed import TimmSED
+from core.scoring.decisions import DecisionConfig
 from tests.core.inference.conftest import RATE, Trained
 from tests.runs import FEATURES, tiny_config
 
@@ -65,7 +66,7 @@ def test_a_gate_of_another_rate_in_the_main_command(
     gate = save_network(tmp_path / "gate", ("bird",), 16000)
     config = InferenceConfig(
         checkpoints=trained.runs, nocall=gate, soundscapes=(str(soundscapes),), out=str(tmp_path / "s.csv"),
-        post=PostConfig(gate="hard", gate_threshold=1.0),
+        post=DecisionConfig(gate="hard", gate_threshold=1.0),
     )  # fmt: skip
     predict(config)
     with pytest.raises(ValueError, match=r"post\.gate=hard needs --nocall"):

@@ -5,18 +5,9 @@ import pytest
 from matplotlib.axes import Axes
 
 from core.scoring.metrics import balanced_accuracy, macro
+from core.scoring.reliability import reliability
 from core.scoring.resampling import Resampler
-from core.scoring.score_curves import (
-    QUANTILES,
-    candidates_of,
-    middle_of_best,
-    position_of_quantile,
-    reliability,
-    score_by_quantile,
-    score_by_threshold,
-    scores_at,
-    scores_at_quantile,
-)
+from core.scoring.score_curves import QUANTILES, score_by_quantile, score_by_threshold
 from core.training.pictures import draw_reliability, draw_score_by_threshold
 
 
@@ -30,40 +21,16 @@ def resampler(number: int, resamples: int = 300) -> Resampler:
     return Resampler(np.arange(number) // 2, np.zeros(number), resamples)
 
 
-def test_scores_at_thresholds_are_those_of_the_metric_for_every_weighting() -> None:
-    truth, probability = rows()
-    truth[:, 2] = False
-    weights = np.random.default_rng(1).integers(0, 3, (4, len(truth))).astype(float)
-    thresholds = np.array([0.0, 0.2, probability[5, 0], 0.7, 1.1])
-    score, below = scores_at(truth, probability, np.sort(thresholds), weights)
-    for place, threshold in enumerate(np.sort(thresholds)):
-        expected = balanced_accuracy(truth, probability >= threshold, weights)
-        np.testing.assert_allclose(score[:, place], expected)
-        share = (weights @ (probability < threshold)).mean(axis=1) / weights.sum(axis=1)
-        np.testing.assert_allclose(below[:, place], share)
-    assert np.isnan(score[:, :, 2]).all()
-
-
 def test_the_curve_over_quantiles_decides_as_the_quantile_of_all_values_does() -> None:
     truth, probability = rows()
     curve = score_by_quantile(truth, probability, resampler(len(truth)))
     for quantile, score in zip(QUANTILES, curve.score, strict=True):
-        decided = probability >= np.quantile(probability, quantile)
-        assert score == pytest.approx(macro(balanced_accuracy(truth, decided))[0])
-    repeated = np.repeat(probability, 2, axis=0)
-    candidates = candidates_of(probability)
-    doubled = scores_at(truth, probability, candidates, np.full((1, len(truth)), 2.0))[1]
-    place = position_of_quantile(doubled, 0.85, repeated.size)[0]
-    assert candidates[place] == candidates[candidates >= np.quantile(repeated, 0.85)][0]
-
-
-def test_a_weighted_quantile_is_that_of_repeated_rows() -> None:
-    truth, probability = rows(40)
-    times = np.random.default_rng(2).integers(0, 4, 40)
-    found = scores_at_quantile(truth, probability, 0.8, times[None].astype(float))[0]
-    truth, probability = np.repeat(truth, times, axis=0), np.repeat(probability, times, axis=0)
-    expected = balanced_accuracy(truth, probability >= np.quantile(probability, 0.8))[0]
-    np.testing.assert_allclose(found, expected)
+        decided = probability >= np.quantile(probability, quantile, method="inverted_cdf")
+        near = [
+            macro(balanced_accuracy(truth, probability >= np.quantile(probability, q)))
+            for q in (quantile - 0.003, quantile, quantile + 0.003)
+        ] + [macro(balanced_accuracy(truth, decided))]
+        assert min(near) - 1e-6 <= score <= max(near) + 1e-6
 
 
 def test_the_best_threshold_is_found_and_the_band_holds_the_curve() -> None:
@@ -80,17 +47,12 @@ def test_the_best_threshold_is_found_and_the_band_holds_the_curve() -> None:
     assert ((curve.high - curve.low) > 0).mean() > 0.9
 
 
-def test_many_values_are_tried_at_their_quantiles() -> None:
+def test_many_values_are_told_apart_by_some_hundred_thresholds() -> None:
     truth, probability = rows(2000, 2)
     curve = score_by_threshold(truth, probability, resampler(2000, 20))
-    assert 500 < len(curve.positions) <= 600
-    decided = probability >= curve.positions[300]
-    assert curve.score[300] == pytest.approx(macro(balanced_accuracy(truth, decided))[0])
-
-
-def test_of_equally_good_candidates_the_middle_one_is_best() -> None:
-    scores = np.array([[0.1, 0.7, 0.7, 0.7, 0.2], [np.nan, 0.5, 0.4, np.nan, np.nan]])
-    assert middle_of_best(scores).tolist() == [2, 1]
+    assert 200 < len(curve.positions) <= 600
+    decided = probability >= curve.positions[150]
+    assert curve.score[150] == pytest.approx(macro(balanced_accuracy(truth, decided)))
 
 
 def test_reliability_by_hand() -> None:
@@ -110,7 +72,7 @@ def test_a_calibrated_network_has_no_calibration_error_and_an_overconfident_one_
     truth, probability = rows(1500, 3)
     sampler = resampler(1500)
     calibrated = reliability(truth, probability, sampler)
-    assert calibrated.error.low < 0.002
+    assert calibrated.error.low == 0
     assert calibrated.error.value < 0.75 * calibrated.raw_error
     assert (
         (calibrated.low <= calibrated.predicted) & (calibrated.predicted <= calibrated.high)

@@ -33,9 +33,9 @@ def test_p_is_that_of_all_exchanges(two: tuple[np.ndarray, np.ndarray, np.ndarra
         for kept in itertools.product([True, False], repeat=8):
             is_kept = np.array(kept)[clusters][:, None]
             first, second = np.where(is_kept, *values), np.where(is_kept, *values[::-1])
-            found.append((macro(metric(truth, second)) - macro(metric(truth, first)))[0])
+            found.append(macro(metric(truth, second)) - macro(metric(truth, first)))
         exact = np.mean(np.abs(found) >= abs(found[0]) - 1e-9)
-        test = flip_test(truth, probability, clusters, name, num_flips=20_000)
+        test = flip_test(truth, probability[0], probability[1], clusters, name, num_flips=20_000)
         assert test.difference == pytest.approx(found[0], abs=1e-6)
         assert test.p == pytest.approx(exact, abs=0.015)
         assert 0 < exact < 1
@@ -43,7 +43,7 @@ def test_p_is_that_of_all_exchanges(two: tuple[np.ndarray, np.ndarray, np.ndarra
 
 def test_a_model_does_not_differ_from_itself(two: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     truth, probability, clusters = two
-    test = flip_test(truth, probability[[0, 0]], clusters, "auc", 100)
+    test = flip_test(truth, probability[0], probability[0], clusters, "auc", num_flips=100)
     assert (test.difference, test.p) == (0, 1)
 
 
@@ -51,13 +51,16 @@ def test_the_scale_of_probabilities_does_not_matter(two: tuple[np.ndarray, np.nd
     truth, probability, clusters = two
     other = np.stack([probability[0], probability[1] ** 5 / 100])
     for name in ("score", "auc", "average_precision"):
-        tests = [flip_test(truth, p, clusters, name, 500) for p in (probability, other)]
+        tests = [flip_test(truth, p[0], p[1], clusters, name, num_flips=500) for p in (probability, other)]
         assert tests[0] == tests[1]
 
 
 def test_exchanging_the_models_changes_the_sign_only(two: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     truth, probability, clusters = two
-    one, other = (flip_test(truth, p, clusters, "top1", 500) for p in (probability, probability[::-1]))
+    one, other = (
+        flip_test(truth, p[0], p[1], clusters, "top1", num_flips=500)
+        for p in (probability, probability[::-1])
+    )
     assert one.difference == pytest.approx(-other.difference)
     assert one.p == other.p
 
@@ -65,7 +68,9 @@ def test_exchanging_the_models_changes_the_sign_only(two: tuple[np.ndarray, np.n
 def test_p_is_never_zero() -> None:
     truth = np.eye(2, dtype=bool)[np.arange(200) % 2]
     probability = np.stack([np.where(truth, 0.4, 0.6), np.where(truth, 0.6, 0.4)])
-    assert flip_test(truth, probability, np.arange(200), "auc", 99).p == pytest.approx(1 / 100)
+    assert flip_test(
+        truth, probability[0], probability[1], np.arange(200), "auc", num_flips=99
+    ).p == pytest.approx(1 / 100)
 
 
 def test_holm_by_hand() -> None:

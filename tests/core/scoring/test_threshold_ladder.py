@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from core.scoring.metrics import balanced_accuracy, macro
-from core.scoring.threshold_ladder import RepickedMetric, ThresholdLadder
+from core.scoring.threshold_ladder import RepickedMetric, ThresholdLadder, middle_of_best
+from core.scoring.weighted_metrics import DecisionMetric
 
 Case = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -38,26 +39,44 @@ def test_score_is_that_of_the_threshold_of_the_very_resample(case: Case) -> None
     found = RepickedMetric(truth, probability, clusters, 0.85).values(weights)["score"]
     for score, rows in zip(found, repeated(weights, clusters), strict=True):
         decision = probability[rows] >= np.quantile(probability[rows], 0.85)
-        np.testing.assert_allclose(score, balanced_accuracy(truth[rows], decision)[0], atol=1e-6)
+        np.testing.assert_allclose(score, balanced_accuracy(truth[rows], decision), atol=1e-6)
 
 
-def test_best_threshold_scores_what_it_says_and_no_candidate_more(case: Case) -> None:
+def test_no_threshold_scores_more_than_the_best_and_each_what_it_says(case: Case) -> None:
     truth, probability, clusters, weights = case
     ladder = ThresholdLadder(truth, probability, clusters)
-    thresholds, scores = ladder.best(ladder.below(weights))
-    tried = ladder.sorted[ladder.candidates]
-    for threshold, score, rows in zip(thresholds, scores, repeated(weights, clusters), strict=True):
-        of = [macro(balanced_accuracy(truth[rows], probability[rows] >= t))[0] for t in (threshold, *tried)]
-        assert score == pytest.approx(of[0], abs=1e-6)
-        assert max(of) <= score + 1e-6
+    below = ladder.below(weights)
+    scores = ladder.macro_scores(below)
+    found_by = zip(ladder.best(below), scores, ladder.share_below(below), strict=True)
+    for (best, found, lower), rows in zip(found_by, repeated(weights, clusters), strict=True):
+        of = [macro(balanced_accuracy(truth[rows], probability[rows] >= t)) for t in ladder.thresholds]
+        np.testing.assert_allclose(found, of, atol=1e-6)
+        assert max(of) == pytest.approx(of[int(np.searchsorted(ladder.thresholds, best))], abs=2e-6)
+        share = [(probability[rows] < threshold).mean() for threshold in ladder.thresholds]
+        np.testing.assert_allclose(lower, share, atol=1e-6)
+
+
+def test_gradients_of_the_macro_score_are_those_of_the_decisions(case: Case) -> None:
+    truth, probability, clusters, _ = case
+    ladder = ThresholdLadder(truth, probability, clusters)
+    gradients = ladder.macro_gradients()
+    for place in (0, len(ladder.thresholds) // 3, len(ladder.thresholds) - 1):
+        decision = probability >= ladder.thresholds[place]
+        expected = DecisionMetric(truth, decision, clusters).gradients()["score"].mean(axis=1)
+        np.testing.assert_allclose(gradients[:, place], expected, atol=1e-9)
+
+
+def test_of_equally_good_candidates_the_middle_one_is_best() -> None:
+    scores = np.array([[0.1, 0.7, 0.7, 0.7, 0.2], [np.nan, 0.5, 0.4, np.nan, np.nan]])
+    assert middle_of_best(scores).tolist() == [2, 1]
 
 
 def test_thresholds_can_score_other_rows_than_those_that_picked_them(case: Case) -> None:
     truth, probability, clusters, weights = case
     ladder = ThresholdLadder(truth, probability, clusters)
     left_out = (weights == 0).astype(np.float32)
-    thresholds, _ = ladder.best(ladder.below(weights))
+    thresholds = ladder.best(ladder.below(weights))
     found = ladder.score_at(thresholds, left_out, ladder.below(left_out))
     for score, threshold, rows in zip(found, thresholds, repeated(left_out, clusters), strict=True):
-        expected = balanced_accuracy(truth[rows], probability[rows] >= threshold)[0]
+        expected = balanced_accuracy(truth[rows], probability[rows] >= threshold)
         np.testing.assert_allclose(score, expected, atol=1e-6)

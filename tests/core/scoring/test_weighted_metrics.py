@@ -1,7 +1,7 @@
 """Weighted by recording or row by row, with ties or without: the same numbers, and scikit-learn's."""
 
 from collections.abc import Callable
-from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from core.scoring.metrics import (
     roc_auc,
     top_one,
 )
-from core.scoring.weighted_metrics import DecisionMetric, RankMetric, TopOneMetric
+from core.scoring.weighted_metrics import DecisionMetric, RankMetric, TopOneMetric, WeightedMetric
 
 ROW_METRICS = {
     "auc": roc_auc,
@@ -36,24 +36,24 @@ def case(request: pytest.FixtureRequest) -> Case:
     return truth, probability, clusters
 
 
-def test_ranks_equal_the_row_by_row_metrics(case: Case) -> None:
+def repeated(metric: Callable[..., Any], clusters: np.ndarray, weights: np.ndarray, *of: np.ndarray) -> Any:
+    """Return a metric of rows repeated by the weights (cluster, resample) of their cluster."""
+    rows = [np.repeat(np.arange(len(clusters)), column[clusters].astype(int)) for column in weights.T]
+    return np.array([metric(*(one[chosen] for one in of)) for chosen in rows])
+
+
+def test_ranks_decisions_and_top_one_equal_the_metrics_of_repeated_rows(case: Case) -> None:
     truth, probability, clusters = case
     weights = np.random.default_rng(1).integers(0, 4, (120, 9)).astype(np.float32)
     found = RankMetric(truth, probability, clusters).values(weights)
     for name, metric in ROW_METRICS.items():
-        np.testing.assert_allclose(
-            found[name], metric(truth, probability, weights[clusters].T.astype(float)), atol=1e-6
-        )
-
-
-def test_decisions_and_top_one_equal_the_row_by_row_metrics(case: Case) -> None:
-    truth, probability, clusters = case
-    weights = np.random.default_rng(1).integers(0, 4, (120, 9)).astype(np.float32)
-    rows = weights[clusters].T.astype(float)
-    found = DecisionMetric(truth, probability > 0.5, clusters).values(weights)["score"]
-    np.testing.assert_allclose(found, balanced_accuracy(truth, probability > 0.5, rows), atol=1e-12)
-    found = TopOneMetric(truth, probability, clusters).values(weights)["top1"]
-    np.testing.assert_allclose(found[:, 0], top_one(truth, probability, rows), atol=1e-12)
+        expected = repeated(metric, clusters, weights, truth, probability)
+        np.testing.assert_allclose(found[name], expected, atol=1e-6)
+    score = DecisionMetric(truth, probability > 0.5, clusters).values(weights)["score"]
+    expected = repeated(balanced_accuracy, clusters, weights, truth, probability > 0.5)
+    np.testing.assert_allclose(score, expected, atol=1e-12)
+    top1 = TopOneMetric(truth, probability, clusters).values(weights)["top1"][:, 0]
+    np.testing.assert_allclose(top1, repeated(top_one, clusters, weights, truth, probability), atol=1e-12)
 
 
 def test_a_large_set_equals_scikit_learn_within_a_millionth() -> None:
@@ -76,32 +76,25 @@ def test_a_large_set_equals_scikit_learn_within_a_millionth() -> None:
             assert score[resample, species] == pytest.approx(balanced, abs=1e-6)
 
 
-def numerical(metric: Callable[[np.ndarray], np.ndarray], clusters: np.ndarray) -> np.ndarray:
+def numerical(metric: WeightedMetric, name: str, number: int) -> np.ndarray:
     """Return the derivative by the weight of each cluster from differences, (cluster, species)."""
-    step, found = 1e-5, []
-    for cluster in range(clusters.max() + 1):
-        weights = np.ones((2, clusters.max() + 1))
-        weights[:, cluster] += (step, -step)
-        up, down = metric(weights[:, clusters])
-        found.append((up - down) / (2 * step))
-    return np.array(found)
+    step = 1e-2
+    weights = np.ones((number, 2 * number), dtype=np.float32)
+    weights[np.arange(number), np.arange(number)] += step
+    weights[np.arange(number), number + np.arange(number)] -= step
+    up, down = np.split(metric.values(weights)[name], 2)
+    return np.asarray((up - down) / (2 * step))
 
 
 def test_gradients_are_derivatives(case: Case) -> None:
     truth, probability, clusters = case
-    found = RankMetric(truth, probability, clusters).gradients()
-    for name, metric in ROW_METRICS.items():
-        expected = numerical(partial(metric, truth, probability), clusters)
-        np.testing.assert_allclose(found[name], expected, atol=1e-7)
-    decision = probability > 0.5
-    expected = numerical(lambda w: balanced_accuracy(truth, decision, w), clusters)
-    np.testing.assert_allclose(
-        DecisionMetric(truth, decision, clusters).gradients()["score"], expected, atol=1e-7
-    )
-    expected = numerical(lambda w: top_one(truth, probability, w)[:, None], clusters)
-    np.testing.assert_allclose(
-        TopOneMetric(truth, probability, clusters).gradients()["top1"], expected, atol=1e-7
-    )
+    for metric in (
+        RankMetric(truth, probability, clusters),
+        DecisionMetric(truth, probability > 0.5, clusters),
+        TopOneMetric(truth, probability, clusters),
+    ):
+        for name, found in metric.gradients().items():
+            np.testing.assert_allclose(found, numerical(metric, name, 120), atol=2e-5)
 
 
 def test_area_by_hand() -> None:

@@ -6,6 +6,7 @@ from PIL import Image
 from core.config import Config
 from core.run_folder import RunFolder
 from core.scoring.evaluation import evaluate
+from core.scoring.predictions import Predictions
 from core.training.run_report import draw_decisions
 from tests.analysis.conftest import invent_predictions
 
@@ -14,7 +15,8 @@ def test_decisions_are_drawn_also_where_a_species_is_never_heard(tmp_path: Path)
     table = invent_predictions((0,))
     table["truth:apapan"] = False
     config = Config(name="one")
-    pictures = draw_decisions(config, RunFolder(tmp_path), table, evaluate(table, config.valid).threshold)
+    rows = Predictions.from_table(table)
+    pictures = draw_decisions(config, RunFolder(tmp_path), rows, evaluate(rows, config.valid).threshold)
     assert sorted(pictures) == ["confusion", "reliability", "score_by_threshold"]
     for name, file in pictures.items():
         assert file == tmp_path / f"{name}.png"

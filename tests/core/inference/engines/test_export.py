@@ -19,7 +19,7 @@ from core.inference.engines.parity import Parity
 from core.inference.ensemble import load_ensemble
 from core.inference.predictor import Predictor
 from core.inference.run import predict
-from core.scoring.resampling import Interval
+from core.scoring.intervals import Interval
 from tests.core.inference.conftest import Trained
 
 CPU = torch.device("cpu")

@@ -1,21 +1,19 @@
-"""Two runs on the same clips: their difference with its interval, a test, a verdict in words.
-
-See `analysis.compare`, the program around this.
-"""
+"""Two runs on the same clips: their difference with its interval, a test, a verdict in words."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-from analysis.runs import Aligned
-from analysis.units import UNITS, Unit, drawn_units, exchanged_units
 from core.config import require
-from core.scoring.intervals import Bootstrapped, bootstrap, build_metrics
+from core.scoring.draws import draw_metrics
+from core.scoring.intervals import CONFIDENCE, QUANTILE, Interval, Method
 from core.scoring.metric_names import IN_CORE, LABELS, MetricName
 from core.scoring.power import detectable_difference, recordings_needed
-from core.scoring.resampling import Interval, Method, Resampler, summarise
+from core.scoring.predictions import UNITS, Predictions, Unit, require_same_clips
+from core.scoring.resampling import RESAMPLES
 from core.scoring.sign_flips import flip_test, holm
 
 EFFECTS = (0.005, 0.01, 0.02, 0.05)
@@ -118,15 +116,16 @@ class Comparison:
 
 
 def compare_pairs(
-    aligned: Aligned,
+    runs: Sequence[Predictions],
     metric: MetricName = "score",
     *,
     pairs: Literal["first", "all"] = "first",
     by: Unit = "recording",
-    num_resamples: int = 2000,
+    num_resamples: int = RESAMPLES,
     num_flips: int = 5000,
-    confidence: float = 0.95,
-    quantile: float = 0.85,
+    confidence: float = CONFIDENCE,
+    quantile: float = QUANTILE,
+    repicked: bool = True,
     method: Method = "adjusted",
     seed: int = 0,
 ) -> list[Comparison]:
@@ -134,8 +133,8 @@ def compare_pairs(
 
     Parameters
     ----------
-    aligned
-        Their predictions on the same clips.
+    runs
+        Their predictions of the same clips.
     metric
         What is compared, a macro mean.
     pairs
@@ -146,8 +145,8 @@ def compare_pairs(
         Of bootstrap and test.
     confidence
         Of intervals and verdicts.
-    quantile
-        Each run's threshold of the 2022 score is this quantile of its probabilities.
+    quantile, repicked
+        Each run's threshold of the 2022 score is this quantile of its probabilities, in every resample anew.
     method
         Of the interval.
     seed
@@ -156,70 +155,48 @@ def compare_pairs(
     Raises
     ------
     ValueError
-        If there are fewer than two runs.
+        If there are fewer than two runs, or they judged other clips.
     """
-    require(len(aligned.names) > 1, "comparing takes two runs at least")
-    name = IN_CORE[metric]
-    resampler = Resampler(drawn_units(aligned, by), aligned.primary, num_resamples, seed)
-    clusters = resampler.cluster_of_row
-    exchanged = np.unique(exchanged_units(aligned, by), return_inverse=True)[1]
+    require(len(runs) > 1, "comparing takes two runs at least")
+    require_same_clips(runs)
+    first, name, number = runs[0], IN_CORE[metric], len(runs)
+    resampler = first.resampler(by, num_resamples, seed)
+    exchanged = np.unique(first.exchanged_units(by), return_inverse=True)[1]
     drawn = [
-        bootstrap(
-            build_metrics(aligned.truth, one, clusters, (name,), quantile=quantile), aligned.truth, resampler
-        )
-        for one in aligned.probability
+        draw_metrics(first.truth, one.probability, resampler, (name,), quantile=quantile, repicked=repicked)[
+            name
+        ].mean()
+        for one in runs
     ]
-    number = len(aligned.names)
     chosen = [(0, i) for i in range(1, number)]
     if pairs == "all":
         chosen = list(itertools.combinations(range(number), 2))
     tests = [
-        flip_test(aligned.truth, aligned.probability[[a, b]], exchanged, name, num_flips, seed, quantile)
-        for a, b in chosen
-    ]
-    corrected = holm(np.array([test.p for test in tests]))
-    found = []
-    for (a, b), test, p_holm in zip(chosen, tests, corrected, strict=True):
-        difference, error = paired_difference(drawn[a], drawn[b], name, confidence, method)
-        values = [drawn[i].macro_interval(name, confidence, "percentile").value for i in (a, b)]
-        found.append(
-            Comparison(
-                base=aligned.names[a],
-                run=aligned.names[b],
-                metric=metric,
-                base_value=values[0],
-                value=values[1],
-                difference=difference,
-                p=test.p,
-                p_holm=float(p_holm),
-                standard_error=error,
-                num_recordings=resampler.num_clusters,
-                num_folds=len(np.unique(aligned.fold)),
-                confidence=confidence,
-                unit=by,
-            )
+        flip_test(
+            first.truth, runs[a].probability, runs[b].probability, exchanged, name,
+            num_flips=num_flips, seed=seed, quantile=quantile,
         )
-    return found
-
-
-def paired_difference(
-    base: Bootstrapped, run: Bootstrapped, name: str, confidence: float = 0.95, method: Method = "adjusted"
-) -> tuple[Interval, float]:
-    """Return run minus base of a macro metric with its interval, and its standard error.
-
-    Parameters
-    ----------
-    base, run
-        Drawn by resamplers of the same seed and rows.
-    name
-        Metric, of `core.scoring.intervals.METRICS`.
-    confidence, method
-        Of the interval.
-    """
-    base_value, value = (float(np.nanmean(one.values[name])) for one in (base, run))
-    drawn = run.macro_drawn(name) - base.macro_drawn(name)
-    influence = run.resampler.influence(run.macro_gradient(name) - base.macro_gradient(name))
-    return summarise(value - base_value, drawn, confidence, influence, method), float(np.std(drawn))
+        for a, b in chosen
+    ]  # fmt: skip
+    corrected = holm(np.array([test.p for test in tests]))
+    return [
+        Comparison(
+            base=runs[a].name,
+            run=runs[b].name,
+            metric=metric,
+            base_value=float(drawn[a].values[0]),
+            value=float(drawn[b].values[0]),
+            difference=(drawn[b] - drawn[a]).interval(confidence, method),
+            p=test.p,
+            p_holm=float(p_holm),
+            standard_error=float((drawn[b] - drawn[a]).standard_error[0]),
+            num_recordings=resampler.num_clusters,
+            num_folds=len(np.unique(first.fold)),
+            confidence=confidence,
+            unit=by,
+        )
+        for (a, b), test, p_holm in zip(chosen, tests, corrected, strict=True)
+    ]
 
 
 def show_p(p: float) -> str:
