@@ -119,10 +119,10 @@ CORES = usable_cores()
     [
         (None, [], {}, CORES),
         (None, [], {"OMP_NUM_THREADS": "1"}, 1),
-        (None, [], {"OMP_NUM_THREADS": "3"}, 3),
+        (None, [], {"OMP_NUM_THREADS": "99"}, CORES),
         ("accelerate.py", [], {}, CORES),  # its 1 is no wish
         ("accelerate.py", [], {"OMP_NUM_THREADS": "1"}, 1),
-        ("accelerate.py", [], {"OMP_NUM_THREADS": "3"}, 3),
+        ("accelerate.py", [], {"OMP_NUM_THREADS": "99"}, CORES),
         ("accelerate.py", ["--num_cpu_threads_per_process=1"], {}, 1),
     ],
 )
