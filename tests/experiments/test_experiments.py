@@ -59,6 +59,12 @@ def test_the_folder_is_complete(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_few_recordings_are_sent_to_an_experiment_that_is_for_them(name: str) -> None:
+    better = config_of(name).for_few
+    assert better is None or config_of(better).for_few is None
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_steps_lower_the_loss(name: str, tiny_demo: Path, tmp_path: Path) -> None:
     config = shrunk(name, tiny_demo, tmp_path)
     config = replace(config, optim=replace(config.optim, lr=1e-3, warmup_epochs=0.0), epochs=10)
