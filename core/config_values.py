@@ -10,6 +10,8 @@ C = TypeVar("C")
 
 RETIRED = frozenset({"demo_backbone"})
 """Fields of earlier versions that say nothing of a trained network: a stored configuration may hold them."""
+FORMER: dict[str, Any] = {"unrated": "lowest"}
+"""What a stored configuration means that is older than a field, where it is not the field's default now."""
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -39,7 +41,7 @@ def from_dict(default: C, values: Mapping[str, Any]) -> C:
     default
         A configuration dataclass.
     values
-        Nested dict as `to_dict` makes; what it lacks stays as in `default`.
+        Nested dict as `to_dict` makes; what it lacks is as in `FORMER`, else as in `default`.
 
     Raises
     ------
@@ -50,7 +52,7 @@ def from_dict(default: C, values: Mapping[str, Any]) -> C:
     values = {name: value for name, value in values.items() if name in known or name not in RETIRED}
     unknown = sorted(set(values) - set(known))
     require(not unknown, f"{type(default).__name__} has no field {', '.join(unknown)}")
-    replaced: dict[str, Any] = {}
+    replaced = {name: value for name, value in FORMER.items() if name in known}
     for name, value in values.items():
         current = known[name]
         if dataclasses.is_dataclass(current) and not isinstance(current, type):

@@ -1,0 +1,92 @@
+"""One run, one metric: the same interval, to the last printed digit, wherever it is printed."""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from analysis.bootstrap import main as print_bootstrap
+from analysis.ensemble.__main__ import main as print_ensemble
+from analysis.report.__main__ import main as write_report
+from analysis.runs import main as print_runs
+from analysis.thresholds.__main__ import main as print_thresholds
+from core.run_folder import open_run_folder
+from core.scoring.intervals import Interval
+from core.trainer import build_accelerator
+from tests.runs import TinyTrainer, tiny_config, with_data
+
+
+@pytest.fixture(scope="module")
+def runs(tiny_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return two runs that validated the same clips."""
+    found = []
+    for seed in (1, 2):
+        folder = tmp_path_factory.mktemp("runs")
+        config = replace(with_data(tiny_config(tiny_demo, folder), num_folds=2), seed=seed, epochs=1)
+        run = open_run_folder(config, f"20260101-00000{seed}-aaaa", create=True)
+        TinyTrainer(config, run, build_accelerator(config)).fit()
+        found.append(run.path)
+    return found
+
+
+def printed(interval: dict[str, float]) -> str:
+    return str(Interval(interval["value"], interval["low"], interval["high"]))
+
+
+def test_every_program_prints_the_interval_of_the_summary(
+    runs: list[Path], tiny_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def shown(program: Callable[[], None], *words: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["program", *words])
+        program()
+        return capsys.readouterr().out
+
+    run = str(runs[0])
+    summary = json.loads((runs[0] / "summary.json").read_text())["metrics"]
+    expected = {name: printed(one) for name, one in summary.items()}
+    assert "[nan" not in str(expected)
+
+    config = replace(with_data(tiny_config(tiny_demo, tmp_path / "again"), num_folds=2), seed=1, epochs=1)
+    again = open_run_folder(config, "20260101-000001-aaaa", create=True)
+    TinyTrainer(config, again, build_accelerator(config)).fit()
+    table = capsys.readouterr().out
+    for label, name in {
+        "2022 score, threshold": "score", "2022 score, best": "best_score", "padded cmAP": "padded_cmap",
+        "macro ROC-AUC": "macro_auc", "top-1 accuracy": "top1",
+    }.items():  # fmt: skip
+        (line,) = [line for line in table.splitlines() if line.startswith(label)]
+        bounds = re.search(r"(\d\.\d{3})  \[(\d\.\d{3}), (\d\.\d{3})\]", line)
+        assert bounds is not None
+        assert "{} [{}, {}]".format(*bounds.groups()) == expected[name], f"end table, {name}"
+
+    assert f"2022 score {expected['score']}; macro ROC-AUC {expected['macro_auc']}" in shown(print_runs, run)
+
+    shown(print_bootstrap, run, "--out", str(tmp_path / "b.csv"))
+    intervals = pd.read_csv(tmp_path / "b.csv")
+    adjusted = intervals[(intervals["species"] == "macro") & (intervals["method"] == "adjusted")]
+    for row in adjusted.set_index("metric").loc[["score", "macro_auc", "padded_cmap", "top1"]].itertuples():
+        assert str(Interval(row.value, row.low, row.high)) == expected[str(row.Index)], row.Index
+
+    few = ["--splits=2", "--partitions=2", "--refits=20", "--shrinkages", "0"]
+    text = shown(print_thresholds, run, "--out", str(tmp_path / "t"), *few)
+    assert f"| untuned quantile | {expected['score']} |" in text
+    tuned = json.loads((tmp_path / "t" / "tuned.json").read_text())
+    assert printed(tuned["untuned"]) == expected["score"]
+
+    for objective in ("score", "macro_auc"):
+        text = shown(print_ensemble, *map(str, runs), "--splits=2", f"--objective={objective}")
+        (line,) = [line for line in text.splitlines() if line.startswith("| tiny, fold 0, seed 1 |")]
+        assert line.split(" | ")[1] == expected[objective], "a single member of an ensemble"
+
+    shown(write_report, run, "--out", str(tmp_path / "report.html"))
+    page = (tmp_path / "report.html").read_text()
+    for name in ("score", "macro_auc", "padded_cmap", "top1"):
+        one = summary[name]
+        words = [f"{one[bound]:.3f}" for bound in ("value", "low", "high")]
+        assert re.search(r"\D+".join(map(re.escape, words)), page), f"report, {name}: {words}"
