@@ -10,10 +10,10 @@ import tyro
 from core.config import ValidConfig, require
 from core.scoring.predictions import Unit
 
-C = TypeVar("C")
+_C = TypeVar("_C")
 
 
-def run_command(kind: type[C], action: Callable[[C], Any], words: Sequence[str] | None = None) -> None:
+def run_command(kind: type[_C], action: Callable[[_C], Any], words: Sequence[str] | None = None) -> None:
     """Parse settings and run a program; a `ValueError` of it is printed as one line, with status 2.
 
     Parameters

@@ -8,10 +8,10 @@ import pandas as pd
 from pyarrow import ArrowException
 
 from core.config import require
+from core.data.competition import WINDOW_SECONDS
 from core.scoring.predictions import Predictions
 
 ROW = ("file_id", "end_time")
-WINDOW_SECONDS = 5.0
 
 
 def read_soundscapes(

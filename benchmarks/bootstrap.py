@@ -26,7 +26,7 @@ from core.scoring.resampling import BLOCK, Resampler
 from core.scoring.weighted_metrics import WeightedMetric
 
 SHARED_BY_SCIKIT_LEARN = 3  # resamples
-NAMES = ("score", "auc", "average_precision", "padded_average_precision")
+TIMED_METRICS = ("score", "auc", "average_precision", "padded_average_precision")
 
 
 def invent(num_rows: int, num_species: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ few or many recordings a species, several clips a recording that resemble one an
 hold a second species; what is true is the same quantity of a data set hundreds of times as large.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -248,8 +248,24 @@ def coverage(
                 for place, interval in enumerate(drawn.intervals(method=method))
             ]
     table = pd.DataFrame(rows, columns=["quantity", "method", "place", "value", "low", "high"])
+    return summarise_coverage(table, true_values(world, names), world.recordings)
+
+
+def summarise_coverage(
+    table: pd.DataFrame, true: Mapping[str, np.ndarray], recordings: Sequence[int]
+) -> pd.DataFrame:
+    """Return the table of `coverage` from one row a data set, quantity, method and place.
+
+    Parameters
+    ----------
+    table
+        Columns quantity, method, place, value, low, high.
+    true
+        Quantity -> (place,).
+    recordings
+        (species,)
+    """
     groups = ["quantity", "method", "place"]
-    true = true_values(world, names)
     table["true"] = [true[name][place] for name, place in zip(table["quantity"], table["place"], strict=True)]
     table["mean"] = table.groupby(groups)["value"].transform("mean")
     table["covered"] = table["true"].between(table["low"], table["high"])
@@ -257,10 +273,10 @@ def coverage(
     table["above"], table["below"] = table["low"] > table["true"], table["high"] < table["true"]
     table["width"] = table["high"] - table["low"]
     means = table.groupby(groups, sort=False).mean().drop(columns=["value", "low", "high"]).reset_index()
-    recordings = dict(enumerate(world.recordings))
+    of_species = dict(enumerate(recordings))
     is_species = means["quantity"].isin(SPECIES_METRICS)
     means["recordings"] = [
-        recordings.get(place, 0) if one else 0 for place, one in zip(means["place"], is_species, strict=True)
+        of_species.get(place, 0) if one else 0 for place, one in zip(means["place"], is_species, strict=True)
     ]
     return means
 

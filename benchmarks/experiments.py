@@ -29,7 +29,7 @@ from core.scoring.evaluation import evaluate
 from core.scoring.predictions import Predictions
 
 BASE = "timm_007"
-NAMES = sorted(path.parent.name for path in Path("experiments").glob("*/run.py"))
+EXPERIMENTS = sorted(path.parent.name for path in Path("experiments").glob("*/run.py"))
 STUDENTS = {"timm_013"}
 
 
@@ -78,7 +78,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--root")
     parser.add_argument("--folds", nargs="+", type=int, default=[0])
-    parser.add_argument("--only", nargs="*", default=sorted(set(NAMES) - STUDENTS), choices=NAMES)
+    parser.add_argument("--only", nargs="*", default=sorted(set(EXPERIMENTS) - STUDENTS), choices=EXPERIMENTS)
     parser.add_argument("--outputs", type=Path, default=Path("outputs/comparison"))
     parser.add_argument("words", nargs="*")
     given = parser.parse_args()

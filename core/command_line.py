@@ -21,14 +21,14 @@ from core.machine import follow_launcher
 from core.run_folder import last_run
 from core.schedule import announce, changes, choose_data, shorten
 
-C = TypeVar("C", bound=Config)
+_C = TypeVar("_C", bound=Config)
 
 SWEEP_SYNTAX = (tyro.conf.FlagConversionOff, tyro.conf.UsePythonSyntaxForLiteralCollections)
 RESUMABLE = ("resume", "schedule", "checkpoint_steps", "data.num_workers", "data.cache")
 """Fields that may differ between a run and its resumption."""
 
 
-def parse_arguments(default: C, arguments: Sequence[str] | None = None) -> C:
+def parse_arguments(default: _C, arguments: Sequence[str] | None = None) -> _C:
     """Return `default` with the command line's overrides, nothing else settled.
 
     A mistake prints the field, what it takes and a suggestion, and exits with status 2.
@@ -71,7 +71,7 @@ def unnest(word: str) -> list[str]:
     return [flat for name, child in value.items() for flat in unnest(f"{key}.{name}={child}")]
 
 
-def parse_config(default: C, arguments: Sequence[str] | None = None) -> C:
+def parse_config(default: _C, arguments: Sequence[str] | None = None) -> _C:
     """Return the complete configuration of a run.
 
     Parameters
@@ -96,7 +96,7 @@ def parse_config(default: C, arguments: Sequence[str] | None = None) -> C:
         chosen, is_demo = choose_data(given)
         if given.schedule == "full" or (given.schedule == "auto" and not is_demo):
             return replace(chosen, schedule="full")
-        base: C = shorten(default)
+        base: _C = shorten(default)
         config = parse_arguments(base, arguments)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -106,7 +106,7 @@ def parse_config(default: C, arguments: Sequence[str] | None = None) -> C:
     return replace(config, schedule="demo", data=data)
 
 
-def _resumed(default: C, given: C, arguments: Sequence[str] | None) -> C:
+def _resumed(default: _C, given: _C, arguments: Sequence[str] | None) -> _C:
     run = last_run(given.output_dir, given.name)
     stored: dict[str, Any] = json.loads((run / "config.json").read_text())
     base = from_dict(default, stored)

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from core.config import require
 
-C = TypeVar("C")
+_C = TypeVar("_C")
 
 RETIRED = frozenset({"demo_backbone"})
 """Fields of earlier versions that say nothing of a trained network: a stored configuration may hold them."""
@@ -33,7 +33,7 @@ def flatten(config: Any) -> dict[str, Any]:
     return walk("", to_dict(config))
 
 
-def from_dict(default: C, values: Mapping[str, Any]) -> C:
+def from_dict(default: _C, values: Mapping[str, Any]) -> _C:
     """Return `default` with its fields replaced.
 
     Parameters

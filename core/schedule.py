@@ -12,7 +12,7 @@ from typing import TypeVar
 from core.config import Config
 from core.config_values import flatten
 
-C = TypeVar("C", bound=Config)
+_C = TypeVar("_C", bound=Config)
 
 COMPETITION_ROOT = Path("data/birdclef-2022")
 CLIP_SECONDS = 5.0
@@ -40,7 +40,7 @@ PRETRAINED = Pace(epochs=9, batch_size=16, augmentation=True)
 FROM_RANDOM = Pace(epochs=40, batch_size=8, augmentation=False)
 
 
-def shorten(config: C) -> C:
+def shorten(config: _C) -> _C:
     """Return the variant of `config` that a laptop trains in a few minutes.
 
     Clips become one part long, batches shrink, epochs are those of the network's pace, the learning rate
@@ -66,7 +66,7 @@ def shorten(config: C) -> C:
     )
 
 
-def without_augmentation(config: C) -> C:
+def without_augmentation(config: _C) -> _C:
     """Return `config` without ordinary mixup, noise and SpecAugment; selective mixup stays."""
     noise = replace(config.data.noise, probabilities=[0.0] * len(config.data.noise.probabilities))
     return replace(
@@ -77,7 +77,7 @@ def without_augmentation(config: C) -> C:
     )
 
 
-def choose_data(config: C) -> tuple[C, bool]:
+def choose_data(config: _C) -> tuple[_C, bool]:
     """Return the configuration with the folders of its data, and whether they hold the generated demo.
 
     The demo is generated where nothing else is named; a second generated set then stands in for further
@@ -103,7 +103,7 @@ def choose_data(config: C) -> tuple[C, bool]:
     return replace(config, data=replace(data, root=root)), (Path(root) / STATEMENT).is_file()
 
 
-def _with_demo(config: C) -> C:
+def _with_demo(config: _C) -> _C:
     from core.data.demo import OLDER_SEED, demo_root, ensure_demo
 
     demo, extra = demo_root(), config.data.extra_roots

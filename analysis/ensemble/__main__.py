@@ -144,7 +144,7 @@ def format_results(results: Sequence[Weighted], runs: Sequence[Run], config: Ens
         lines.append(
             "No ensemble is distinguishable from the best single run by more than luck; the mean is shown."
         )
-    return [*lines, "", "For soundscapes:", command_of(chosen, runs, config)]
+    return [*lines, "", "For soundscapes:", inference_command(chosen, runs, config)]
 
 
 def verdict(interval: Interval) -> str:
@@ -154,7 +154,7 @@ def verdict(interval: Interval) -> str:
     return f"a loss, {interval}" if interval.high < 0 else f"not distinguishable from 0, {interval}"
 
 
-def command_of(chosen: Weighted, runs: Sequence[Run], config: EnsembleConfig) -> str:
+def inference_command(chosen: Weighted, runs: Sequence[Run], config: EnsembleConfig) -> str:
     """Return the command that predicts with some weights; runs of weight 0 are left out."""
     kept = [(run, weight) for run, weight in zip(runs, chosen.weights, strict=True) if weight > MIN_GAIN]
     folders = " ".join(str(run.folder) for run, _ in kept)

@@ -21,7 +21,7 @@ Combine = Literal["mean", "logit", "rank"]
 Objective = Literal["macro_auc", "score"]
 Measure = Callable[[np.ndarray, np.ndarray], float]
 """Maps truth and values (row, species) to the objective."""
-Fitter = Callable[[np.ndarray, np.ndarray], np.ndarray]
+WeightFitter = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Maps values (run, row, species) and truth (row, species) to weights (run,)."""
 STEPS = (0.2, 0.1, 0.05, 0.02)
 """Weight that is moved between two runs, from coarse to fine."""
@@ -270,7 +270,7 @@ def move_weight(objective: Callable[[np.ndarray], float], weights: np.ndarray) -
 
 
 def predict_in_parts(
-    values: np.ndarray, truth: np.ndarray, fitter: Fitter, parts: Sequence[Part]
+    values: np.ndarray, truth: np.ndarray, fitter: WeightFitter, parts: Sequence[Part]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return predictions (row, species) by weights fitted on other recordings, and these (part, run).
 

@@ -17,12 +17,12 @@ import tyro
 
 from core.inference.config import BundleConfig, ExportConfig, InferenceConfig
 
-C = TypeVar("C")
+_C = TypeVar("_C")
 
 
 def main() -> None:
     """Run the main command, or the one that the first word names."""
-    commands = {"check": check, "export": export, "bundle": bundle}
+    commands = {"check": check, "export": run_export, "bundle": run_bundle}
     if len(sys.argv) > 1 and sys.argv[1] in commands:
         commands[sys.argv[1]](sys.argv[2:])
         return
@@ -43,7 +43,7 @@ def told() -> Iterator[None]:
         sys.exit(2)
 
 
-def export(words: list[str]) -> None:
+def run_export(words: list[str]) -> None:
     """Write an ensemble for several engines, with a parity report."""
     with told():
         config = parse(ExportConfig, "export", words)
@@ -52,7 +52,7 @@ def export(words: list[str]) -> None:
         write(config)
 
 
-def bundle(words: list[str]) -> None:
+def run_bundle(words: list[str]) -> None:
     """Write models, code and a list of wheels into one folder or zip."""
     with told():
         config = parse(BundleConfig, "bundle", words)
@@ -61,7 +61,7 @@ def bundle(words: list[str]) -> None:
         write(config)
 
 
-def parse(kind: type[C], command: str, words: list[str]) -> C:
+def parse(kind: type[_C], command: str, words: list[str]) -> _C:
     """Return a command's settings from its words."""
     return tyro.cli(
         kind,

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from core.config import require
+from core.data.competition import WINDOW_SECONDS
 from core.files import replacing
-from core.inference.windows import WINDOW_SECONDS
 
 ROW_COLUMNS = ("row_id", "file_id", "bird", "end_time")
 BIRDNET_COLUMNS = ("Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File")

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from core.data.clips import fill_clip
+from core.data.competition import WINDOW_SECONDS
 
-WINDOW_SECONDS = 5
 SHORTEST_SECONDS = 0.5  # of audio in a last window
 
 

@@ -129,28 +129,16 @@ def compare_pairs(
     method: Method = "adjusted",
     seed: int = 0,
 ) -> list[Comparison]:
-    """Compare runs in pairs.
+    """Compare runs in pairs by a macro metric; what the options mean is said in `analysis.compare`.
 
     Parameters
     ----------
     runs
         Their predictions of the same clips.
     metric
-        What is compared, a macro mean.
+        What is compared.
     pairs
         "first": every run against the first; "all": every run against every earlier one.
-    by
-        What is drawn and exchanged as a whole.
-    num_resamples, num_flips
-        Of bootstrap and test.
-    confidence
-        Of intervals and verdicts.
-    quantile, repicked
-        Each run's threshold of the 2022 score is this quantile of its probabilities, in every resample anew.
-    method
-        Of the interval.
-    seed
-        Of everything random.
 
     Raises
     ------
@@ -159,44 +147,40 @@ def compare_pairs(
     """
     require(len(runs) > 1, "comparing takes two runs at least")
     require_same_clips(runs)
-    first, name, number = runs[0], IN_CORE[metric], len(runs)
+    first, name = runs[0], IN_CORE[metric]
     resampler = first.resampler(by, num_resamples, seed)
-    exchanged = np.unique(first.exchanged_units(by), return_inverse=True)[1]
-    drawn = [
-        draw_metrics(first.truth, one.probability, resampler, (name,), quantile=quantile, repicked=repicked)[
-            name
-        ].mean()
-        for one in runs
-    ]
-    chosen = [(0, i) for i in range(1, number)]
-    if pairs == "all":
-        chosen = list(itertools.combinations(range(number), 2))
+    options: dict[str, Any] = {"quantile": quantile, "repicked": repicked}
+    drawn = [draw_metrics(first.truth, one.probability, resampler, (name,), **options) for one in runs]
+    means = [one[name].mean() for one in drawn]
+    chosen = pairs_of(len(runs), pairs)
+    units = np.unique(first.exchanged_units(by), return_inverse=True)[1]
     tests = [
         flip_test(
-            first.truth, runs[a].probability, runs[b].probability, exchanged, name,
+            first.truth, runs[a].probability, runs[b].probability, units, name,
             num_flips=num_flips, seed=seed, quantile=quantile,
         )
         for a, b in chosen
     ]  # fmt: skip
     corrected = holm(np.array([test.p for test in tests]))
-    return [
-        Comparison(
-            base=runs[a].name,
-            run=runs[b].name,
-            metric=metric,
-            base_value=float(drawn[a].values[0]),
-            value=float(drawn[b].values[0]),
-            difference=(drawn[b] - drawn[a]).interval(confidence, method),
-            p=test.p,
-            p_holm=float(p_holm),
-            standard_error=float((drawn[b] - drawn[a]).standard_error[0]),
-            num_recordings=resampler.num_clusters,
-            num_folds=len(np.unique(first.fold)),
-            confidence=confidence,
-            unit=by,
-        )
-        for (a, b), test, p_holm in zip(chosen, tests, corrected, strict=True)
-    ]
+    found = []
+    for (a, b), test, p_holm in zip(chosen, tests, corrected, strict=True):
+        change, names = means[b] - means[a], (runs[a].name, runs[b].name)
+        difference, error = change.interval(confidence, method), float(change.standard_error[0])
+        base_value, value = (float(means[i].values[0]) for i in (a, b))
+        found.append(
+            Comparison(
+                *names, base_value=base_value, value=value, difference=difference, p=test.p,
+                p_holm=float(p_holm), standard_error=error, metric=metric, confidence=confidence, unit=by,
+                num_recordings=resampler.num_clusters, num_folds=len(np.unique(first.fold)),
+            )
+        )  # fmt: skip
+    return found
+
+
+def pairs_of(number: int, pairs: Literal["first", "all"]) -> list[tuple[int, int]]:
+    """Return which of `number` runs are compared: all pairs, or those with the first."""
+    chosen = list(itertools.combinations(range(number), 2))
+    return chosen if pairs == "all" else [pair for pair in chosen if pair[0] == 0]
 
 
 def show_p(p: float) -> str:

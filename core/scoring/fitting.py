@@ -26,7 +26,7 @@ from core.scoring.score_curves import QUANTILES
 from core.scoring.threshold_ladder import middle_of_best
 
 NUM_THRESHOLDS = 200
-LOG_RANGE = (-4.0, 4.0)
+LOG_TEMPERATURES = (-4.0, 4.0)
 """Of the logarithm of the temperature."""
 ThresholdRule = Literal["untuned", "quantile", "fixed", "class_wise"]
 Calibration = Literal["off", "temperature", "Platt", "isotonic"]
@@ -56,7 +56,7 @@ class FitConfig:
         require(self.shrinkage >= 0, f"shrinkage={self.shrinkage}: 0 or more")
 
 
-def decide(predictions: Predictions, config: DecisionConfig) -> np.ndarray:
+def decide_rows(predictions: Predictions, config: DecisionConfig) -> np.ndarray:
     """Return the decisions (row, species) bool of some settings about all rows of a set."""
     adjusted = adjust(predictions.probability, config, predictions.counts)
     return adjusted >= thresholds(adjusted, config, predictions.species)
@@ -64,7 +64,7 @@ def decide(predictions: Predictions, config: DecisionConfig) -> np.ndarray:
 
 def decision_score(predictions: Predictions, config: DecisionConfig) -> float:
     """Return the macro 2022 score of some settings on these rows."""
-    return float(macro(balanced_accuracy(predictions.truth, decide(predictions, config))))
+    return float(macro(balanced_accuracy(predictions.truth, decide_rows(predictions, config))))
 
 
 def fit_decision(rules: Sequence[ThresholdRule], rows: Predictions, config: FitConfig) -> DecisionConfig:
@@ -187,7 +187,7 @@ def fit_calibration(method: Calibration, rows: Predictions) -> DecisionConfig:
     def loss(log_temperature: float) -> float:
         return float(log_loss(truth, expit(logits / np.exp(log_temperature)), labels=[False, True]))
 
-    log_temperature = float(minimize_scalar(loss, bounds=LOG_RANGE, method="bounded").x)
+    log_temperature = float(minimize_scalar(loss, bounds=LOG_TEMPERATURES, method="bounded").x)
     return DecisionConfig(calibration="logistic", calibration_slope=float(np.exp(-log_temperature)))
 
 

@@ -24,6 +24,7 @@ import numpy as np
 import soundfile
 
 from core.data.audio import AudioError, check_file
+from core.data.competition import WINDOW_SECONDS
 from core.data.demo.birds import BY_CODE, UNRECORDED
 from core.data.demo.scenes import BACKGROUNDS, Singer, make_background, make_recording, make_soundscape
 from core.data.demo.songs import SAMPLE_RATE, generator_of
@@ -33,7 +34,6 @@ DEFAULT_SEED = 2022
 OLDER_SEED = 2021  # of what stands in for an older year's data
 STATEMENT = "demo.json"
 MAX_WORKERS = 8
-WINDOW_SECONDS = 5
 MIN_SOUNDING_SECONDS = 0.3  # of notes, their gaps left out, for a window's target to be True
 BLOCK_SAMPLES = SAMPLE_RATE  # libsndfile's Vorbis encoder overruns the stack on long blocks
 AUTHORS = [f"Recordist {letter}" for letter in "ABCDEFGHIJKLMN"]

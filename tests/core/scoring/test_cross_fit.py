@@ -13,7 +13,7 @@ from core.scoring.fitting import (
     CALIBRATIONS,
     FitConfig,
     ThresholdRule,
-    decide,
+    decide_rows,
     decision_score,
     fit_calibration,
     fit_class_wise,
@@ -100,7 +100,7 @@ def test_a_cross_fitted_quantile_is_picked_anew_for_every_weighting() -> None:
     for found, column in zip(metric.values(weights)["score"], weights.T, strict=True):
         chosen = np.repeat(np.arange(80), column[clusters].astype(int))
         repeated = rows.rows(chosen)
-        decided = np.where((chosen < 40)[:, None], *(decide(repeated, config) for config in configs))
+        decided = np.where((chosen < 40)[:, None], *(decide_rows(repeated, config) for config in configs))
         np.testing.assert_allclose(found, balanced_accuracy(repeated.truth, decided), atol=1e-6)
 
 
@@ -174,7 +174,7 @@ def test_counts_are_those_of_the_network_that_judged_a_row() -> None:
     for kind in (0, 2):
         chosen = np.flatnonzero(np.arange(len(rows)) % 4 // 2 * 2 == kind)
         alike = replace(rows, counts=np.tile(counts[kind], (len(rows), 1))).rows(chosen)
-        np.testing.assert_array_equal(decide(own, config)[chosen], decide(alike, config))
+        np.testing.assert_array_equal(decide_rows(own, config)[chosen], decide_rows(alike, config))
 
 
 def test_the_quantile_rule_depends_on_the_rows_it_decides() -> None:
