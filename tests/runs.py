@@ -19,7 +19,8 @@ from core.config import (
     ValidConfig,
 )
 from core.models.sed import TimmSED
-from core.trainer import Trainer
+from core.run_folder import open_run_folder
+from core.trainer import Trainer, build_accelerator
 
 ROOT = Path(__file__).parents[1]
 BACKBONE = "test_efficientnet.r160_in1k"
@@ -96,6 +97,24 @@ def finish(process: subprocess.Popen[str], timeout: float = 120.0) -> str:
         message = f"still running after {timeout} s:\n{output}"
         raise AssertionError(message) from None
     return output
+
+
+def open_trainer(config: Config, stamp: str = "a", kind: type[Trainer] = TinyTrainer) -> Trainer:
+    """Return a trainer of `kind` in a run folder of its own."""
+    return kind(config, open_run_folder(config, stamp, create=True), build_accelerator(config))
+
+
+def train_two_folds(root: Path, output_dir: Path) -> list[str]:
+    """Train folds 0 and 1 for an epoch each and return their run folders."""
+    trainers = [
+        open_trainer(
+            replace(with_data(tiny_config(root, output_dir), fold=fold), epochs=1), "20260101-000000-aaaa"
+        )
+        for fold in (0, 1)
+    ]
+    for trainer in trainers:
+        trainer.fit()
+    return [str(trainer.record.folder.path) for trainer in trainers]
 
 
 def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], timeout: float = 90.0) -> None:

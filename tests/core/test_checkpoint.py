@@ -4,6 +4,7 @@ import hashlib
 import json
 import pickle
 from collections.abc import Callable
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 
@@ -63,57 +64,30 @@ def test_no_file_of_a_checkpoint_is_a_pickle(saved: tuple[Path, TimmSED]) -> Non
     assert {file.suffix for file in saved[0].iterdir()} == {".safetensors", ".json"}
 
 
-def cut_model(folder: Path) -> None:
-    file = folder / "model.safetensors"
-    file.write_bytes(file.read_bytes()[:-100])
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-20])
 
 
-def remove_model(folder: Path) -> None:
-    (folder / "model.safetensors").unlink()
-
-
-def cut_card(folder: Path) -> None:
-    file = folder / "checkpoint.json"
-    file.write_text(file.read_text()[:-20])
-
-
-def remove_card(folder: Path) -> None:
-    (folder / "checkpoint.json").unlink()
-
-
-def foreign_class(folder: Path) -> None:
-    edit(folder, model_class="os:system")
-
-
-def other_format(folder: Path) -> None:
-    edit(folder, format=99)
-
-
-def other_species(folder: Path) -> None:
-    edit(folder, species=["only"])
-
-
-def edit(folder: Path, **fields: object) -> None:
-    file = folder / "checkpoint.json"
+def edit(file: Path, **fields: object) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | fields))
 
 
 @pytest.mark.parametrize(
-    ("harm", "reason"),
+    ("name", "harm", "reason"),
     [
-        (cut_model, "damaged"),
-        (remove_model, "missing or damaged"),
-        (cut_card, "not the card"),
-        (remove_card, "no checkpoint.json"),
-        (foreign_class, "only classes of core and experiments"),
-        (other_format, "format 99"),
-        (other_species, "does not fit"),
+        ("model.safetensors", cut, "damaged"),
+        ("model.safetensors", Path.unlink, "missing or damaged"),
+        ("checkpoint.json", cut, "not the card"),
+        ("checkpoint.json", Path.unlink, "no checkpoint.json"),
+        ("checkpoint.json", partial(edit, model_class="os:system"), "only classes of core and experiments"),
+        ("checkpoint.json", partial(edit, format=99), "format 99"),
+        ("checkpoint.json", partial(edit, species=["only"]), "does not fit"),
     ],
 )
 def test_a_harmed_checkpoint_is_refused_with_its_reason(
-    saved: tuple[Path, TimmSED], harm: Callable[[Path], None], reason: str
+    saved: tuple[Path, TimmSED], name: str, harm: Callable[[Path], None], reason: str
 ) -> None:
-    harm(saved[0])
+    harm(saved[0] / name)
     with pytest.raises(checkpoint.CheckpointError, match=reason) as error:
         checkpoint.load_model(saved[0])
     assert str(saved[0]) in str(error.value)
@@ -136,7 +110,7 @@ def test_a_torn_checkpoint_gives_way_to_the_one_before(saved: tuple[Path, TimmSE
     folder, model = saved
     folder.rename(folder.with_name("last.old"))  # as if killed between the two renames
     write(folder.with_name("last.new"), model)
-    cut_model(folder.with_name("last.new"))
+    cut(folder.with_name("last.new") / "model.safetensors")
     assert checkpoint.exists(folder)
     assert checkpoint.find(folder).name == "last.old"
     write(folder, model)

@@ -32,11 +32,10 @@ from core.config import (
 from core.inference.ensemble import find_checkpoints
 from core.models import backbones
 from core.models.base import Output, SpeciesModel
-from core.run_folder import open_run_folder
 from core.scoring.predictions import PROBABILITY
-from core.trainer import Trainer, build_accelerator
+from core.trainer import Trainer
 from core.training.augment import Labelled
-from tests.runs import TinyTrainer, tiny_config, with_data
+from tests.runs import TinyTrainer, open_trainer, tiny_config, with_data
 
 RUN_FILES = {
     "config.json", "environment.json", "metrics.jsonl", "summary.json", "predictions.parquet", "species.csv",
@@ -62,10 +61,6 @@ def config(tiny_demo: Path, tmp_path: Path) -> Config:
 def unmixed(config: Config) -> Config:
     mixup = MixupConfig(probability=0.0, selective_probability=0.0)
     return replace(config, mixup=mixup, spec_augment=SpecAugmentConfig(probability=0.0))
-
-
-def open_trainer(config: Config, stamp: str = "a") -> TinyTrainer:
-    return TinyTrainer(config, open_run_folder(config, stamp, create=True), build_accelerator(config))
 
 
 def runs_of(config: Config) -> list[Path]:
@@ -144,7 +139,7 @@ class ConstantTrainer(Trainer):
 def test_a_constant_scores_as_chance_and_learns_the_mean_target(config: Config) -> None:
     config = unmixed(replace(config, epochs=60, loss=LossConfig(kind="bce", label_smoothing=0.0)))
     config = with_data(replace(config, optim=OptimConfig(lr=0.3)), use_ratings=False, batch_size=15)
-    trainer = ConstantTrainer(config, open_run_folder(config, "a", create=True), build_accelerator(config))
+    trainer = open_trainer(config, kind=ConstantTrainer)
     trainer.fit()
     metrics = trainer.record.folder.read_json("summary")["metrics"]
     assert metrics["macro_auc"]["value"] == metrics["macro_auc"]["low"] == metrics["macro_auc"]["high"] == 0.5
@@ -230,7 +225,7 @@ class Diverging(TinyTrainer):
 
 
 def test_a_loss_that_is_not_finite_names_its_recordings_and_spares_the_checkpoint(config: Config) -> None:
-    trainer = Diverging(config, open_run_folder(config, "a", create=True), build_accelerator(config))
+    trainer = open_trainer(config, kind=Diverging)
     with pytest.raises(FloatingPointError, match=r"the loss became inf .* from: .*\.ogg.*lower optim\.lr"):
         trainer.fit()
     (run,) = runs_of(config)

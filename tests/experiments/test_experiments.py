@@ -13,10 +13,9 @@ import torch
 
 from core.command_line import parse_arguments
 from core.config import BackboneConfig, Config
-from core.run_folder import open_run_folder
 from core.schedule import shorten
-from core.trainer import Trainer, build_accelerator
-from tests.runs import BACKBONE, ROOT, tiny_config
+from core.trainer import Trainer
+from tests.runs import BACKBONE, ROOT, open_trainer, tiny_config
 
 NAMES = sorted(path.parent.name for path in (ROOT / "experiments").glob("*/run.py"))
 
@@ -68,7 +67,7 @@ def test_few_recordings_are_sent_to_an_experiment_that_is_for_them(name: str) ->
 def test_steps_lower_the_loss(name: str, tiny_demo: Path, tmp_path: Path) -> None:
     config = shrunk(name, tiny_demo, tmp_path)
     config = replace(config, optim=replace(config.optim, lr=1e-3, warmup_epochs=0.0), epochs=10)
-    trainer = trainer_of(name)(config, open_run_folder(config, "a", create=True), build_accelerator(config))
+    trainer = open_trainer(config, kind=trainer_of(name))
     trainer.network.train()
     trainer.loaders.batches.start_at(0, 0)
     batch = next(iter(trainer.loaders.train))
@@ -79,7 +78,7 @@ def test_steps_lower_the_loss(name: str, tiny_demo: Path, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", NAMES)
 def test_a_clip_gives_one_output(name: str, tiny_demo: Path, tmp_path: Path) -> None:
     config = shrunk(name, tiny_demo, tmp_path)
-    trainer = trainer_of(name)(config, open_run_folder(config, "a", create=True), build_accelerator(config))
+    trainer = open_trainer(config, kind=trainer_of(name))
     number, rate = len(trainer.species), config.features.sample_rate
     for seconds, num_parts in ((5, 1), (10, 2), (10, 1), (30, 6)):
         with torch.inference_mode():
@@ -99,7 +98,7 @@ def test_a_clip_gives_one_output(name: str, tiny_demo: Path, tmp_path: Path) -> 
 def test_what_sounds_late_is_heard_late(name: str, tiny_demo: Path, tmp_path: Path) -> None:
     """A sound in the last second of 10 s changes segments near it most, whatever the number of parts."""
     config = shrunk(name, tiny_demo, tmp_path)
-    trainer = trainer_of(name)(config, open_run_folder(config, "a", create=True), build_accelerator(config))
+    trainer = open_trainer(config, kind=trainer_of(name))
     rate = config.features.sample_rate
     silent = 1e-4 * torch.randn(1, 10 * rate)
     loud = silent.clone()

@@ -27,13 +27,10 @@ from experiments.nocall import model as nocall
 from experiments.nocall.config import NocallConfig
 from tests.conftest import FIXTURES, Reference
 from tests.experiments import originals
+from tests.experiments.originals import under
+from tests.runs import BACKBONE as TINY
 
-TINY = "test_efficientnet.r160_in1k"
 WHOLE, BLOCK = 2e-5, 1e-5  # absolute tolerances
-
-
-def weights_of(arrays: dict[str, Tensor], prefix: str = "sd/") -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
 
 
 def close(found: Tensor, expected: Tensor, tolerance: float) -> None:
@@ -57,7 +54,7 @@ def no_dropout(model: torch.nn.Module) -> None:
 def test_parity_of_the_dynamic_convolution(reference: Reference, temperature: float, suffix: str) -> None:
     arrays = reference("fdy_dynconv")
     layer = fdy.FrequencyDynamicConv(8, 16, 4, temperature).eval()
-    layer.load_original(weights_of(arrays))
+    layer.load_original(under(arrays, "sd/"))
     close(layer.shares(arrays["x"]), arrays[f"out_attention{suffix}"], BLOCK)
     close(layer(arrays["x"]), arrays[f"out{suffix}"], BLOCK)
 
@@ -97,7 +94,7 @@ def test_parity_of_a_conformer_block(reference: Reference) -> None:
     block = conformer.build_block(
         conformer_config({"width": 16, "units": 64, "heads": 4, "blocks": 1})
     ).eval()
-    conformer.load_original_block(block, weights_of(arrays))
+    conformer.load_original_block(block, under(arrays, "sd/"))
     x = arrays["x"]
     close(block.ffn1(x), arrays["out_ffn1"], BLOCK)
     normed = block.self_attn_layer_norm(x).transpose(0, 1)
@@ -110,7 +107,7 @@ def test_parity_of_the_conformer_encoder(reference: Reference) -> None:
     arrays = reference("conformersed_encoder")
     config = conformer_config({"width": 16, "units": 64, "heads": 4, "blocks": 2})
     encoder = conformer.ConformerEncoder(config, 12).eval()
-    encoder.load_original(weights_of(arrays))
+    encoder.load_original(under(arrays, "sd/"))
     close(encoder.embed(arrays["x"]), arrays["out_input_layer"], BLOCK)
     close(encoder(arrays["x"]), arrays["out"], BLOCK)
 
@@ -166,7 +163,7 @@ def spelt_out(attention: RelativeAttention, x: Tensor) -> Tensor:
 def test_parity_of_a_swin_block(reference: Reference, name: str, shift: int) -> None:
     arrays = reference("htsat_swin_block")
     block = SwinTransformerBlock(16, (16, 16), num_heads=2, window_size=8, shift_size=shift).eval()
-    block.load_state_dict(weights_of(arrays, f"sd_{name}/"))
+    block.load_state_dict(under(arrays, f"sd_{name}/"))
     found = block(arrays["x"].unflatten(1, (16, 16))).flatten(1, 2)
     close(found, arrays[f"out_{name}"], BLOCK)
 
@@ -174,7 +171,7 @@ def test_parity_of_a_swin_block(reference: Reference, name: str, shift: int) -> 
 def test_parity_of_patch_merging(reference: Reference) -> None:
     arrays = reference("htsat_swin_block")
     merging = PatchMerging(16).eval()
-    merging.load_state_dict(weights_of(arrays, "sd_merge/"))
+    merging.load_state_dict(under(arrays, "sd_merge/"))
     close(merging(arrays["x"].unflatten(1, (16, 16))).flatten(1, 2), arrays["out_merge"], BLOCK)
 
 
@@ -241,7 +238,7 @@ def test_parity_of_a_training_step_of_the_part_model(reference: Reference) -> No
     arrays = reference("part_sed_eval_tiny")
     features = FeatureConfig(n_fft=1024, hop_length=320, num_mels=64)
     model = sed.TimmSED(TimmConfig(backbone=TINY, pretrained=False, pool_axis="source"), features, 12)
-    model.load_original(weights_of(arrays))
+    model.load_original(under(arrays, "sd/"))
     no_dropout(model)
     model.train()
     wave = torch.randn(6, 48000, generator=seeded()) * 0.1
@@ -309,7 +306,7 @@ def test_parity_of_the_nocall_network(reference: Reference) -> None:
         f_max_hz=16000.0, scale="instance",
     )  # fmt: skip
     model = nocall.NocallNet(NocallConfig(backbone=TINY, pretrained=False), features, 1).eval()
-    model.load_original(weights_of(arrays))
+    model.load_original(under(arrays, "sd/"))
     # its filters end above half the sample rate, and its 80 dB lie below the loudest of the whole batch
     model.log_mel.set_filters(melscale_fbanks(1025, meta["fmin"], meta["fmax"], meta["mel"], 32000).T)
     mels = model.log_mel(arrays["x"][0])

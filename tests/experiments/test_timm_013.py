@@ -1,4 +1,3 @@
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,17 +7,14 @@ from core.run_folder import open_run_folder
 from core.trainer import build_accelerator
 from experiments.timm_013.config import StudentConfig
 from experiments.timm_013.run import Timm013
-from tests.runs import TinyTrainer, tiny_config, with_data
+from tests.runs import tiny_config, train_two_folds, with_data
 
 
 @pytest.fixture(scope="module")
 def outputs(tiny_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with two trained folds."""
     folder = tmp_path_factory.mktemp("teachers")
-    for fold in (0, 1):
-        config = replace(with_data(tiny_config(tiny_demo, folder), fold=fold), epochs=1)
-        run = open_run_folder(config, "20260101-000000-aaaa", create=True)
-        TinyTrainer(config, run, build_accelerator(config)).fit()
+    train_two_folds(tiny_demo, folder)
     return folder
 
 

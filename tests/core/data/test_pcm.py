@@ -35,14 +35,9 @@ def test_the_cache_holds_the_samples_and_is_used(
     for i in range(len(files)):
         wave = second.read(i, 1000, 5000)
         assert wave.dtype == np.int16
-        np.testing.assert_array_equal(wave, first.read(i, 1000, 5000))
+        for other in (first, plain):
+            np.testing.assert_array_equal(wave, other.read(i, 1000, 5000))
     assert first.lengths.tolist() == plain.lengths.tolist() == [32000] * 4
-
-
-def test_without_a_cache_the_samples_are_the_same(files: list[Path], tmp_path: Path) -> None:
-    plain = PcmStore(files, 32000, None, quiet=True)
-    cached = PcmStore(files, 32000, tmp_path / "cache", quiet=True)
-    np.testing.assert_array_equal(plain.read(2, 123, 4567), cached.read(2, 123, 4567))
 
 
 def test_a_changed_file_is_decoded_again(files: list[Path], tmp_path: Path) -> None:

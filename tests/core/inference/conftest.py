@@ -1,6 +1,6 @@
 """A trained ensemble of two folds, and soundscapes of odd lengths."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +9,7 @@ import soundfile
 
 from core.inference.config import ExportConfig
 from core.inference.engines.export import export
-from core.run_folder import open_run_folder
-from core.trainer import build_accelerator
-from tests.runs import TinyTrainer, tiny_config, with_data
+from tests.runs import train_two_folds
 
 RATE = 32000
 
@@ -26,14 +24,8 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def trained(tiny_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    folder = tmp_path_factory.mktemp("trained")
-    runs = []
-    for fold in (0, 1):
-        config = replace(with_data(tiny_config(tiny_demo, folder), fold=fold), epochs=1)
-        run = open_run_folder(config, f"run{fold}", create=True)
-        TinyTrainer(config, run, build_accelerator(config)).fit()
-        runs.append(str(run.path))
-    return Trained(tiny_demo, (runs[0], runs[1]))
+    first, second = train_two_folds(tiny_demo, tmp_path_factory.mktemp("trained"))
+    return Trained(tiny_demo, (first, second))
 
 
 def write_noise(path: Path, seconds: float, rate: int = RATE, channels: int = 1, seed: int = 0) -> Path:

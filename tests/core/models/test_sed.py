@@ -11,20 +11,17 @@ from core.models.pooling import AttentionPool, GeM
 from core.models.sed import TimmSED
 from core.training.augment import Mixing
 from tests.conftest import Reference
+from tests.experiments.originals import under
+from tests.runs import BACKBONE as TINY
 
-TINY = "test_efficientnet.r160_in1k"
 FEATURES = FeatureConfig(n_fft=1024, hop_length=320, num_mels=64)
-
-
-def weights_of(arrays: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name.removeprefix("sd/"): array for name, array in arrays.items() if name.startswith("sd/")}
 
 
 @pytest.fixture
 def original(reference: Reference) -> tuple[TimmSED, dict[str, torch.Tensor]]:
     arrays = reference("part_sed_eval_tiny")
     model = TimmSED(TimmConfig(backbone=TINY, pretrained=False, pool_axis="source"), FEATURES, 12)
-    model.load_original(weights_of(arrays))
+    model.load_original(under(arrays, "sd/"))
     return model.eval(), arrays
 
 
@@ -43,7 +40,7 @@ def test_parity_of_the_attention_pool(reference: Reference) -> None:
     names = {"att": "attention", "cla": "classifier"}
     state = {
         f"{names[name.split('.')[0]]}.{name.split('.')[1]}": array
-        for name, array in weights_of(arrays).items()
+        for name, array in under(arrays, "sd/").items()
     }
     pool.load_state_dict(state)
     clip, segments = pool(arrays["x"])
@@ -61,7 +58,7 @@ def test_parity_of_gem(reference: Reference) -> None:
 
 def test_load_original_refuses_a_missing_tensor(original: tuple[TimmSED, dict[str, torch.Tensor]]) -> None:
     model, arrays = original
-    weights = weights_of(arrays)
+    weights = under(arrays, "sd/")
     del weights["fc1.weight"]
     with pytest.raises(RuntimeError, match=r"head\.hidden\.weight"):
         model.load_original(weights)
