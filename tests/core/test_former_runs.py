@@ -120,7 +120,7 @@ def test_a_stopped_run_is_continued_to_the_end_of_one_that_was_not(tmp_path: Pat
     write_birds(tmp_path / "data")
     run = tmp_path / "outputs" / "conformer" / STOPPED.name
     shutil.copytree(STOPPED, run)
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
     done = subprocess.run(
         [sys.executable, str(PROGRAM), "--resume"], cwd=tmp_path, env=environment, capture_output=True,
         text=True, stdin=subprocess.DEVNULL, timeout=120,
@@ -128,7 +128,8 @@ def test_a_stopped_run_is_continued_to_the_end_of_one_that_was_not(tmp_path: Pat
     assert done.returncode == 0, done.stderr
     expected = pd.read_parquet(FINISHED / "predictions.parquet")
     found = pd.read_parquet(run / "predictions.parquet")[list(expected)]
-    pd.testing.assert_frame_equal(found, expected, atol=1e-4, rtol=0)
+    # another number of threads changes them by 0.002, an optimiser that forgot its moments by 0.05
+    pd.testing.assert_frame_equal(found, expected, atol=5e-3, rtol=0)
     steps = [
         [json.loads(line)["global_step"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
         for folder in (run, FINISHED)
