@@ -122,18 +122,35 @@ def boost_rare(probability: np.ndarray, counts: np.ndarray, power: float) -> np.
     """Return probabilities times (recordings / mean over species) ** -power.
 
     A species without recordings counts as having one. Shapes as in `subtract_penalty`.
+
+    Examples
+    --------
+    >>> print(boost_rare(np.array([[0.2, 0.2]]), np.array([30, 10]), power=1.0).round(3))
+    [[0.133 0.4  ]]
     """
     counts = np.maximum(counts, 1)
     return probability * (counts / counts.mean(axis=-1, keepdims=True)) ** -power
 
 
 def gate_hard(probability: np.ndarray, bird: np.ndarray, threshold: float) -> np.ndarray:
-    """Return probabilities, 0 in windows whose p(bird), (window,), is below `threshold`."""
+    """Return probabilities (window, species), 0 in windows whose p(bird), (window,), is below `threshold`.
+
+    Examples
+    --------
+    >>> print(gate_hard(np.array([[0.9], [0.8]]), np.array([0.7, 0.2]), threshold=0.5).T)
+    [[0.9 0. ]]
+    """
     return np.where(bird[:, None] >= threshold, probability, 0.0)
 
 
 def gate_soft(probability: np.ndarray, bird: np.ndarray, power: float) -> np.ndarray:
-    """Return probabilities times p(bird) ** power."""
+    """Return probabilities (window, species) times p(bird) ** power, p(bird) being (window,).
+
+    Examples
+    --------
+    >>> print(gate_soft(np.array([[0.8], [0.8]]), np.array([1.0, 0.5]), power=2.0).T)
+    [[0.8 0.2]]
+    """
     return probability * bird[:, None] ** power
 
 

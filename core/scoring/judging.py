@@ -164,6 +164,16 @@ def simultaneous_bounds(values: np.ndarray, drawn: np.ndarray, confidence: float
         (quantity, resample) the same in resamples.
     confidence
         Of all bounds at once, one-sided.
+
+    Examples
+    --------
+    The more are compared, the lower each bound lies:
+
+    >>> drawn = np.random.default_rng(0).normal(size=(20, 4000))
+    >>> alone = simultaneous_bounds(np.zeros(1), drawn[:1])
+    >>> together = simultaneous_bounds(np.zeros(20), drawn)
+    >>> bool(together[0] < alone[0])
+    True
     """
     spread = drawn.std(axis=1)
     varies = spread > 1e-12
@@ -174,7 +184,13 @@ def simultaneous_bounds(values: np.ndarray, drawn: np.ndarray, confidence: float
 
 
 def shares_of_wins(scores: np.ndarray) -> np.ndarray:
-    """Return in which share of resamples each rule, (rule, resample), scores highest; equals share a win."""
+    """Return in which share of resamples each rule, (rule, resample), scores highest; equals share a win.
+
+    Examples
+    --------
+    >>> print(shares_of_wins(np.array([[1.0, 2.0], [1.0, 3.0]])))
+    [0.25 0.75]
+    """
     best = scores >= scores.max(axis=0) - 1e-12
     return np.asarray((best / best.sum(axis=0)).mean(axis=1))
 

@@ -69,6 +69,16 @@ def reliability(
         Of equally many predictions each; fewer where many are equal.
     confidence, method
         Of all intervals.
+
+    Examples
+    --------
+    Of four predictions of 0.2 one came true, of four of 0.6 three:
+
+    >>> probability = np.array([[0.2]] * 4 + [[0.6]] * 4)
+    >>> truth = np.array([[1], [0], [0], [0], [1], [1], [1], [0]], dtype=bool)
+    >>> found = reliability(truth, probability, Resampler(range(8), np.zeros(8)), bins=2)
+    >>> print(found.predicted, found.observed, round(found.raw_error, 3))
+    [0.2 0.6] [0.25 0.75] 0.1
     """
     found = draw_reliability_numbers(truth, probability, resampler, bins).intervals(confidence, method)
     *observed, error, brier = found

@@ -124,6 +124,14 @@ def score_by_threshold(
         Of the rows' recordings.
     confidence, method
         Of the band, and of where the best is.
+
+    Examples
+    --------
+    >>> truth = np.array([[False], [False], [True], [True]])
+    >>> probability = np.array([[0.1], [0.3], [0.6], [0.9]])
+    >>> curve = score_by_threshold(truth, probability, Resampler(range(4), truth[:, 0]))
+    >>> print(curve.positions, curve.score, curve.best.value)
+    [0.1 0.3 0.6 0.9] [0.5  0.75 1.   0.75] 0.6
     """
     return curve_of(truth, probability, resampler, None, confidence, method)
 

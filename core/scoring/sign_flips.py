@@ -136,7 +136,15 @@ def _differences(metric: WeightedMetric, name: str, kept: np.ndarray) -> np.ndar
 
 
 def holm(p_values: np.ndarray) -> np.ndarray:
-    """Return p-values corrected for their number by Holm's step-down, in the order given."""
+    """Return p-values (test,) corrected for their number by Holm's step-down, in the order given.
+
+    Examples
+    --------
+    The smallest times 3, the next times 2, the largest at least as much:
+
+    >>> print(holm(np.array([0.04, 0.01, 0.03])))
+    [0.06 0.03 0.06]
+    """
     order = np.argsort(p_values)
     factors = len(p_values) - np.arange(len(p_values))
     corrected = np.empty(len(p_values))

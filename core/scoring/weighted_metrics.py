@@ -46,6 +46,15 @@ class DecisionMetric:
         (row, species) bool.
     cluster_of_row
         (row,) index of the cluster.
+
+    Examples
+    --------
+    Two positive rows, one found; it counts once, then three times:
+
+    >>> truth = np.array([[True], [True], [False]])
+    >>> metric = DecisionMetric(truth, np.array([[True], [False], [False]]), np.arange(3))
+    >>> print(metric.values(np.array([[1, 3], [1, 1], [1, 1]], dtype=np.float32))["score"].T)
+    [[0.75  0.875]]
     """
 
     names: tuple[str, ...] = ("score",)
@@ -112,6 +121,17 @@ class RankMetric:
         (row,) index of the cluster.
     names
         Which of them.
+
+    Examples
+    --------
+    A positive row of weight 2 ties with one negative and beats two:
+
+    >>> truth = np.array([[True], [False], [False], [False]])
+    >>> score = np.array([[0.8], [0.8], [0.5], [0.1]])
+    >>> metric = RankMetric(truth, score, np.arange(4), ["auc", "average_precision"])
+    >>> found = metric.values(np.array([[2], [1], [1], [1]], dtype=np.float32))
+    >>> {name: round(float(values[0, 0]), 3) for name, values in found.items()}
+    {'auc': 0.833, 'average_precision': 0.667}
     """
 
     NAMES = ("auc", "average_precision", "padded_average_precision")
