@@ -44,6 +44,17 @@ class Comparison:
         Of interval and verdict.
     unit
         What was drawn.
+
+    Examples
+    --------
+    >>> truth = np.repeat(np.eye(2, dtype=bool), 10, axis=0)
+    >>> names = np.array([f"{i}.ogg" for i in range(20)])
+    >>> noise = np.random.default_rng(0).normal(size=(2, 20, 2))
+    >>> values = 1 / (1 + np.exp(-noise - 2 * truth * np.array([0.2, 2.0])[:, None, None]))
+    >>> runs = [Predictions.of("ab", p, truth, names, name=n) for p, n in zip(values, ("weak", "strong"))]
+    >>> (found,) = compare_pairs(runs, "macro_auc", num_resamples=500, num_flips=500)
+    >>> found.verdict[:33], found.is_distinguishable
+    ('strong is better than weak: macro', True)
     """
 
     base: str
@@ -144,17 +155,6 @@ def compare_pairs(
     ------
     ValueError
         If there are fewer than two runs, or they judged other clips.
-
-    Examples
-    --------
-    >>> truth = np.repeat(np.eye(2, dtype=bool), 10, axis=0)
-    >>> names = np.array([f"{i}.ogg" for i in range(20)])
-    >>> noise = np.random.default_rng(0).normal(size=(2, 20, 2))
-    >>> values = 1 / (1 + np.exp(-noise - 2 * truth * np.array([0.2, 2.0])[:, None, None]))
-    >>> runs = [Predictions.of("ab", p, truth, names, name=n) for p, n in zip(values, ("weak", "strong"))]
-    >>> (found,) = compare_pairs(runs, "macro_auc", num_resamples=500, num_flips=500)
-    >>> found.verdict[:33], found.is_distinguishable
-    ('strong is better than weak: macro', True)
     """
     require(len(runs) > 1, "comparing takes two runs at least")
     require_same_clips(runs)
