@@ -29,6 +29,7 @@ from core.scoring.score_curves import QUANTILES, draw_best
 from core.scoring.sign_flips import flip_test
 
 LARGE = 200
+CALIBRATED = "calibration error of 0"
 SPECIES_METRICS = ("score", "auc", "average_precision")
 SPECIES = tuple(f"s{number:02d}" for number in range(99))
 
@@ -192,7 +193,7 @@ QUANTITIES: dict[str, Quantity] = {
     "best threshold": partial(best_setting, "threshold"),
     "best quantile": partial(best_setting, "quantile"),
     "calibration error": partial(calibration, -2),
-    "calibration error of 0": calibrated_error,
+    CALIBRATED: calibrated_error,
     "Brier score": partial(calibration, -1),
     "confusion share": confusion_share,
     **{f"ensemble gain in {name}": partial(ensemble_gain, name) for name in ("score", "auc")},
@@ -285,7 +286,8 @@ def true_values(world: World, names: Iterable[str]) -> dict[str, np.ndarray]:
     """Return each quantity on very many recordings, (place,)."""
     one = world.large[0]
     alike = Resampler(np.zeros(len(one)), np.zeros(len(one)), 1)  # nothing is drawn: values are enough
-    return {name: QUANTITIES[name](world.large, alike).values for name in names}
+    found = {name: QUANTITIES[name](world.large, alike).values for name in names}
+    return found | {name: np.zeros(1) for name in found if name == CALIBRATED}
 
 
 def true_difference(world: World, name: str) -> float:
