@@ -15,14 +15,14 @@ import tyro
 from matplotlib.figure import Figure
 
 from analysis.command import ScoringOptions, run_command
-from analysis.drawing.figures import save
-from analysis.drawing.forest import Series, draw_forest
-from analysis.drawing.tables import require_endings, write_table
+from analysis.drawing.figure_files import save_figure
+from analysis.drawing.table_files import require_endings, write_table
 from analysis.runs import find_runs, predictions_of
 from core.config import ValidConfig
 from core.scoring.draws import draw_metrics
 from core.scoring.intervals import CONFIDENCE, METHODS, Draws, Interval, Method
 from core.scoring.metric_names import IN_CORE, LABELS, SPECIES_LABELS
+from core.scoring.pictures import Series, draw_forest
 from core.scoring.predictions import UNITS
 
 BY_SPECIES = ("score", "macro_auc", "cmap", "padded_cmap")
@@ -185,7 +185,7 @@ def score_runs(config: BootstrapConfig) -> None:
     if config.figure is not None:
         predictions_of(runs)  # several runs share the axes only if they judged the same clips
         figure, caption = draw_species_forest([run.name for run in runs], tables, support, config, valid)
-        print(f"  {save(figure, Path(config.figure), caption)}")
+        print(f"  {save_figure(figure, Path(config.figure), caption)}")
 
 
 def main() -> None:

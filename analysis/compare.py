@@ -16,14 +16,14 @@ import tyro
 from matplotlib.figure import Figure
 
 from analysis.command import ScoringOptions, run_command
-from analysis.drawing.figures import save
-from analysis.drawing.forest import Series, draw_forest
-from analysis.drawing.tables import require_endings, write_table
+from analysis.drawing.figure_files import save_figure
+from analysis.drawing.table_files import require_endings, write_table
 from analysis.runs import find_runs, predictions_of
 from core.config import require
 from core.scoring.comparison import EFFECTS, Comparison, compare_pairs, show_p
 from core.scoring.intervals import Method
 from core.scoring.metric_names import LABELS, MetricName
+from core.scoring.pictures import Series, draw_forest
 from core.scoring.predictions import UNITS
 
 
@@ -81,7 +81,7 @@ def compare_runs(config: CompareConfig) -> None:
     if config.out is not None:
         print(write_table(pd.DataFrame([one.as_row() for one in found]), config.out))
     if config.figure is not None:
-        print(save(draw_differences(found), Path(config.figure), differences_caption(found)))
+        print(save_figure(draw_differences(found), Path(config.figure), differences_caption(found)))
 
 
 def needed_text(comparisons: Sequence[Comparison]) -> str:

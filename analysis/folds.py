@@ -16,11 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.command import run_command
-from analysis.drawing.figures import BLUE, GREY, ORANGE, VERMILION, Format, save
+from analysis.drawing.figure_files import Format, save_figure
 from core.config import DataConfig
 from core.data.audit import FoldAudit, audit_folds, format_audit
 from core.data.competition import Competition, read_competition
 from core.data.folds import assign_folds
+from core.scoring.pictures import BLUE, GREY, ORANGE, VERMILION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +80,7 @@ def draw_audit(config: FoldsConfig) -> tuple[FoldAudit, FoldAudit]:
         ),
     }
     for name, (figure, caption) in figures.items():
-        print(save(figure, Path(config.out) / f"{name}.{config.format}", f"{caption} {data}"))
+        print(save_figure(figure, Path(config.out) / f"{name}.{config.format}", f"{caption} {data}"))
     return audit, grouped
 
 

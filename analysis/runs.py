@@ -6,7 +6,7 @@ the same labels in the same folds; what differs otherwise is told, never average
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -98,21 +98,26 @@ def find_runs(paths: Iterable[str | Path]) -> list[Run]:
     ValueError
         If a path does not exist, holds no finished run, or names a run that is not finished.
     """
-    folders: dict[Path, None] = {}
-    for path in map(Path, paths):
-        require(path.is_dir(), f"{path}: no such folder of runs (looked in {Path.cwd()})")
-        if (path / "config.json").is_file():
-            message = f"{path}: not finished, it has no summary.json; continue it with --resume"
-            require((path / "summary.json").is_file(), message)
-            found = [path]
-        else:
-            found = [file.parent for file in sorted(path.rglob("summary.json")) if not in_group(file.parent)]
-            require(len(found) > 0, f"{path}: holds no finished run (a folder with summary.json)")
-        folders |= dict.fromkeys(folder.resolve() for folder in found)
-    runs = [read_run(folder) for folder in folders]
-    return [
-        Run(run.folder, run.config, run.summary, name) for run, name in zip(runs, names_of(runs), strict=True)
-    ]
+    folders = dict.fromkeys(folder for path in paths for folder in finished_folders(Path(path)))
+    return with_names([read_run(folder) for folder in folders])
+
+
+def finished_folders(path: Path) -> list[Path]:
+    """Return the folders of finished runs that a path names, see `find_runs`; all are absolute.
+
+    Raises
+    ------
+    ValueError
+        If the path does not exist, holds no finished run, or names a run that is not finished.
+    """
+    require(path.is_dir(), f"{path}: no such folder of runs (looked in {Path.cwd()})")
+    if (path / "config.json").is_file():
+        message = f"{path}: not finished, it has no summary.json; continue it with --resume"
+        require((path / "summary.json").is_file(), message)
+        return [path.resolve()]
+    found = [file.parent for file in sorted(path.rglob("summary.json")) if not in_group(file.parent)]
+    require(len(found) > 0, f"{path}: holds no finished run (a folder with summary.json)")
+    return [folder.resolve() for folder in found]
 
 
 def in_group(folder: Path) -> bool:
@@ -140,6 +145,11 @@ def read_run(folder: Path) -> Run:
     return Run(folder, content[0], content[1])
 
 
+def with_names(runs: Sequence[Run]) -> list[Run]:
+    """Return runs with the names of `names_of`; nothing of them is read before."""
+    return [replace(run, name=name) for run, name in zip(runs, names_of(runs), strict=True)]
+
+
 def names_of(runs: Sequence[Run]) -> list[str]:
     """Return a short unique name for each run: its experiment, and as much more as tells it apart."""
     parts: list[Callable[[Sequence[Run]], list[str]]] = [
@@ -165,8 +175,8 @@ def names_of(runs: Sequence[Run]) -> list[str]:
 def settings_that_differ(runs: Sequence[Run]) -> list[str]:
     """Return such as `mixup.alpha=0.4` for each run; nothing where more than a few settings differ."""
     flat = [flatten_dict(run.config) for run in runs]
-    told = ("name", "seed", "data.fold")
-    keys = [key for key in flat[0] if key not in told and not key.startswith(PATHS_AND_TRACKING)]
+    in_names = ("name", "seed", "data.fold")
+    keys = [key for key in flat[0] if key not in in_names and not key.startswith(PATHS_AND_TRACKING)]
     differing = [key for key in keys if len({setting_text(values.get(key)) for values in flat}) > 1]
     if len(differing) > MOST_IN_NAMES:
         return [""] * len(runs)

@@ -20,13 +20,14 @@ import tyro
 from matplotlib.figure import Figure
 
 from analysis.command import ScoringOptions, run_command
-from analysis.drawing.figures import COLOURS, GREY, Format, save
-from analysis.drawing.tables import markdown, write_rows
+from analysis.drawing.figure_files import Format, save_figure
+from analysis.drawing.table_files import markdown, write_rows
 from analysis.ensemble.weights import MIN_GAIN, Combine, Objective, Weighted, weigh
 from analysis.runs import Run, find_runs, predictions_of
 from core.config import require
 from core.scoring.intervals import Interval
 from core.scoring.metric_names import LABELS
+from core.scoring.pictures import COLOURS, GREY
 from core.scoring.predictions import UNITS
 
 
@@ -97,7 +98,7 @@ def weigh_runs(config: EnsembleConfig) -> list[Weighted]:
             f"{valid.confidence:.0%} intervals over {UNITS[config.by]}, and the weights fitted to all "
             f"rows; {len(predictions[0])} clips, combined by {config.combine}."
         )
-        print(save(draw_ensemble(results, names), folder / f"ensemble.{config.format}", caption))
+        print(save_figure(draw_ensemble(results, names), folder / f"ensemble.{config.format}", caption))
     return results
 
 

@@ -1,6 +1,6 @@
 """The program: python -m analysis.report outputs/timm_007 outputs/timm_008 --out report.html."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -8,14 +8,13 @@ from typing import Any, Literal
 import tyro
 
 from analysis.command import run_command
-from analysis.drawing.figures import save
-from analysis.report.charts import Chart
-from analysis.report.page import Detail, content_of, details_of, render
-from analysis.report.panels import learning_curves
+from analysis.drawing.figure_files import save_figure
+from analysis.report.drawings import decision_drawings, forest_drawings, learning_curves
+from analysis.report.page import page_content, render
 from analysis.report.selection import Selection, select
-from analysis.report.single_figures import single_figures
 from core.config import require
 from core.files import write_atomically
+from core.scoring.evaluation import Evaluation, evaluate
 
 MEGABYTE = 1 << 20
 
@@ -63,11 +62,13 @@ class ReportConfig:
 
 def main() -> None:
     """Write the report that the command line asks for."""
-    run_command(ReportConfig, report)
+    run_command(ReportConfig, write_report)
 
 
-def report(config: ReportConfig) -> None:
+def write_report(config: ReportConfig) -> None:
     """Write the page or the figures.
+
+    All metrics are computed anew from the predictions: runs of different days are judged by one method.
 
     Raises
     ------
@@ -80,48 +81,48 @@ def report(config: ReportConfig) -> None:
     else:
         require(out.suffix == "" or out.is_dir(), f"out={out}: --format={config.format} wants a folder")
     selection = select(config.runs)
-    browser = browse_soundscapes(config)
-    curves = learning_curves(selection)
-    details = details_of(selection)
+    browser = browser_of(config)
+    evaluations = {
+        run.name: evaluate(run.predictions, run.valid) for run in selection.runs if len(run.predictions)
+    }
     if config.format != "html":
-        write_figures(selection, curves, details, config)
+        write_figures(selection, evaluations, config)
         return
-    html = render(content_of(selection, curves, details, title=config.title, browser=browser))
+    curves = learning_curves(selection, has_legend=False)
+    html = render(page_content(selection, curves, evaluations, title=config.title, browser=browser))
     write_atomically(out, html)
-    told = "; ".join(selection.refused)
-    number = len(selection.runs)
+    number, refused = len(selection.runs), "; ".join(selection.refused)
     print(
         f"{config.out}: {number} run{'s' if number > 1 else ''}, {len(html.encode()) / MEGABYTE:.1f} MB"
-        + (f"; not shown: {told}" if told else "")
+        + (f"; not shown: {refused}" if refused else "")
     )
 
 
-def browse_soundscapes(config: ReportConfig) -> dict[str, Any] | None:
+def browser_of(config: ReportConfig) -> dict[str, Any] | None:
     """Return the content of the soundscape browser; None where none is wanted."""
     if config.soundscapes is None or config.probabilities is None or config.format != "html":
         return None
-    from analysis.report.soundscapes import open_browser  # torch takes seconds to import
+    from analysis.report.soundscapes import browser_content, read_decided  # torch takes seconds to import
 
-    return open_browser(
+    submission, truth = (None if file is None else Path(file) for file in (config.submission, config.truth))
+    return browser_content(
         Path(config.soundscapes),
-        Path(config.probabilities),
-        submission=None if config.submission is None else Path(config.submission),
-        truth=None if config.truth is None else Path(config.truth),
+        read_decided(Path(config.probabilities), submission, truth),
         number=config.num_soundscapes,
         longest=config.excerpt_seconds,
         num_bytes=int(config.media_megabytes * MEGABYTE),
     )
 
 
-def write_figures(
-    selection: Selection, curves: Sequence[Chart], details: Sequence[Detail], config: ReportConfig
-) -> None:
-    """Write each figure as a file with its caption."""
-    folder = Path(config.out)
-    figures = single_figures(selection, curves, details)
-    for one in figures:
-        save(one.figure, folder / f"{one.key}.{config.format}", one.caption)
-    print(f"{folder}: {len(figures)} figures")
+def write_figures(selection: Selection, evaluations: Mapping[str, Evaluation], config: ReportConfig) -> None:
+    """Write each figure as a file with its caption: the tables as forests, then the charts."""
+    drawings = [*forest_drawings(selection, evaluations), *learning_curves(selection, has_legend=True)]
+    for number, run in enumerate(selection.runs):
+        if run.name in evaluations:
+            drawings += decision_drawings(run, number, evaluations[run.name].threshold)
+    for one in drawings:
+        save_figure(one.figure, Path(config.out) / f"{one.key}.{config.format}", one.caption)
+    print(f"{config.out}: {len(drawings)} figures")
 
 
 if __name__ == "__main__":

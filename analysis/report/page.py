@@ -3,131 +3,132 @@
 import base64
 import hashlib
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-from analysis.drawing.figures import COLOURS
-from analysis.report import tables
-from analysis.report.charts import Chart, dash, drawn
-from analysis.report.panels import decision_charts
+from analysis.report.drawings import Drawing, dashes_of, decision_drawings
+from analysis.report.inline_svg import inlined
+from analysis.report.leaderboard import comparisons, difference_board, leaderboard, species_board
+from analysis.report.origins import data_facts, differing_settings, environments
 from analysis.report.selection import Group, Selection
-from analysis.report.verdicts import judge
 from core.scoring.comparison import show_p
-from core.scoring.evaluation import Evaluation, evaluate
+from core.scoring.evaluation import Evaluation
+from core.scoring.pictures import COLOURS
 
 TEMPLATES = files("analysis.report") / "templates"
 MINUS = "\N{MINUS SIGN}"
 
 
-@dataclass(frozen=True)
-class Detail:
-    """What is shown of one run by itself."""
-
-    number: int
-    evaluation: Evaluation
-    species: dict[str, Any]
-    charts: list[Chart]
-
-
-def details_of(selection: Selection) -> list[Detail]:
-    """Return metrics, species and decision charts of every run that validated something.
-
-    All are computed anew from the predictions: runs of different days are judged by one method.
-    """
-    found = []
-    for number, run in enumerate(selection.runs):
-        if len(run.predictions):
-            evaluation = evaluate(run.predictions, run.valid)
-            species = tables.species_rows(evaluation)
-            charts = decision_charts(run, number, evaluation.threshold)
-            found.append(Detail(number, evaluation, species, charts))
-    return found
-
-
-def content_of(
+def page_content(
     selection: Selection,
-    curves: Sequence[Chart],
-    details: Sequence[Detail],
+    curves: Sequence[Drawing],
+    evaluations: Mapping[str, Evaluation],
     *,
     title: str,
     browser: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """Return everything that the template shows."""
+    """Return everything that the template shows.
+
+    Parameters
+    ----------
+    selection
+        The runs.
+    curves
+        Of all runs together.
+    evaluations
+        Name of a run that validated something -> its metrics.
+    title
+        Of the page.
+    browser
+        Of `analysis.report.soundscapes.browser_content`; None: no soundscapes.
+    """
     runs = selection.runs
-    charts = [*curves, *(chart for detail in details for chart in detail.charts)]
-    pictures = {chart.key: drawn(chart) for chart in charts}
-    evaluations = {runs[detail.number].name: detail.evaluation for detail in details}
-    styles = {run.name: {"colour": i % len(COLOURS), "dash": dash(i)} for i, run in enumerate(runs)}
+    readouts: dict[str, dict[str, Any]] = {}
+
+    def charts_of(drawings: Sequence[Drawing]) -> list[dict[str, Any]]:
+        """Return drawings as the template shows them, and keep what a pointer reads."""
+        charts = []
+        for one in drawings:
+            svg, readouts[one.key] = inlined(one.figure, one.key)
+            charts.append({"key": one.key, "caption": one.caption, "svg": Markup(svg)})
+        return charts
+
     return {
         "title": title,
         "created": time.strftime("%Y-%m-%d %H:%M"),
         "runs": runs,
-        "styles": styles,
+        "styles": {
+            run.name: {"colour": i % len(COLOURS), "dash": " ".join(map(str, dashes_of(i)))}
+            for i, run in enumerate(runs)
+        },
         "groups": [group_content(group, evaluations) for group in selection.groups],
-        "curves": [pictures[chart.key] for chart in curves],
+        "curves": charts_of(curves),
         "details": [
             {
-                "number": detail.number,
-                "name": runs[detail.number].name,
-                "species": detail.species,
-                "charts": [pictures[chart.key] for chart in detail.charts],
+                "number": number,
+                "name": run.name,
+                "species": species_board(evaluations[run.name]),
+                "charts": charts_of(decision_drawings(run, number, evaluations[run.name].threshold)),
             }
-            for detail in details
+            for number, run in enumerate(runs)
+            if run.name in evaluations
         ],
-        "readouts": {key: one.pop("readout") for key, one in pictures.items()},
+        "readouts": readouts,
         "browser": browser,
-        "settings": tables.settings(runs),
+        "settings": differing_settings(runs),
         "configurations": [(run.name, json.dumps(run.config, indent=2)) for run in runs],
-        "environments": tables.environments(runs),
-        "left_out": left_out(selection, details, browser),
+        "environments": environments(runs),
+        "left_out": left_out_notes(selection, evaluations, (browser or {}).get("notes", [])),
     }
 
 
 def group_content(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
-    """Return leaderboard, verdicts and facts of one group."""
-    content: dict[str, Any] = {
+    """Return leaderboard, differences and facts of one group; parameters as in `page_content`."""
+    is_compared = group.validated and len(group.runs) > 1
+    return {
         "validated": group.validated,
         "reason": group.reason,
         "names": [run.name for run in group.runs],
-        "facts": tables.facts_of(group),
-        "verdicts": None,
+        "facts": data_facts(group),
+        "board": leaderboard(group, evaluations) if group.validated else None,
+        "differences": difference_board(comparisons(group)) if is_compared else None,
     }
-    if group.validated:
-        content["board"] = tables.leaderboard(group, evaluations)
-    if group.validated and len(group.runs) > 1:
-        content["verdicts"] = judge(group)
-    return content
 
 
-def left_out(
-    selection: Selection, details: Sequence[Detail], browser: dict[str, Any] | None
+def left_out_notes(
+    selection: Selection, evaluations: Mapping[str, Evaluation], of_soundscapes: Sequence[str]
 ) -> list[tuple[str, str]]:
-    """Return what the page does not show or judge: (what, why)."""
+    """Return what the page does not show or judge: (what, why).
+
+    Parameters
+    ----------
+    selection, evaluations
+        As in `page_content`.
+    of_soundscapes
+        What is said of soundscapes that are not shown.
+    """
     notes = [("run not shown", reason) for reason in selection.refused]
     apart = [run.name for group in selection.groups[1:] for run in group.runs]
     if apart:
         notes.append(("; ".join(apart), "not compared with the first table; the leaderboard says why"))
-    species: dict[tuple[str, ...], list[str]] = {}
-    for detail in details:
-        if detail.species["left_out"]:
-            species.setdefault(tuple(detail.species["left_out"]), []).append(
-                selection.runs[detail.number].name
-            )
+    species: dict[str, list[str]] = {}
+    for name, one in evaluations.items():
+        if one.left_out:
+            species.setdefault(", ".join(one.left_out), []).append(name)
     for codes, names in species.items():
         why = "no positive or no negative clip was validated: in no macro mean but padded cmAP"
-        notes.append((f"species {', '.join(codes)} of {'; '.join(names)}", why))
-    for detail in details:
-        fixed, name = detail.evaluation.num_fixed, selection.runs[detail.number].name
-        if fixed:
-            notes.append((f"{fixed} species of {name}", "a single recording, which no interval can vary"))
-    notes += [("soundscapes", note) for note in (browser or {}).get("notes", [])]
-    return notes
+        notes.append((f"species {codes} of {'; '.join(names)}", why))
+    for name, one in evaluations.items():
+        if one.num_fixed:
+            why = "a single recording, which no interval can vary"
+            notes.append((f"{one.num_fixed} species of {name}", why))
+    return notes + [("soundscapes", note) for note in of_soundscapes]
 
 
 def render(content: dict[str, Any]) -> str:
@@ -140,7 +141,8 @@ def render(content: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"signed": signed, "p_value": show_p, "data_uri": data_uri}
+    environment.filters |= {"signed": signed_number, "p_value": show_p, "data_uri": data_uri}
+    environment.tests["known"] = math.isfinite
     policy = (
         "default-src 'none'; img-src data:; media-src data:; "
         f"style-src '{fingerprint(style)}'; script-src '{fingerprint(script)}'; "
@@ -155,11 +157,11 @@ def fingerprint(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def signed(number: float, digits: int = 3) -> str:
+def signed_number(number: float, digits: int = 3) -> str:
     """Return a difference with its sign."""
     return f"{number:+.{digits}f}".replace("-", MINUS)
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """Return a file's content as an address."""
+    """Return a file's content as an address; `kind` is its media type."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

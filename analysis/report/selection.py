@@ -6,10 +6,9 @@ from pathlib import Path
 
 from pyarrow import ArrowException
 
-from analysis.runs import Run, find_runs, in_group
+from analysis.runs import Run, finished_folders, read_run, with_names
 from core.config import require
-from core.run_folder import stamp_of
-from core.scoring.predictions import Predictions, difference_of
+from core.scoring.predictions import difference_of
 
 
 @dataclass(frozen=True)
@@ -32,11 +31,6 @@ class Group:
         """Whether there are predictions to judge."""
         return len(self.runs[0].predictions) > 0
 
-    @property
-    def predictions(self) -> list[Predictions]:
-        """Of the same clips."""
-        return [run.predictions for run in self.runs]
-
 
 @dataclass(frozen=True)
 class Selection:
@@ -58,63 +52,53 @@ class Selection:
         """All runs, in the order of the page."""
         return [run for group in self.groups for run in group.runs]
 
-    def number_of(self, run: Run) -> int:
-        """Return the position of a run in the page, which chooses its colour."""
-        return next(i for i, other in enumerate(self.runs) if other is run)
-
 
 def select(paths: Iterable[str | Path]) -> Selection:
-    """Return the finished runs under some paths, grouped by what they judged.
+    """Return the finished runs under some paths, grouped by what they judged; each is read once.
 
     Raises
     ------
     ValueError
         If no run is left to show; the message says why each was refused.
     """
-    folders: dict[Path, None] = {}
     refused: dict[str, None] = {}
+    folders: dict[Path, None] = {}
     for path in map(Path, paths):
-        found, unfinished = expand(path)
-        refused |= dict.fromkeys(unfinished)
-        for folder in found:
-            reason = problem_of(folder)
-            if reason is None:
-                folders[folder.resolve()] = None
-            else:
-                refused[reason] = None
-    require(len(folders) > 0, "nothing to report:\n  " + "\n  ".join(refused or ["no path was named"]))
-    runs = find_runs(folders)
+        try:
+            folders |= dict.fromkeys(finished_folders(path))
+        except ValueError as error:
+            refused[str(error)] = None
+        for file in sorted(path.rglob("config.json")):
+            if not (file.parent / "summary.json").is_file():
+                message = f"{file.parent}: not finished, it has no summary.json; continue it with --resume"
+                refused[message] = None
+    runs = with_names([run for folder in folders if (run := kept(folder, refused)) is not None])
+    runs = [run for run in runs if is_readable(run, refused)]
+    require(len(runs) > 0, "nothing to report:\n  " + "\n  ".join(refused or ["no path was named"]))
     return Selection(tuple(group_runs(runs)), tuple(refused))
 
 
-def expand(path: Path) -> tuple[list[Path], list[str]]:
-    """Return the folders of runs that a path names, and what is said of unfinished ones inside it."""
-    if (path / "config.json").is_file() or not path.is_dir():
-        return [path], []
-    finished = [file.parent for file in sorted(path.rglob("summary.json")) if not in_group(file.parent)]
-    started = {file.parent for file in path.rglob("config.json")}
-    unfinished = [
-        f"{folder}: not finished, it has no summary.json; continue it with --resume"
-        for folder in sorted(started)
-        if not (folder / "summary.json").is_file()
-    ]
-    if not finished and not unfinished:
-        return [path], []  # `find_runs` says what is wrong
-    return [folder for folder in finished if (folder / "config.json").is_file()], unfinished
-
-
-def problem_of(folder: Path) -> str | None:
-    """Return why a folder cannot be shown; None if it can."""
+def kept(folder: Path, refused: dict[str, None]) -> Run | None:
+    """Return the run of a folder with all its folds; or None, and why in `refused`."""
     try:
-        (run,) = find_runs([folder])
-        len(run.predictions)
-        absent = [member.name for member in run.members if not (member / "summary.json").is_file()]
-        require(not absent, f"{folder}: its folds {', '.join(absent)} are missing beside it")
-    except (ArrowException, OSError, KeyError) as error:
-        return f"{folder}: not readable: {error}"
+        run = read_run(folder)
     except ValueError as error:
-        return str(error) if str(folder) in str(error) else f"{folder}: {error}"
-    return None
+        refused[str(error)] = None
+        return None
+    absent = [member.name for member in run.members if not (member / "summary.json").is_file()]
+    if absent:
+        refused[f"{folder}: its folds {', '.join(absent)} are missing beside it"] = None
+    return None if absent else run
+
+
+def is_readable(run: Run, refused: dict[str, None]) -> bool:
+    """Return whether a run's predictions can be read; if not, it is said why in `refused`."""
+    try:
+        _ = run.predictions
+    except (ArrowException, OSError, KeyError, ValueError) as error:
+        refused[f"{run.folder}: not readable: {error}"] = None
+        return False
+    return True
 
 
 def group_runs(runs: Sequence[Run]) -> list[Group]:
@@ -150,13 +134,3 @@ def score_of(run: Run) -> float:
     """Return a run's 2022 score; below all where it has none."""
     value = run.summary.get("metrics", {}).get("score", {}).get("value")
     return -1.0 if value is None else float(value)
-
-
-def started_at(run: Run) -> str:
-    """Return the time in a run's name, such as 2026-11-25 07:07; its stamp where it has none."""
-    stamp = stamp_of(run.folder)
-    day, _, rest = stamp.partition("-")
-    clock = rest[:6]
-    if len(day) == 8 and day.isdigit() and len(clock) == 6 and clock.isdigit():
-        return f"{day[:4]}-{day[4:6]}-{day[6:]} {clock[:2]}:{clock[2:4]}"
-    return stamp

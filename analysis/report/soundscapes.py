@@ -1,6 +1,7 @@
-"""Soundscapes for the page: a picture of their sound, the sound itself, what was heard and what was there."""
+"""Soundscapes in the page: a picture of each, its sound, what was detected, and what is truly there."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
@@ -81,6 +82,44 @@ def read_decided(probabilities: Path, submission: Path | None, truth: Path | Non
 
 
 @dataclass(frozen=True)
+class Window:
+    """A window of one species, placed on an excerpt.
+
+    Attributes
+    ----------
+    start
+        Seconds from the start of the excerpt.
+    times
+        From when to when in the soundscape, such as 0:05-0:10.
+    left, width
+        In percent of the excerpt.
+    probability
+        That was predicted.
+    detected
+        Whether the species was.
+    is_true
+        Whether it is there; None: nobody said.
+    """
+
+    start: float
+    times: tuple[str, str]
+    left: float
+    width: float
+    probability: float
+    detected: bool
+    is_true: bool | None
+
+    @property
+    def kind(self) -> str:
+        """What a decision about it is."""
+        if self.is_true is None:
+            return "detected" if self.detected else "quiet"
+        if self.is_true:
+            return "hit" if self.detected else "miss"
+        return "false alarm" if self.detected else "quiet"
+
+
+@dataclass(frozen=True)
 class Excerpt:
     """A stretch of a soundscape as the page shows it.
 
@@ -110,13 +149,7 @@ class Excerpt:
         return (len(self.image) + len(self.audio)) * 4 // 3
 
 
-def choose(decided: Decided, files: Mapping[str, Path]) -> list[str]:
-    """Return the soundscapes that are there, those with most to see first."""
-    there = [name for name in decided.names if name in files]
-    return sorted(there, key=lambda name: (-decided.marks[decided.windows_of(name)].sum(), name))
-
-
-def stretch_of(decided: Decided, name: str, total_seconds: float, longest: float) -> tuple[float, float]:
+def shown_stretch(decided: Decided, name: str, total_seconds: float, longest: float) -> tuple[float, float]:
     """Return start and end of the part that is shown: all, or the windows with most to see."""
     if total_seconds <= longest:
         return 0.0, total_seconds
@@ -128,8 +161,8 @@ def stretch_of(decided: Decided, name: str, total_seconds: float, longest: float
     return start, min(start + number * WINDOW_SECONDS, total_seconds)
 
 
-def excerpt(decided: Decided, name: str, path: Path, longest: float) -> Excerpt:
-    """Return a soundscape, or the stretch of it that shows most, as picture and sound.
+def read_excerpt(decided: Decided, name: str, path: Path, longest: float) -> Excerpt:
+    """Return a soundscape, or the stretch of at most `longest` seconds that shows most, as picture and sound.
 
     Raises
     ------
@@ -137,7 +170,7 @@ def excerpt(decided: Decided, name: str, path: Path, longest: float) -> Excerpt:
         If the file cannot be decoded.
     """
     total = duration_seconds(path)
-    start, end = stretch_of(decided, name, total, longest)
+    start, end = shown_stretch(decided, name, total, longest)
     windows = decided.windows_of(name)
     starts = decided.predictions.start_seconds[windows]
     inside = windows[(starts >= start - 0.01) & (starts < end - 0.01)]
@@ -148,10 +181,12 @@ def excerpt(decided: Decided, name: str, path: Path, longest: float) -> Excerpt:
     )  # fmt: skip
 
 
-def browse(
+def choose_excerpts(
     folder: Path, decided: Decided, *, number: int, longest: float, num_bytes: int
 ) -> tuple[list[Excerpt], list[str]]:
     """Return the soundscapes that fit, in the order of their names, and what is said of the rest.
+
+    Those with most detections and true windows are preferred.
 
     Parameters
     ----------
@@ -172,98 +207,91 @@ def browse(
         If no soundscape of the predictions is in the folder.
     """
     files = find_soundscapes((str(folder),))
-    names = choose(decided, files)
+    names = sorted(name for name in decided.names if name in files)
+    waiting = sorted(names, key=lambda name: -decided.marks[decided.windows_of(name)].sum())
     require(
         len(names) > 0,
         f"soundscapes={folder}: none of the {len(decided.names)} files of the probabilities, such as "
         f"{decided.names[0]}, is there",
     )
-    notes: list[str] = []
+    unplayed: list[str] = []
     shown: list[Excerpt] = []
-    waiting = list(names)
     while waiting and len(shown) < number:
+        file = files[waiting[0]]
         try:
-            one = excerpt(decided, waiting[0], files[waiting[0]], longest)
+            one = read_excerpt(decided, waiting[0], file, longest)
         except AudioError as error:
-            notes.append(f"{files[waiting.pop(0)].name} cannot be played: {error}")
-            continue
-        if one.num_bytes + sum(other.num_bytes for other in shown) > num_bytes:
-            break
-        shown.append(one)
+            unplayed.append(f"{file.name} cannot be played: {error}")
+        else:
+            num_bytes -= one.num_bytes
+            if num_bytes < 0:
+                break
+            shown.append(one)
         waiting.pop(0)
-    absent = len(decided.names) - len(names)
-    if waiting:
-        notes.insert(
-            0,
-            f"{len(waiting)} of {len(names)} are left out to keep the page small; those with most detections "
-            "and true windows are shown",
-        )
-    if absent:
-        notes.append(f"{absent} files of the probabilities are not in {folder}")
-    return sorted(shown, key=lambda one: one.name), notes
+    notes = [
+        f"{len(waiting)} of {len(names)} are left out to keep the page small; those with most detections "
+        "and true windows are shown"
+    ] if waiting else []  # fmt: skip
+    if absent := len(decided.names) - len(names):
+        unplayed.append(f"{absent} files of the probabilities are not in {folder}")
+    return sorted(shown, key=lambda one: one.name), notes + unplayed
 
 
-def lanes(one: Excerpt, decided: Decided) -> dict[str, Any]:
+def lanes_of(one: Excerpt, decided: Decided) -> dict[str, Any]:
     """Return a soundscape's species over time, those with a detection or a true window, and their sum."""
-    shown, detected = decided.predictions.rows(one.windows), decided.detected[one.windows]
-    interesting = (detected | shown.truth).any(axis=0)
-    rows: list[tuple[str, list[dict[str, Any]]]] = []
-    for column in np.flatnonzero(interesting):
-        cells = [
-            cell(start, one, shown.probability[i, column], detected=bool(detected[i, column]),
-                 is_true=bool(shown.truth[i, column]) if shown.known[i, column] else None)
-            for i, start in enumerate(shown.start_seconds)
-        ]  # fmt: skip
-        rows.append((shown.species[column], cells))
-    found = [d for code, cells in rows for d in detections(code, cells)]
-    kinds = [c["kind"] for _, cells in rows for c in cells]
+    rows, detected = decided.predictions.rows(one.windows), decided.detected[one.windows]
+    has_marks = (detected | rows.truth).any(axis=0)
+    lanes = {
+        rows.species[column]: [
+            place_window(
+                one, float(start), float(rows.probability[i, column]), detected=bool(detected[i, column]),
+                is_true=bool(rows.truth[i, column]) if rows.known[i, column] else None,
+            )
+            for i, start in enumerate(rows.start_seconds)
+        ]
+        for column in np.flatnonzero(has_marks)
+    }  # fmt: skip
+    kinds = Counter(window.kind for windows in lanes.values() for window in windows)
+    found = [found for species, windows in lanes.items() for found in detections(species, windows)]
     return {
-        "rows": [{"species": code, "cells": cells} for code, cells in rows],
-        "detections": sorted(found, key=lambda c: (c["start"], c["species"])),
-        "num_detected": sum(c["detected"] for _, cells in rows for c in cells),
-        "judged": bool(shown.known.any()),
-        "hits": kinds.count("hit"),
-        "misses": kinds.count("miss"),
-        "alarms": kinds.count("false alarm"),
-        "silent": [shown.species[c] for c in np.flatnonzero(~interesting)],
+        "lanes": lanes,
+        "detections": sorted(found, key=lambda one: (one["start"], one["species"])),
+        "num_detected": int(detected.sum()),
+        "has_truth": bool(rows.known.any()),
+        "hits": kinds["hit"],
+        "misses": kinds["miss"],
+        "alarms": kinds["false alarm"],
+        "silent": [rows.species[column] for column in np.flatnonzero(~has_marks)],
     }
 
 
-def detections(species: str, cells: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def place_window(
+    one: Excerpt, start: float, probability: float, *, detected: bool, is_true: bool | None
+) -> Window:
+    """Return a window that begins at `start` seconds of the soundscape; the rest as in `Window`."""
+    seconds = min(WINDOW_SECONDS, one.start + one.seconds - start)
+    return Window(
+        start - one.start, (clock_time(start), clock_time(start + seconds)),
+        round(100 * (start - one.start) / one.seconds, 3), round(100 * seconds / one.seconds, 3),
+        round(probability, 3), detected, is_true,
+    )  # fmt: skip
+
+
+def detections(species: str, windows: Sequence[Window]) -> Iterator[dict[str, Any]]:
     """Yield a species' detections; windows of one kind that follow one another are one."""
-    for kind, windows in groupby(cells, key=lambda c: c["kind"] if c["detected"] else ""):
-        together = list(windows)
+    for kind, group in groupby(windows, key=lambda window: window.kind if window.detected else ""):
+        together = list(group)
         if kind:
-            first, last = together[0]["told"].split(EN_DASH)[0], together[-1]["told"].split(EN_DASH)[1]
             yield {
                 "species": species,
                 "kind": kind,
-                "start": together[0]["start"],
-                "told": f"{first}{EN_DASH}{last}",
-                "probability": max(c["probability"] for c in together),
+                "start": together[0].start,
+                "times": f"{together[0].times[0]}{EN_DASH}{together[-1].times[1]}",
+                "probability": max(window.probability for window in together),
             }
 
 
-def cell(
-    start: float, one: Excerpt, probability: float, *, detected: bool, is_true: bool | None
-) -> dict[str, Any]:
-    """Return one window of one species, placed on the excerpt in percent; what is true may be unknown."""
-    kinds = {True: ("miss", "hit"), False: ("quiet", "false alarm"), None: ("quiet", "detected")}
-    kind = kinds[is_true][1 if detected else 0]
-    seconds = min(WINDOW_SECONDS, one.start + one.seconds - start)
-    return {
-        "start": start - one.start,
-        "told": f"{clock(start)}{EN_DASH}{clock(start + seconds)}",
-        "left": round(100 * (start - one.start) / one.seconds, 3),
-        "width": round(100 * seconds / one.seconds, 3),
-        "probability": round(float(probability), 3),
-        "detected": detected,
-        "true": is_true,
-        "kind": kind,
-    }
-
-
-def clock(seconds: float) -> str:
+def clock_time(seconds: float) -> str:
     """Return such as 1:05."""
     whole = round(seconds)
     return f"{whole // 60}:{whole % 60:02d}"
@@ -274,39 +302,31 @@ def time_ticks(one: Excerpt) -> list[tuple[str, float]]:
     step = next((s for s in (5, 10, 15, 30, 60, 120, 300) if one.seconds / s <= 7), 600)
     first = int(np.ceil(one.start / step) * step)
     return [
-        (clock(t), round(100 * (t - one.start) / one.seconds, 3))
+        (clock_time(t), round(100 * (t - one.start) / one.seconds, 3))
         for t in range(first, int(one.start + one.seconds) + 1, step)
     ]
 
 
-def open_browser(
-    folder: Path,
-    probabilities: Path,
-    *,
-    submission: Path | None,
-    truth: Path | None,
-    number: int,
-    longest: float,
-    num_bytes: int,
+def browser_content(
+    folder: Path, decided: Decided, *, number: int, longest: float, num_bytes: int
 ) -> dict[str, Any]:
-    """Return what the template shows of soundscapes; see `read_decided` and `browse`."""
-    decided = read_decided(probabilities, submission, truth)
-    shown, notes = browse(folder, decided, number=number, longest=longest, num_bytes=num_bytes)
+    """Return what the template shows of soundscapes; parameters and errors as in `choose_excerpts`."""
+    shown, notes = choose_excerpts(folder, decided, number=number, longest=longest, num_bytes=num_bytes)
     return {
         "soundscapes": [
             {
                 "excerpt": one,
-                "lanes": lanes(one, decided),
                 "times": time_ticks(one),
-                "stretch": f"{clock(one.start)}{EN_DASH}{clock(one.start + one.seconds)}",
-                "total": clock(one.total_seconds),
+                "stretch": f"{clock_time(one.start)}{EN_DASH}{clock_time(one.start + one.seconds)}",
+                "total": clock_time(one.total_seconds),
+                **lanes_of(one, decided),
             }
             for one in shown
         ],
         "khz": frequency_ticks(),
         "rule": decided.rule,
-        "source": probabilities.name,
-        "has_truth": truth is not None,
+        "source": decided.predictions.name,
+        "has_truth": bool(decided.predictions.known.any()),
         "notes": notes,
         "num_all": len(decided.names),
     }

@@ -14,8 +14,8 @@ import numpy as np
 import tyro
 
 from analysis.command import ScoringOptions, run_command
-from analysis.drawing.figures import Format, save
-from analysis.drawing.tables import markdown, slug, write_rows
+from analysis.drawing.figure_files import Format, save_figure
+from analysis.drawing.table_files import markdown, slug, write_rows
 from analysis.runs import Run, find_runs
 from analysis.species.confusion import Confusion, confusion_of, confusion_rows
 from analysis.species.figures import draw_by_count, draw_confusion, draw_mistakes
@@ -80,7 +80,7 @@ def look_at_species(config: SpeciesConfig) -> list[BySpecies]:
             ]
         )
         file = Path(config.out) / f"species_by_count.{config.format}"
-        print(save(draw_by_count(found), file, f"{caption}."))
+        print(save_figure(draw_by_count(found), file, f"{caption}."))
     return found
 
 
@@ -125,7 +125,7 @@ def draw_run(
         "0.85 quantile, in percent; off the diagonal it is not there. Species that are confused stand beside "
         "each other."
     )
-    print(save(draw_confusion(confusion), folder / f"confusion.{config.format}", caption))
+    print(save_figure(draw_confusion(confusion), folder / f"confusion.{config.format}", caption))
     if not mistakes:
         return
     heard = hear(run, mistakes, config.root)
@@ -138,7 +138,7 @@ def draw_run(
             "not train on the recording hears over time: the species of the mistake, the recording's own, "
             "and the one it hears most; dotted: the threshold."
         )
-        print(save(draw_mistakes(shown), folder / f"hardest.{config.format}", caption))
+        print(save_figure(draw_mistakes(shown), folder / f"hardest.{config.format}", caption))
 
 
 if __name__ == "__main__":

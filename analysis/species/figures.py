@@ -7,11 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from analysis.drawing.figures import BLUE, COLOURS, GREY, VERMILION
 from analysis.species.confusion import Confusion
 from analysis.species.hardest import Heard
 from analysis.species.scores import BySpecies
 from core.scoring.intervals import Interval
+from core.scoring.pictures import BLUE, COLOURS, GREY, VERMILION
 
 MAX_NUMBERS = 24
 LEAST_NUMBER = 0.05

@@ -10,7 +10,7 @@ from pathlib import Path
 import tyro
 
 from analysis.command import run_command
-from analysis.drawing.figures import Format
+from analysis.drawing.figure_files import Format
 from analysis.sweep.files import write_all
 from analysis.sweep.findings import find_all
 from analysis.sweep.report import sweep_text

@@ -10,8 +10,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from analysis.drawing.figures import BLUE, COLOURS, GREY
-from analysis.drawing.forest import Series, draw_forest
+from core.scoring.pictures import BLUE, COLOURS, GREY
+from core.scoring.pictures import Series, draw_forest
 from analysis.sweep.best import BestSetting
 from analysis.sweep.effects import Effect
 from analysis.sweep.importance import Importance

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from analysis.drawing.figures import Format, save
-from analysis.drawing.tables import write_rows
+from analysis.drawing.figure_files import Format, save_figure
+from analysis.drawing.table_files import write_rows
 from analysis.sweep.effects import KERNEL
 from analysis.sweep.figures import (
     MOST_LINES,
@@ -32,7 +32,7 @@ def write_all(found: SweepFindings, folder: Path, kind: Format) -> list[Path]:
     trials += f" ({left_out} others left out)" if left_out else ""
     drawn = [*figures_of_trials(found, trials), *figures_of_parameters(found, trials)]
     return written + [
-        save(figure, folder / f"{name}.{kind}", caption)
+        save_figure(figure, folder / f"{name}.{kind}", caption)
         for name, figure, caption in drawn
         if figure is not None
     ]

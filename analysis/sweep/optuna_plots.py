@@ -16,7 +16,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from optuna.visualization import matplotlib as plots
 
-from analysis.drawing.figures import BLUE
+from core.scoring.pictures import BLUE
 from analysis.sweep.figures import in_lines, set_log_ticks
 from analysis.sweep.swept import SweptParameter
 from analysis.sweep.trial_results import SweepResults

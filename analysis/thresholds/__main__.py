@@ -16,8 +16,8 @@ from typing import Literal
 import tyro
 
 from analysis.command import ScoringOptions, run_command
-from analysis.drawing.figures import Format
-from analysis.drawing.tables import slug
+from analysis.drawing.figure_files import Format
+from analysis.drawing.table_files import slug
 from analysis.runs import Run, find_runs, predictions_of
 from analysis.soundscapes import read_soundscapes
 from analysis.thresholds.penalty import Effects, judge_penalty

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.drawing.figures import BLUE, COLOURS, GREY, ORANGE, VERMILION
+from core.scoring.pictures import BLUE, COLOURS, GREY, ORANGE, VERMILION
 from analysis.thresholds.penalty import Effects, PenaltyAnswer
 from analysis.thresholds.rules import THRESHOLDS
 from analysis.thresholds.stability import FittedSetting

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.drawing.figures import save
-from analysis.drawing.tables import markdown, write_rows
+from analysis.drawing.figure_files import save_figure
+from analysis.drawing.table_files import markdown, write_rows
 from analysis.thresholds.figures import draw_penalty, draw_penalty_species, draw_rules, draw_stability
 from analysis.thresholds.penalty import Effects, PenaltyAnswer, describe_penalty
 from analysis.thresholds.stability import FittedSetting
@@ -276,7 +276,7 @@ def write_answers(
     for name, rows in tables.items():
         write_rows(rows, folder / f"{name}.csv")
     for name, figure, caption in figures_of(answers):
-        save(figure, folder / f"{name}.{ending}", caption)
+        save_figure(figure, folder / f"{name}.{ending}", caption)
     file = folder / "tuned.json"
     write_tuned(file, chosen, answers.judged[0], answers.rows, settings)
     return file

@@ -1,28 +1,37 @@
 """The report: what it says, what it refuses, and that it asks nothing of a network."""
 
 import json
+import re
 import shutil
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
 import soundfile
 
-from analysis.report.__main__ import ReportConfig, main, report
-from analysis.report.charts import Chart, Line, drawn, log_ticks
+from analysis.report.__main__ import ReportConfig, main, write_report
+from analysis.report.drawings import draw_learning_curve
+from analysis.report.inline_svg import inlined
+from analysis.report.leaderboard import (
+    comparisons,
+    difference_board,
+    distinctions,
+    scale_around,
+    species_board,
+)
 from analysis.report.page import TEMPLATES
 from analysis.report.selection import select
-from analysis.report.soundscapes import browse, lanes, read_decided
-from analysis.report.tables import axis_of, distinctions, species_rows
-from analysis.report.verdicts import judge
+from analysis.report.soundscapes import choose_excerpts, lanes_of, read_decided
 from analysis.runs import find_runs
 from core.config import MixupConfig, ValidConfig
 from core.files import write_atomically
 from core.scoring.evaluation import evaluate
+from core.scoring.intervals import Interval
 from tests.analysis.conftest import MakeRun, invent_predictions
 
 ROOT = Path(__file__).parents[2]
@@ -81,7 +90,7 @@ def test_a_page_holds_every_part_and_no_address_but_its_own(make_run: MakeRun, t
     ]
     given: Any = {name: str(path) for name, path in write_soundscapes(tmp_path / "scapes").items()}
     out = tmp_path / "report.html"
-    report(ReportConfig(runs=tuple(map(str, paths)), out=str(out), **given))
+    write_report(ReportConfig(runs=tuple(map(str, paths)), out=str(out), **given))
     html, parser = read(out)
     for part in ("leaderboard", "curves", "details", "soundscapes", "settings", "environment", "left-out"):
         assert f'<section id="{part}"' in html
@@ -106,7 +115,7 @@ def hostile_run(make_run: MakeRun) -> Path:
 
 
 def test_what_runs_are_called_never_becomes_markup(hostile_run: Path, tmp_path: Path) -> None:
-    report(ReportConfig(runs=(str(hostile_run),), out=str(tmp_path / "report.html"), title="<u>"))
+    write_report(ReportConfig(runs=(str(hostile_run),), out=str(tmp_path / "report.html"), title="<u>"))
     html, parser = read(tmp_path / "report.html")
     assert parser.tags.count("script") == 2  # the data and the program
     assert not {"b>", "u", "iframe", "img"} & set(parser.tags)
@@ -133,7 +142,7 @@ def test_runs_apart_and_unfinished_ones_are_shown_with_the_reason(make_run: Make
     assert "late/20260101-000000-aaaa-fold0: not finished" in refused
     assert "broken/20260101-000000-aaaa-fold0: not readable" in refused
     assert "nowhere: no such folder" in refused
-    report(ReportConfig(runs=(str(tmp_path / "outputs"),), out=str(tmp_path / "report.html")))
+    write_report(ReportConfig(runs=(str(tmp_path / "outputs"),), out=str(tmp_path / "report.html")))
     html = (tmp_path / "report.html").read_text()
     assert "cannot stand beside it" in html
     assert "not finished, it has no summary.json" in html
@@ -159,16 +168,16 @@ def test_a_run_is_better_only_where_the_difference_is_found(make_run: MakeRun) -
         make_run("skilled", valid=FEW, predictions=invent_predictions((0,), skill=6.0)),
     ]
     (group,) = select(paths).groups
-    found = judge(group)
-    assert [label for label, _ in found.columns] == ["2022 score", "macro ROC-AUC", "padded cmAP"]
-    assert len(found.rows) == 3
-    for verdict in (verdict for row in found.rows for verdict in row):
-        if verdict.run.startswith("skilled") or verdict.base.startswith("skilled"):
-            assert verdict.better == "skilled, fold 0"
-            assert verdict.p < 0.05
+    found = difference_board(comparisons(group))
+    assert [label for label, _ in found["columns"]] == ["2022 score", "macro ROC-AUC", "padded cmAP"]
+    assert len(found["rows"]) == 3
+    for one in (one for row in found["rows"] for one in row):
+        if one.run.startswith("skilled") or one.base.startswith("skilled"):
+            assert one.is_distinguishable
+            assert (one.difference.value > 0) == one.run.startswith("skilled")
         else:
-            assert (verdict.difference.value, verdict.p, verdict.better) == (0.0, 1.0, None)
-    assert (found.num_found, found.num_all) == (6, 9)
+            assert (one.difference.value, one.p_holm, one.is_distinguishable) == (0.0, 1.0, False)
+    assert (found["num_found"], found["num_all"]) == (6, 9)
 
 
 def test_runs_of_one_name_are_told_apart_by_their_settings(make_run: MakeRun) -> None:
@@ -187,72 +196,88 @@ def test_species_without_positives_are_named_not_scored(make_run: MakeRun) -> No
     table = invent_predictions((0,))
     table["truth:apapan"] = False
     (run,) = find_runs([make_run(predictions=table)])
-    found = species_rows(evaluate(run.predictions, ValidConfig()))
+    found = species_board(evaluate(run.predictions, ValidConfig()))
     assert found["left_out"] == ["apapan"]
     (row,) = [row for row in found["rows"] if row["species"] == "apapan"]
     assert row["positives"] == row["recordings"] == 0
-    assert row["cells"][0].value is None
+    assert np.isnan(row["cells"][0].value)
     assert [row["recordings"] for row in found["rows"][:2]] == [4, 4]
 
 
-def test_axes_end_at_round_numbers_around_the_data() -> None:
-    axis = axis_of([0.61, 0.53, 0.69], reference=0.5)
-    assert (axis.low, axis.high) == (0.5, 0.7)
-    assert axis.estimate(0.6, 0.5, 0.7).places == (0.0, 0.5, 1.0)
-    assert axis.estimate(float("nan"), None, None).places is None
-    assert 3 <= len(log_ticks(0.027, 0.17)) <= 6
+def test_scales_end_at_round_numbers_around_the_data() -> None:
+    scale = scale_around([Interval(0.61, 0.53, 0.69)], reference=0.5)
+    assert (scale.low, scale.high) == (0.5, 0.7)
+    assert [scale.place(value) for value in (0.4, 0.6, 0.7)] == [0.0, 0.5, 1.0]
+    assert scale_around([Interval(0.91, 0.9, np.nan)], reference=0.5).reference is None, "too far away"
 
 
-def test_a_line_is_lifted_where_a_value_is_missing() -> None:
-    line = Line("a", np.array([1.0, 2.0, 3.0, 4.0]), np.array([1.0, np.nan, 2.0, 3.0]), 0)
-    chart = Chart(key="k", title="t", x_label="x", y_label="y", caption="c", lines=(line,))
-    assert drawn(chart)["lines"][0]["path"].count("M") == 2
-
-
-def test_what_a_guess_reaches_is_inside_the_chart() -> None:
-    line = Line("a", np.array([1.0, 2.0]), np.array([0.7, 0.8]), 0)
-    one = drawn(Chart(key="k", title="t", x_label="x", y_label="y", caption="c", lines=(line,), chance=0.5))
-    assert one["frame"]["top"] < one["chance"] < one["frame"]["bottom"]
+def test_a_figure_in_the_page_has_its_ids_its_colours_and_the_numbers_behind_its_lines() -> None:
+    folds: list[dict[int, float]] = [{1: 0.5, 2: 0.7, 4: 0.8}, {1: 0.7, 2: 0.7, 3: 0.1}]
+    figure = draw_learning_curve({"$ & <b>": folds, "two": [{2: 0.25}]}, chance=0.5, has_legend=False)
+    svg, readout = inlined(figure, "one")
+    root = ElementTree.fromstring(svg)
+    elements = list(root.iter())
+    ids = [element.attrib["id"] for element in elements if "id" in element.attrib]
+    assert len(set(ids)) == len(ids)
+    assert all(name.startswith("one-") for name in ids)
+    pointed = re.findall(r"(?:url\(|href=\")#([^)\"]+)", svg)
+    assert pointed
+    assert set(pointed) <= set(ids)
+    assert not [element for element in elements if "style" in element.attrib or "onload" in element.attrib]
+    assert {"var(--c0)", "var(--c1)", "var(--soft)", "var(--ink)"} <= {
+        element.attrib.get(kind, "") for element in elements for kind in ("stroke", "fill")
+    }
+    assert "#0072b2" not in svg.lower()
+    assert readout["label"] == "epoch"
+    first, second = readout["lines"]
+    assert (first["name"], first["x"], first["y"]) == ("$ & <b>", [1.0, 2.0], [0.6, 0.7])
+    assert (second["colour"], second["x"], second["y"]) == (1, [2.0], [0.25])
+    assert first["pixels"][1] == second["pixels"][0]
+    assert 0 < first["pixels"][0] < first["pixels"][1] < readout["width"]
 
 
 def test_windows_are_hits_misses_and_false_alarms(tmp_path: Path) -> None:
     given = write_soundscapes(tmp_path)
     decided = read_decided(given["probabilities"], given["submission"], given["truth"])
-    shown, notes = browse(given["soundscapes"], decided, number=9, longest=60.0, num_bytes=1 << 24)
+    shown, notes = choose_excerpts(given["soundscapes"], decided, number=9, longest=60.0, num_bytes=1 << 24)
     assert [one.name for one in shown] == ["tone_0", "tone_1"]
     assert not notes
-    found = [lanes(one, decided) for one in shown]
+    found = [lanes_of(one, decided) for one in shown]
     assert [(f["hits"], f["misses"], f["alarms"]) for f in found] == [(1, 1, 0), (0, 0, 1)]
-    assert [row["species"] for row in found[0]["rows"]] == ["akiapo", "aniani"]
+    assert list(found[0]["lanes"]) == ["akiapo", "aniani"]
     assert found[1]["silent"] == ["aniani"]
     (detection,) = found[1]["detections"]
-    assert (detection["told"], detection["kind"]) == ("0:00\N{EN DASH}0:05", "false alarm")
+    assert (detection["times"], detection["kind"]) == ("0:00\N{EN DASH}0:05", "false alarm")
 
 
 def test_windows_that_nobody_judged_are_neither_right_nor_false(tmp_path: Path) -> None:
     given = write_soundscapes(tmp_path)
     decided = read_decided(given["probabilities"], None, None)
-    shown, _ = browse(given["soundscapes"], decided, number=1, longest=60.0, num_bytes=1 << 24)
-    found = lanes(shown[0], decided)
-    assert not found["judged"]
-    assert {cell["kind"] for row in found["rows"] for cell in row["cells"]} == {"detected", "quiet"}
+    shown, _ = choose_excerpts(given["soundscapes"], decided, number=1, longest=60.0, num_bytes=1 << 24)
+    found = lanes_of(shown[0], decided)
+    assert not found["has_truth"]
+    assert {window.kind for lane in found["lanes"].values() for window in lane} == {"detected", "quiet"}
 
 
 def test_what_does_not_fit_is_left_out_and_counted(tmp_path: Path) -> None:
     given = write_soundscapes(tmp_path)
     decided = read_decided(given["probabilities"], given["submission"], given["truth"])
-    shown, notes = browse(given["soundscapes"], decided, number=1, longest=60.0, num_bytes=1 << 24)
+    shown, notes = choose_excerpts(given["soundscapes"], decided, number=1, longest=60.0, num_bytes=1 << 24)
     assert [one.name for one in shown] == ["tone_0"]  # two true windows and a detection
     assert "1 of 2 are left out" in notes[0]
-    shown, notes = browse(given["soundscapes"], decided, number=9, longest=60.0, num_bytes=10)
+    shown, notes = choose_excerpts(given["soundscapes"], decided, number=9, longest=60.0, num_bytes=10)
     assert not shown
     assert "2 of 2 are left out" in notes[0]
-    size = browse(given["soundscapes"], decided, number=1, longest=60.0, num_bytes=1 << 24)[0][0].num_bytes
-    shown, _ = browse(given["soundscapes"], decided, number=9, longest=60.0, num_bytes=int(1.5 * size))
+    size = choose_excerpts(given["soundscapes"], decided, number=1, longest=60.0, num_bytes=1 << 24)[0][
+        0
+    ].num_bytes
+    shown, _ = choose_excerpts(
+        given["soundscapes"], decided, number=9, longest=60.0, num_bytes=int(1.5 * size)
+    )
     assert len(shown) == 1
     (given["soundscapes"] / "tone_1.wav").write_bytes(b"RIFF, not really")
     (given["soundscapes"] / "tone_0.wav").unlink()
-    shown, notes = browse(given["soundscapes"], decided, number=9, longest=60.0, num_bytes=1 << 24)
+    shown, notes = choose_excerpts(given["soundscapes"], decided, number=9, longest=60.0, num_bytes=1 << 24)
     assert not shown
     assert "tone_1.wav cannot be played" in notes[0]
     assert "1 files of the probabilities are not in" in notes[1]
@@ -264,11 +289,11 @@ def test_of_a_long_soundscape_the_part_where_most_is_heard_is_shown(tmp_path: Pa
     table.loc[3:4, "aniani"] = 0.95
     table.to_parquet(given["probabilities"])
     decided = read_decided(given["probabilities"], None, None)
-    shown, _ = browse(given["soundscapes"], decided, number=1, longest=10.0, num_bytes=1 << 24)
+    shown, _ = choose_excerpts(given["soundscapes"], decided, number=1, longest=10.0, num_bytes=1 << 24)
     assert (shown[0].start, shown[0].seconds) == (15.0, 10.0)
     assert shown[0].windows.tolist() == [3, 4]
-    cells = lanes(shown[0], decided)["rows"][0]["cells"]
-    assert [(cell["left"], cell["width"]) for cell in cells] == [(0.0, 50.0), (50.0, 50.0)]
+    (lane,) = lanes_of(shown[0], decided)["lanes"].values()
+    assert [(window.left, window.width) for window in lane] == [(0.0, 50.0), (50.0, 50.0)]
 
 
 @pytest.mark.parametrize(
@@ -277,7 +302,7 @@ def test_of_a_long_soundscape_the_part_where_most_is_heard_is_shown(tmp_path: Pa
 )
 def test_each_figure_can_be_a_file_with_its_caption(make_run: MakeRun, tmp_path: Path, ending: str) -> None:
     paths = (str(make_run("one", valid=FEW)), str(make_run("two", valid=FEW)))
-    report(ReportConfig(runs=paths, format=ending, out=str(tmp_path / "figures")))  # type: ignore[arg-type]
+    write_report(ReportConfig(runs=paths, format=ending, out=str(tmp_path / "figures")))  # type: ignore[arg-type]
     names = {file.name for file in (tmp_path / "figures").iterdir()}
     assert names >= {f"curve-valid-macro-auc.{ending}", f"threshold-1.{ending}", f"reliability-2.{ending}"}
     assert names >= {f"leaderboard.{ending}", f"differences.{ending}", f"species-1.{ending}"}
@@ -305,7 +330,7 @@ def test_a_mistake_is_named(
 ) -> None:
     given: Any = {name: str(path) for name, path in write_soundscapes(tmp_path / "s", seconds=5.0).items()}
     with pytest.raises(ValueError, match=message):
-        report(
+        write_report(
             ReportConfig(**{"runs": (str(make_run()),), "out": str(tmp_path / "r.html"), **given, **change})
         )
 

@@ -13,7 +13,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from analysis.drawing.figures import BLUE
+from core.scoring.pictures import BLUE
 from analysis.sweep.effects import marginal_effect
 from analysis.sweep.figures import draw_marginal_effects, draw_throughput, in_lines
 from analysis.sweep.optuna_plots import draw_history, draw_pair, draw_parallel

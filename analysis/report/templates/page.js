@@ -91,7 +91,7 @@
       box.append(row);
     }
     box.hidden = false;
-    const place = (x / 400) * plot.clientWidth;
+    const place = (x / chart.width) * plot.clientWidth;
     const room = plot.clientWidth - box.offsetWidth;
     box.style.left = `${Math.max(Math.min(place - box.offsetWidth / 2, room), 0)}px`;
     const pointer = one(".pointer", plot);
@@ -116,7 +116,7 @@
   for (const plot of all(".plot")) {
     const follow = (event) => {
       const box = one("svg", plot).getBoundingClientRect();
-      read(plot, ((event.clientX - box.left) / box.width) * 400);
+      read(plot, ((event.clientX - box.left) / box.width) * readouts[plot.dataset.chart].width);
     };
     plot.addEventListener("pointermove", follow);
     plot.addEventListener("pointerdown", follow);
@@ -185,13 +185,13 @@
   const theme = one("#theme");
   const prefersDark = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => (document.documentElement.dataset.theme ?? (prefersDark.matches ? "dark" : "light")) === "dark";
-  const tellTheme = () => theme.setAttribute("aria-pressed", String(isDark()));
+  const markTheme = () => theme.setAttribute("aria-pressed", String(isDark()));
   theme.addEventListener("click", () => {
     document.documentElement.dataset.theme = isDark() ? "light" : "dark";
-    tellTheme();
+    markTheme();
   });
-  prefersDark.addEventListener("change", tellTheme);
-  tellTheme();
+  prefersDark.addEventListener("change", markTheme);
+  markTheme();
 
   // Where the reader is.
   const links = new Map(all("nav a").map((link) => [link.hash.slice(1), link]));

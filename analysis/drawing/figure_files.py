@@ -8,27 +8,18 @@ import textwrap
 from pathlib import Path
 from typing import Literal
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from core.files import replacing
-from core.training.pictures import BLUE, GREEN, GREY, VERMILION
-
-__all__ = [
-    "BLUE", "COLOURS", "GREEN", "GREY", "ORANGE", "PURPLE", "SKY", "VERMILION", "Format", "save",
-]  # fmt: skip
+from core.scoring.pictures import NOTE_COLOUR
 
 Format = Literal["png", "svg", "pdf"]
-ORANGE, PURPLE, SKY = "#E69F00", "#CC79A7", "#56B4E9"
-COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000")
-"""For one line or group each, after Okabe and Ito: told apart by colour-blind readers too."""
 DPI = 150
 CAPTION_FONT = 8.0
 CHARACTER_INCHES = CAPTION_FONT / 72 * 0.5
-mpl.rcParams["svg.fonttype"] = "none"  # text stays text; the rest of the look: `core.training.pictures`
 
 
-def save(figure: Figure, file: Path, caption: str) -> Path:
+def save_figure(figure: Figure, file: Path, caption: str) -> Path:
     """Write a figure with its caption below; the ending of `file` is the format; return `file`.
 
     Parameters
@@ -57,7 +48,7 @@ def save(figure: Figure, file: Path, caption: str) -> Path:
         ha="left",
         va="top",
         fontsize=CAPTION_FONT,
-        color="#444444",
+        color=NOTE_COLOUR,
     )
     title = {".png": "Description", ".svg": "Description", ".pdf": "Subject"}[file.suffix]
     with replacing(file) as new:

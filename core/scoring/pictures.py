@@ -1,0 +1,258 @@
+"""The pictures of scores: species, confusions, settings of the decision, reliability; one palette and look.
+
+Every function returns a figure, which training puts into a run's folder, and `analysis` into files with a
+caption and into its page. A line whose points a reader may want to read carries their name as its `gid`.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from core.scoring.confusion import Confusion
+from core.scoring.intervals import Interval
+from core.scoring.metric_names import IN_CORE, SPECIES_LABELS
+from core.scoring.reliability import Reliability
+from core.scoring.score_curves import ScoreCurve
+
+BLUE, VERMILION, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
+ORANGE, PURPLE, SKY = "#E69F00", "#CC79A7", "#56B4E9"
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000")
+"""For one line or group each, after Okabe and Ito: told apart by colour-blind readers too."""
+NOTE_COLOUR = "#444444"
+FOREST_LINE_INCHES = 0.24
+CURVE_SIZE = (4.8, 3.7)
+"""In inches, of a chart that stands beside others: its text can still be read at 400 pixels."""
+CURVE_POINTS = 240
+"""Points of a drawn curve; more cannot be told apart."""
+LOG_RANGE = 50.0
+"""Thresholds that span more than this ratio are drawn on a logarithmic axis."""
+LEAST_SHARE = 0.005
+"""Of the clips of a species, to have its number written."""
+MAX_NUMBERED_SPECIES = 40
+mpl.rcParams.update(
+    {"axes.spines.top": False, "axes.spines.right": False, "font.size": 9, "svg.fonttype": "none"}
+)
+
+
+@dataclass(frozen=True)
+class Series:
+    """Intervals that share a colour and a place in the legend.
+
+    Attributes
+    ----------
+    name
+        For the legend.
+    intervals
+        (line,); undefined values are left out, undefined bounds leave a hollow point.
+    """
+
+    name: str
+    intervals: Sequence[Interval]
+
+
+def draw_intervals(
+    axes: Axes,
+    places: np.ndarray,
+    intervals: Sequence[Interval],
+    colour: str,
+    *,
+    label: str | None = None,
+    is_upright: bool = False,
+) -> None:
+    """Draw values with their intervals; hollow points have none.
+
+    Parameters
+    ----------
+    axes
+        Where to.
+    places
+        (interval,) where each lies on the other axis.
+    intervals
+        Undefined values are left out.
+    colour
+        Of all.
+    label
+        In the legend; None: not there.
+    is_upright
+        Whether values go up, or across.
+    """
+    value, low, high = (
+        np.array([getattr(one, name) for one in intervals]) for name in ("value", "low", "high")
+    )
+    for known, style in ((~np.isnan(low), {"label": label}), (np.isnan(low), {"markerfacecolor": "white"})):
+        bars = axes.vlines if is_upright else axes.hlines
+        bars(places[known], low[known], high[known], color=colour, linewidth=1.5)
+        points = (places[known], value[known]) if is_upright else (value[known], places[known])
+        axes.plot(*points, "o", color=colour, markersize=4.2, **style)
+
+
+def draw_forest(
+    labels: Sequence[str],
+    series: Sequence[Series],
+    axis_label: str,
+    reference: float,
+    texts: Sequence[str] = (),
+) -> Figure:
+    """Return a forest plot: points and their intervals, a line each.
+
+    Parameters
+    ----------
+    labels
+        (line,) from top to bottom.
+    series
+        One or several, drawn beside one another in each line.
+    axis_label
+        What the horizontal axis measures.
+    reference
+        Where a dotted line means no skill, or no difference.
+    texts
+        (line,) to the right of the axes, a row for each series; empty: none.
+    """
+    height = FOREST_LINE_INCHES * len(labels) * max(len(series), 1) ** 0.7
+    legend = FOREST_LINE_INCHES * math.ceil(len(series) / 3)
+    figure = Figure(figsize=(7.2, 0.8 + height + legend), layout="constrained")
+    axes = figure.subplots()
+    span = 0.36 * (1 - 1 / len(series))
+    lines = np.arange(len(labels))
+    for number, one in enumerate(series):
+        shift = span * (2 * number / (len(series) - 1) - 1) if len(series) > 1 else 0.0
+        draw_intervals(axes, lines + shift, one.intervals, COLOURS[number % len(COLOURS)], label=one.name)
+    if len(series) > 1:
+        for line in lines[::2]:  # told apart where a line holds several intervals
+            axes.axhspan(line - 0.5, line + 0.5, color=GREY, alpha=0.08, linewidth=0)
+        figure.legend(loc="outside upper left", frameon=False, fontsize=8, ncols=3)
+    axes.axvline(reference, color="black", linewidth=0.7, linestyle=":")
+    axes.set_yticks(lines, labels)
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_xlabel(axis_label)
+    axes.grid(axis="x", color=GREY, alpha=0.25, linewidth=0.6)
+    axes.tick_params(axis="y", length=0)
+    for line, text in enumerate(texts):
+        axes.annotate(
+            text, (1.01, line), xycoords=("axes fraction", "data"), va="center", fontsize=7.5,
+            color=NOTE_COLOUR,
+        )  # fmt: skip
+    return figure
+
+
+def draw_species_intervals(per_species: pd.DataFrame) -> Figure:
+    """Return a forest plot of the scored species that could be scored, most positive clips first.
+
+    Parameters
+    ----------
+    per_species
+        Of `core.scoring.evaluation.Evaluation`.
+    """
+    table = per_species[per_species["score"].notna()].sort_values("positives", ascending=False)
+    series = [
+        Series(SPECIES_LABELS[name], species_intervals(table, IN_CORE[name]))
+        for name in ("score", "macro_auc", "cmap")
+    ]
+    labels = [f"{code} ({number})" for code, number in zip(table["species"], table["positives"], strict=True)]
+    return draw_forest(labels, series, "value with its bootstrap interval", 0.5)
+
+
+def species_intervals(per_species: pd.DataFrame, name: str) -> list[Interval]:
+    """Return the intervals (species,) of one metric of `core.scoring.evaluation.Evaluation.per_species`."""
+    columns = (per_species[name + end] for end in ("", "_low", "_high"))
+    return [Interval(*bounds) for bounds in zip(*columns, strict=True)]
+
+
+def draw_confusion_matrix(confusion: Confusion) -> Figure:
+    """Return a heat map of what clips of each species are taken for, in percent."""
+    number = len(confusion.species)
+    size = 1.8 + 0.34 * number
+    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(confusion.share, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(number), confusion.species, rotation=60, ha="right", rotation_mode="anchor")
+    rows = zip(confusion.species, confusion.num_clips, strict=True)
+    axes.set_yticks(range(number), [f"{code} ({clips})" for code, clips in rows])
+    axes.set(xlabel="species called", ylabel="clips of (number)", title="What is taken for what")
+    if number <= MAX_NUMBERED_SPECIES:
+        for row, column in np.argwhere(confusion.share >= LEAST_SHARE):
+            share = confusion.share[row, column]
+            axes.text(
+                column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=7,
+                color="white" if share > 0.6 else "black",
+            )  # fmt: skip
+    for row in np.flatnonzero(confusion.num_clips == 0):
+        axes.text((number - 1) / 2, int(row), "no clip", ha="center", va="center", fontsize=7, color=GREY)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, ax=axes, label="share of the clips", shrink=0.7)
+    return figure
+
+
+def draw_score_by_threshold(
+    curve: ScoreCurve, *, decided: float | None = None, title: str | None = None
+) -> Figure:
+    """Return a figure of the 2022 score over the setting of the decision, with its band.
+
+    Parameters
+    ----------
+    curve
+        Of `score_by_threshold` or `score_by_quantile` in `core.scoring.score_curves`.
+    decided
+        The setting that a run decides with, to mark; None: no mark.
+    title
+        What was scored; None: what the curve is.
+    """
+    figure = Figure(figsize=CURVE_SIZE, layout="constrained")
+    axes = figure.subplots()
+    band = f"{curve.confidence:.0%} of resamples"
+    drawn = np.unique(np.linspace(0, len(curve.positions) - 1, CURVE_POINTS).round().astype(int))
+    positions = curve.positions[drawn]
+    axes.fill_between(
+        positions, curve.low[drawn], curve.high[drawn], color=BLUE, alpha=0.2, linewidth=0, label=band
+    )
+    axes.plot(positions, curve.score[drawn], color=BLUE, label="these rows", gid="2022 score")
+    axes.axvspan(
+        curve.best.low, curve.best.high, color=VERMILION, alpha=0.12, linewidth=0, label=f"best in {band}"
+    )
+    axes.axvline(
+        curve.best.value, color=VERMILION, linestyle="--", label=f"best here, {curve.best.value:.3g}"
+    )
+    if decided is not None:
+        axes.axvline(decided, color="black", linestyle=":", label=f"decided at {decided:.3g}")
+    axes.axhline(0.5, color=GREY, linewidth=0.8, label="all positive, or none")
+    if curve.kind == "threshold" and 0 < positions[0] < positions[-1] / LOG_RANGE:
+        axes.set_xscale("log")
+    what = {"threshold": "threshold (probability)", "quantile": "quantile of all probabilities"}[curve.kind]
+    axes.set(xlabel=what, ylabel="2022 score", title=title or f"Score by {curve.kind}")
+    figure.legend(loc="outside lower left", frameon=False, fontsize=8, ncols=2)
+    return figure
+
+
+def draw_reliability(found: Mapping[str, Reliability], *, title: str = "Reliability") -> Figure:
+    """Return a figure of how often predictions came true beside their probability.
+
+    Parameters
+    ----------
+    found
+        What was predicted (such as "as trained") -> its diagram; up to three.
+    title
+        Of the figure.
+    """
+    figure = Figure(figsize=(CURVE_SIZE[0], CURVE_SIZE[1] + 0.45 * (len(found) - 1)), layout="constrained")
+    axes = figure.subplots()
+    top = max(max(np.nanmax(one.predicted), np.nanmax(one.high)) for one in found.values())
+    top = min(1.0, 1.08 * float(top))
+    axes.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle=":", label="as often as predicted")
+    for (name, one), colour, marker in zip(found.items(), (BLUE, VERMILION, GREEN), "os^", strict=False):
+        bounds = np.clip([one.observed - one.low, one.high - one.observed], 0, None)
+        axes.errorbar(
+            one.predicted, one.observed, yerr=bounds, color=colour, marker=marker, markersize=4, capsize=2,
+            linewidth=1, gid=name,
+            label=f"{name}: calibration error {one.error},\nBrier score {one.brier}",
+        )  # fmt: skip
+    axes.set(xlim=(0, top), ylim=(-0.01 * top, top), xlabel="mean probability of a bin", title=title)
+    axes.set_ylabel("share that was true, with interval")
+    figure.legend(loc="outside lower left", frameon=False, fontsize=8)
+    return figure
