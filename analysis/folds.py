@@ -131,7 +131,7 @@ def draw_leakage(audit: FoldAudit, grouped: FoldAudit) -> Figure:
     """
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     leaks, coverage, others = figure.subplots(1, 3, width_ratios=(1.5, 1, 1.1))
-    draw_shares(leaks, audit, grouped)
+    draw_shared_recordings(leaks, audit, grouped)
     validating = audit.files.drop(columns="trains")
     folds = np.arange(len(audit.sizes))
     coverage.bar(folds, (validating > 0).sum(axis=0), color=BLUE)
@@ -163,7 +163,7 @@ def other_facts(audit: FoldAudit) -> dict[str, str]:
     }
 
 
-def draw_shares(axes: Axes, audit: FoldAudit, grouped: FoldAudit) -> None:
+def draw_shared_recordings(axes: Axes, audit: FoldAudit, grouped: FoldAudit) -> None:
     """Draw each fold's recordings, and how many of them training knows by author or session."""
     folds = np.arange(len(audit.sizes))
     axes.bar(folds, audit.sizes, color="#D9D9D9", label="validated recordings")

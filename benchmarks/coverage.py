@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from analysis.command import run_command
 from analysis.ensemble.weights import combined
-from analysis.species.confusion import draw_shares
+from analysis.species.confusion import draw_confusions
 from core.config import require
 from core.scoring.draws import build_metrics, draw_metrics
 from core.scoring.intervals import METHODS, Draws, Method
@@ -177,7 +177,7 @@ def confusion_share(predictions: list[Predictions], resampler: Resampler) -> Dra
     """Return the share of the clips of one species in which another is called, of a common and a rare one."""
     one = predictions[0]
     number = len(one.species)
-    drawn = draw_shares(one, [(number // 2, number - 1), (number - 2, number - 1)], 0.85, resampler)
+    drawn = draw_confusions(one, [(number // 2, number - 1), (number - 2, number - 1)], 0.85, resampler)
     return replace(drawn, support=None)
 
 

@@ -144,7 +144,7 @@ def draw_learning_curve(
     if chance is not None:
         axes.axhline(chance, color=GREY, linewidth=0.8, linestyle=":")
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
     axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
     if has_legend and len(curves) > 1:
         figure.legend(loc="outside lower left", frameon=False, fontsize=8, ncols=2)

@@ -2,7 +2,7 @@
 
 Each scored species' ROC-AUC and 2022 score beside the recordings that trained it; which species' recordings
 are taken for which other species; and the clips with the most confident mistakes, drawn with what the
-network hears in them where audio and checkpoint are there. Decisions are made at the 0.85 quantile of all
+network detects in them where audio and checkpoint are there. Decisions are made at the 0.85 quantile of all
 probabilities.
 """
 
@@ -17,11 +17,13 @@ from analysis.command import ScoringOptions, run_command
 from analysis.drawing.figure_files import Format, save_figure
 from analysis.drawing.table_files import markdown, slug, write_rows
 from analysis.runs import Run, find_runs
-from analysis.species.confusion import Confusion, confusion_of, confusion_rows
-from analysis.species.figures import draw_by_count, draw_confusion, draw_mistakes
-from analysis.species.hardest import Mistake, find_mistakes, hear
-from analysis.species.scores import BySpecies, by_species, species_rows
+from analysis.species.confusion import confusion_rows
+from analysis.species.hardest import Mistake, clips_of_mistakes, find_mistakes
+from analysis.species.pictures import draw_mistakes, draw_scores_by_count
+from analysis.species.scores import SpeciesScores, score_species, species_rows
 from core.config import require
+from core.scoring.confusion import Confusion, confusion_of
+from core.scoring.pictures import draw_confusion_matrix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,11 +50,11 @@ class SpeciesConfig(ScoringOptions):
 
 
 def main() -> None:
-    """Look at the species of runs."""
-    run_command(SpeciesConfig, look_at_species)
+    """Say what the species of runs tell."""
+    run_command(SpeciesConfig, analyse_species)
 
 
-def look_at_species(config: SpeciesConfig) -> list[BySpecies]:
+def analyse_species(config: SpeciesConfig) -> list[SpeciesScores]:
     """Print each run's species, confusions and hardest clips; write and draw them where wanted.
 
     Raises
@@ -61,12 +63,12 @@ def look_at_species(config: SpeciesConfig) -> list[BySpecies]:
         If a run validated nothing.
     """
     runs = find_runs(config.runs)
-    found = [by_species(run, config) for run in runs]
+    found = [score_species(run, config) for run in runs]
     for run, scores in zip(runs, found, strict=True):
         folder = None
         if config.out is not None:
             folder = Path(config.out) / (slug(run.name) if len(runs) > 1 else "")
-        look_at_run(run, scores, folder, config)
+        analyse_run(run, scores, folder, config)
     if config.out is not None and not all(np.isnan(one.trained).all() for one in found):
         caption = "; ".join(
             [
@@ -80,14 +82,14 @@ def look_at_species(config: SpeciesConfig) -> list[BySpecies]:
             ]
         )
         file = Path(config.out) / f"species_by_count.{config.format}"
-        print(save_figure(draw_by_count(found), file, f"{caption}."))
+        print(save_figure(draw_scores_by_count(found), file, f"{caption}."))
     return found
 
 
-def look_at_run(run: Run, scores: BySpecies, folder: Path | None, config: SpeciesConfig) -> None:
+def analyse_run(run: Run, scores: SpeciesScores, folder: Path | None, config: SpeciesConfig) -> None:
     """Print what the species of a run say; write and draw it into `folder` if there is one."""
     valid = config.settled(run.valid)
-    confusion = confusion_of(run, valid)
+    confusion = confusion_of(run.predictions, valid.threshold_quantile)
     mistakes = find_mistakes(run, config.clips, valid.threshold_quantile)
     tables = {
         "species": species_rows(scores),
@@ -125,18 +127,18 @@ def draw_run(
         "0.85 quantile, in percent; off the diagonal it is not there. Species that are confused stand beside "
         "each other."
     )
-    print(save_figure(draw_confusion(confusion), folder / f"confusion.{config.format}", caption))
+    print(save_figure(draw_confusion_matrix(confusion), folder / f"confusion.{config.format}", caption))
     if not mistakes:
         return
-    heard = hear(run, mistakes, config.root)
-    for message in dict.fromkeys(one.missing for one in heard if one.missing):
+    clips = clips_of_mistakes(run, mistakes, config.root)
+    for message in dict.fromkeys(one.missing for one in clips if one.missing):
         print(f"note: {message}", flush=True)
-    shown = [one for one in heard if one.mel is not None]
+    shown = [one for one in clips if one.mel is not None]
     if shown:
         caption = (
             f"{run.name}: the most confident mistakes. Log-mels, and below them what the network that did "
-            "not train on the recording hears over time: the species of the mistake, the recording's own, "
-            "and the one it hears most; dotted: the threshold."
+            "not train on the recording detects over time: the species of the mistake, the recording's own, "
+            "and the one it detects most; dotted: the threshold."
         )
         print(save_figure(draw_mistakes(shown), folder / f"hardest.{config.format}", caption))
 

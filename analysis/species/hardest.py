@@ -1,4 +1,4 @@
-"""The most confident mistakes of a run: which clips, how they look, and what the network hears in them."""
+"""The most confident mistakes of a run: which clips, how they look, and what the network detects in them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -66,8 +66,8 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Heard:
-    """A mistake with its spectrogram.
+class MistakeClip:
+    """The clip of a mistake: its spectrogram, and what the network detects over time.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ def find_mistakes(run: Run, number: int, quantile: float) -> list[Mistake]:
     ]
 
 
-def hear(run: Run, mistakes: Sequence[Mistake], root: str | None) -> list[Heard]:
+def clips_of_mistakes(run: Run, mistakes: Sequence[Mistake], root: str | None) -> list[MistakeClip]:
     """Return mistakes with their spectrograms, and with detections where the network is there.
 
     Parameters
@@ -146,22 +146,22 @@ def hear(run: Run, mistakes: Sequence[Mistake], root: str | None) -> list[Heard]
     data = from_dict(DataConfig(), run.config["data"])
     features = from_dict(FeatureConfig(), run.config["features"])
     folder = Path(root if root is not None else str(data.root))
-    models = {fold: load(run, fold) for fold in {mistake.fold for mistake in mistakes}}
+    models = {fold: load_fold(run, fold) for fold in {mistake.fold for mistake in mistakes}}
     found = []
     for mistake in mistakes:
         model, card, missing = models[mistake.fold]
         wave = read_clip(folder, mistake, data, features.sample_rate)
         if wave is None:
             missing = f"no spectrograms: recordings cannot be read in {folder}; name their folder with --root"
-            found.append(Heard(mistake, data.valid_seconds, missing=missing))
+            found.append(MistakeClip(mistake, data.valid_seconds, missing=missing))
             continue
-        mel, detections, clip = look(wave, model, features, data.num_valid_parts)
+        mel, detections, clip = mels_and_detections(wave, model, features, data.num_valid_parts)
         species = tuple(card.species) if card is not None else ()
-        found.append(Heard(mistake, data.valid_seconds, mel, detections, clip, species, missing))
+        found.append(MistakeClip(mistake, data.valid_seconds, mel, detections, clip, species, missing))
     return found
 
 
-def load(run: Run, fold: int) -> tuple[SpeciesModel | None, Card | None, str]:
+def load_fold(run: Run, fold: int) -> tuple[SpeciesModel | None, Card | None, str]:
     """Return the network that judged a fold and its card; or neither, and why."""
     try:
         for folder in find_checkpoints(run.folder):
@@ -170,7 +170,7 @@ def load(run: Run, fold: int) -> tuple[SpeciesModel | None, Card | None, str]:
         reason = f"none of its checkpoints is of fold {fold}"
     except CheckpointError as error:
         reason = str(error)
-    return None, None, f"{run.name}: spectrograms without what the network hears: {reason}"
+    return None, None, f"{run.name}: spectrograms without what the network detects: {reason}"
 
 
 def read_clip(root: Path, mistake: Mistake, data: DataConfig, sample_rate: int) -> np.ndarray | None:
@@ -188,10 +188,10 @@ def read_clip(root: Path, mistake: Mistake, data: DataConfig, sample_rate: int) 
 
 
 @torch.inference_mode()
-def look(
+def mels_and_detections(
     wave: np.ndarray, model: SpeciesModel | None, features: FeatureConfig, num_parts: int
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Return what is to be seen and heard in a clip.
+    """Return the log-mel of a clip, and what a network detects in it.
 
     Parameters
     ----------

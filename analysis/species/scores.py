@@ -12,7 +12,7 @@ from core.scoring.intervals import Interval
 
 
 @dataclass(frozen=True)
-class BySpecies:
+class SpeciesScores:
     """Scores of one run by species.
 
     Attributes
@@ -42,7 +42,7 @@ class BySpecies:
     trend: Interval
 
 
-def by_species(run: Run, options: ScoringOptions) -> BySpecies:
+def score_species(run: Run, options: ScoringOptions) -> SpeciesScores:
     """Return a run's scores by species.
 
     Parameters
@@ -67,7 +67,7 @@ def by_species(run: Run, options: ScoringOptions) -> BySpecies:
     trained = rows.counts.mean(axis=0) if known else np.full(len(rows.species), np.nan)
     support = drawn["auc"].support
     assert support is not None
-    return BySpecies(
+    return SpeciesScores(
         run.name,
         rows.species,
         trained,
@@ -87,7 +87,7 @@ def correlation(values: np.ndarray, trained: np.ndarray) -> float:
     return float(spearmanr(values[known], trained[known]).statistic)
 
 
-def species_rows(found: BySpecies) -> list[dict[str, object]]:
+def species_rows(found: SpeciesScores) -> list[dict[str, object]]:
     """Return the table of species, the most trained first."""
     order = np.argsort(-np.nan_to_num(found.trained), kind="stable")
     return [

@@ -10,12 +10,11 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from core.scoring.pictures import BLUE, COLOURS, GREY
-from core.scoring.pictures import Series, draw_forest
 from analysis.sweep.best import BestSetting
 from analysis.sweep.effects import Effect
 from analysis.sweep.importance import Importance
 from analysis.sweep.trial_results import SweepResults, TrialResult
+from core.scoring.pictures import BLUE, COLOURS, GREY, Series, draw_forest
 from sweeps.parameters import value_text
 
 MOST_LINES = 30

@@ -20,10 +20,10 @@ from analysis.drawing.figure_files import Format
 from analysis.drawing.table_files import slug
 from analysis.runs import Run, find_runs, predictions_of
 from analysis.soundscapes import read_soundscapes
+from analysis.thresholds.answers import Answers, format_answers, write_answers
 from analysis.thresholds.penalty import Effects, judge_penalty
 from analysis.thresholds.rules import PENALTY, THRESHOLDS, all_rules
 from analysis.thresholds.stability import refit
-from analysis.thresholds.tables import Answers, format_answers, write_answers
 from core.config import ValidConfig, require
 from core.scoring.cross_fit import parts_of
 from core.scoring.fitting import CALIBRATIONS, Calibration, FitConfig

@@ -5,10 +5,10 @@ import pytest
 from matplotlib.axes import Axes
 
 from core.scoring.metrics import balanced_accuracy, macro
+from core.scoring.pictures import draw_reliability, draw_score_by_threshold
 from core.scoring.reliability import reliability
 from core.scoring.resampling import Resampler
 from core.scoring.score_curves import QUANTILES, score_by_quantile, score_by_threshold
-from core.training.pictures import draw_reliability, draw_score_by_threshold
 
 
 def rows(number: int = 120, species: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

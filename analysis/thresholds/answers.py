@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 
 from analysis.drawing.figure_files import save_figure
 from analysis.drawing.table_files import markdown, write_rows
-from analysis.thresholds.figures import draw_penalty, draw_penalty_species, draw_rules, draw_stability
 from analysis.thresholds.penalty import Effects, PenaltyAnswer, describe_penalty
+from analysis.thresholds.pictures import draw_penalty, draw_penalty_species, draw_rules, draw_stability
 from analysis.thresholds.stability import FittedSetting
 from core.config import require
 from core.scoring.decisions import describe_decision
 from core.scoring.judging import JudgedCalibration, JudgedRule, safest, write_tuned
+from core.scoring.pictures import draw_reliability, draw_score_by_threshold
 from core.scoring.predictions import UNITS, Predictions, Unit
 from core.scoring.reliability import Reliability
 from core.scoring.score_curves import ScoreCurve
-from core.training.pictures import draw_reliability, draw_score_by_threshold
 
 Rows = list[dict[str, Any]]
 SHOWN_CHOICES = 3

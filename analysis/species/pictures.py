@@ -1,4 +1,4 @@
-"""Figures of species: scores by training recordings, confusions, the hardest clips."""
+"""Pictures of species: scores by the recordings that trained, and the most confident mistakes."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
-from analysis.species.confusion import Confusion
-from analysis.species.hardest import Heard
-from analysis.species.scores import BySpecies
+from analysis.species.hardest import MistakeClip
+from analysis.species.scores import SpeciesScores
 from core.scoring.intervals import Interval
-from core.scoring.pictures import BLUE, COLOURS, GREY, VERMILION
+from core.scoring.pictures import BLUE, COLOURS, GREY, VERMILION, draw_intervals
 
-MAX_NUMBERS = 24
-LEAST_NUMBER = 0.05
-"""Species up to which cells of the confusion hold numbers."""
 RANGE_DB = 60.0
 COLUMNS = 4
 
 
-def draw_by_count(found: Sequence[BySpecies]) -> Figure:
+def draw_scores_by_count(found: Sequence[SpeciesScores]) -> Figure:
     """Return a figure of each species' ROC-AUC and score beside the recordings that trained it."""
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     panels = figure.subplots(1, 2, sharex=True)
@@ -28,7 +24,10 @@ def draw_by_count(found: Sequence[BySpecies]) -> Figure:
         axes.axhline(0.5, color=GREY, linewidth=0.8)
         for place, one in enumerate(found):
             shift = 1.06 ** (place - (len(found) - 1) / 2)
-            draw_points(axes, one.trained * shift, getattr(one, name), COLOURS[place % len(COLOURS)], one.run)
+            draw_intervals(
+                axes, one.trained * shift, getattr(one, name), COLOURS[place % len(COLOURS)], label=one.run,
+                is_upright=True,
+            )  # fmt: skip
         axes.set(xscale="log", xlabel="recordings that trained", ylabel=title, title=title)
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(ScalarFormatter())
@@ -39,18 +38,7 @@ def draw_by_count(found: Sequence[BySpecies]) -> Figure:
     return figure
 
 
-def draw_points(axes: Axes, x: np.ndarray, intervals: Sequence[Interval], colour: str, label: str) -> None:
-    """Draw values with their intervals over x."""
-    value, low, high = (
-        np.array([getattr(one, name) for one in intervals]) for name in ("value", "low", "high")
-    )
-    bounds = np.clip(np.nan_to_num([value - low, high - value]), 0, None)
-    axes.errorbar(
-        x, value, yerr=bounds, fmt="o", color=colour, markersize=4, capsize=2, linewidth=1, label=label
-    )
-
-
-def label_species(axes: Axes, one: BySpecies, intervals: Sequence[Sequence[Interval]]) -> None:
+def label_species(axes: Axes, one: SpeciesScores, intervals: Sequence[Sequence[Interval]]) -> None:
     """Write each species' code above the intervals there, higher where another code is in the way."""
     ends = np.array([[i.value if np.isnan(i.high) else i.high for i in run] for run in intervals])
     tops = np.where(np.isnan(ends).all(axis=0), np.nan, np.nan_to_num(ends, nan=-np.inf).max(axis=0))
@@ -74,37 +62,13 @@ def label_species(axes: Axes, one: BySpecies, intervals: Sequence[Sequence[Inter
     axes.set_yticks(ticks)  # above 1 there are only names
 
 
-def draw_confusion(confusion: Confusion) -> Figure:
-    """Return a heat map of what recordings of each species are taken for."""
-    number = len(confusion.species)
-    size = 1.8 + 0.34 * number
-    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
-    axes = figure.subplots()
-    image = axes.imshow(confusion.share, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(number), confusion.species, rotation=60, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(number), confusion.species)
-    axes.set(xlabel="species called", ylabel="recordings of", title="What is taken for what")
-    if number <= MAX_NUMBERS:
-        for row, column in np.argwhere(confusion.share >= LEAST_NUMBER):
-            share = confusion.share[row, column]
-            colour = "white" if share > 0.6 else "black"
-            axes.text(
-                column, row, f"{share:.0%}".rstrip("%"), ha="center", va="center", fontsize=7, color=colour
-            )
-    for row in np.flatnonzero(np.isnan(confusion.share).all(axis=1)):
-        axes.text((number - 1) / 2, int(row), "no clip", ha="center", va="center", fontsize=7, color=GREY)
-    axes.tick_params(length=0)
-    figure.colorbar(image, ax=axes, label="share of the clips", shrink=0.7)
-    return figure
-
-
-def draw_mistakes(heard: Sequence[Heard]) -> Figure:
+def draw_mistakes(clips: Sequence[MistakeClip]) -> Figure:
     """Return a figure of clips with wrong decisions: log-mels over what the network hears."""
-    columns = min(COLUMNS, len(heard))
-    rows = -(-len(heard) // columns)
+    columns = min(COLUMNS, len(clips))
+    rows = -(-len(clips) // columns)
     figure = Figure(figsize=(3.3 * columns, 3.5 * rows), layout="constrained")
     for place, (cell, one) in enumerate(
-        zip(figure.subfigures(rows, columns, squeeze=False).flat, heard, strict=False)
+        zip(figure.subfigures(rows, columns, squeeze=False).flat, clips, strict=False)
     ):
         draw_mistake(
             cell.subplots(2, 1, sharex=True, height_ratios=(2, 1)), one, is_first=place % columns == 0
@@ -112,7 +76,7 @@ def draw_mistakes(heard: Sequence[Heard]) -> Figure:
     return figure
 
 
-def draw_mistake(panels: Sequence[Axes], one: Heard, *, is_first: bool) -> None:
+def draw_mistake(panels: Sequence[Axes], one: MistakeClip, *, is_first: bool) -> None:
     """Draw one clip into two panels."""
     top, bottom = panels
     assert one.mel is not None

@@ -1,4 +1,4 @@
-"""Figures of the rules of the decision, of how steady they are, and of the penalty."""
+"""Pictures of the rules of the decision, of how steady they are, and of the penalty."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from core.scoring.pictures import BLUE, COLOURS, GREY, ORANGE, VERMILION
 from analysis.thresholds.penalty import Effects, PenaltyAnswer
 from analysis.thresholds.rules import THRESHOLDS
 from analysis.thresholds.stability import FittedSetting
 from core.scoring.intervals import Interval
 from core.scoring.judging import JudgedRule
+from core.scoring.pictures import BLUE, COLOURS, GREY, ORANGE, VERMILION, draw_intervals
 
 LABELS = {
     "penalty": "strength of the penalty",
@@ -27,7 +27,7 @@ def draw_rules(judged: Sequence[JudgedRule]) -> Figure:
     scores, differences = figure.subplots(1, 2, sharey=True)
     rows = np.arange(len(judged))[::-1]
     colours = [colour_of(one.name) for one in judged]
-    draw_intervals(scores, rows, [one.score for one in judged], colours)
+    draw_rows(scores, rows, [one.score for one in judged], colours)
     scores.scatter(
         [one.in_sample for one in judged],
         rows,
@@ -40,7 +40,7 @@ def draw_rules(judged: Sequence[JudgedRule]) -> Figure:
     scores.set_yticks(rows, [one.name for one in judged])
     scores.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.06))
     differences.axvline(0, color=GREY, linewidth=0.8)
-    draw_intervals(differences, rows, [one.difference for one in judged], colours)
+    draw_rows(differences, rows, [one.difference for one in judged], colours)
     differences.scatter(
         [one.bound for one in judged],
         rows,
@@ -60,13 +60,10 @@ def colour_of(name: str) -> str:
     return COLOURS[kinds[0] if kinds else len(THRESHOLDS) - 1]
 
 
-def draw_intervals(
-    axes: Axes, rows: np.ndarray, intervals: Sequence[Interval], colours: Sequence[str]
-) -> None:
-    """Draw one value with its interval a row, across."""
+def draw_rows(axes: Axes, rows: np.ndarray, intervals: Sequence[Interval], colours: Sequence[str]) -> None:
+    """Draw one value with its interval a row, across, each in its colour."""
     for row, interval, colour in zip(rows, intervals, colours, strict=True):
-        axes.plot([interval.low, interval.high], [row, row], color=colour, linewidth=1.4)
-        axes.plot(interval.value, row, "o", color=colour, markersize=4)
+        draw_intervals(axes, np.array([row]), [interval], colour)
 
 
 def draw_stability(settings: Sequence[FittedSetting]) -> Figure:
@@ -79,7 +76,7 @@ def draw_stability(settings: Sequence[FittedSetting]) -> Figure:
     left, right = figure.subfigures(1, 2, width_ratios=(1.15, 1), squeeze=False)[0]
     axes = left.subplots()
     rows = np.arange(len(thresholds))[::-1]
-    draw_intervals(axes, rows, [one.interval for one in thresholds], [VERMILION] + [BLUE] * (len(rows) - 1))
+    draw_rows(axes, rows, [one.interval for one in thresholds], [VERMILION] + [BLUE] * (len(rows) - 1))
     axes.set_yticks(rows, [one.name.removeprefix("threshold of ") for one in thresholds])
     axes.set(xlabel="fitted threshold, with interval", title="Thresholds")
     panels = right.subplots(len(choices), 1, squeeze=False)
@@ -99,7 +96,7 @@ def draw_penalty(answer: PenaltyAnswer) -> Figure:
     figure = Figure(figsize=(10, 3.3), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
     for axes, effects in zip(panels, (answer.by_strength, answer.by_tilt, answer.by_factor), strict=True):
-        draw_effects(axes, effects)
+        draw_penalty_effects(axes, effects)
     panels[0].axvline(answer.strength, color="black", linestyle=":", linewidth=1)
     panels[0].set(ylabel="score with minus score without", title="By strength")
     panels[1].set(title="If species' frequencies change")
@@ -108,7 +105,7 @@ def draw_penalty(answer: PenaltyAnswer) -> Figure:
     return figure
 
 
-def draw_effects(axes: Axes, effects: Effects) -> None:
+def draw_penalty_effects(axes: Axes, effects: Effects) -> None:
     """Draw effects over a number, with their band."""
     places = np.array(effects.places, dtype=float)
     values, low, high = (
@@ -133,10 +130,10 @@ def draw_penalty_species(answer: PenaltyAnswer) -> Figure:
     for axes in (middle, right):
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-    draw_intervals(middle, rows, [answer.by_species.effects[i] for i in order], [BLUE] * len(rows))
+    draw_intervals(middle, rows, [answer.by_species.effects[i] for i in order], BLUE)
     middle.set(xlabel="the species' own score, with minus without", title="Each species")
     dominant = dict(zip(answer.by_dominant.places, answer.by_dominant.effects, strict=True))
     known = [row for row, code in zip(rows, codes, strict=True) if code in dominant]
-    draw_intervals(right, np.array(known), [dominant[codes[row]] for row in known], [VERMILION] * len(known))
+    draw_intervals(right, np.array(known), [dominant[codes[row]] for row in known], VERMILION)
     right.set(xlabel="macro score, with minus without", title="If it is heard ten times as often")
     return figure
