@@ -26,12 +26,12 @@ def markdown(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     lines = [
         list(rows[0]),
         ["---"] * len(rows[0]),
-        *([text_of(value) for value in row.values()] for row in rows),
+        *([cell_text(value) for value in row.values()] for row in rows),
     ]
     return [f"| {' | '.join(line)} |" for line in lines]
 
 
-def text_of(value: Any) -> str:
+def cell_text(value: Any) -> str:
     """Return a cell's text."""
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
@@ -39,7 +39,7 @@ def text_of(value: Any) -> str:
 def write_rows(rows: Iterable[Mapping[str, Any]], file: Path) -> Path:
     """Write a table as csv, each interval as three columns; return `file`."""
     flat = [
-        {name: number for column, value in row.items() for name, number in columns_of(column, value).items()}
+        {name: number for column, value in row.items() for name, number in csv_columns(column, value).items()}
         for row in rows
     ]
     with replacing(file) as new:
@@ -47,7 +47,7 @@ def write_rows(rows: Iterable[Mapping[str, Any]], file: Path) -> Path:
     return file
 
 
-def columns_of(column: str, value: Any) -> dict[str, Any]:
+def csv_columns(column: str, value: Any) -> dict[str, Any]:
     """Return what a cell is in a file."""
     if isinstance(value, Interval):
         return {column: value.value, f"{column} low": value.low, f"{column} high": value.high}

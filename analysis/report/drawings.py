@@ -20,6 +20,7 @@ from core.scoring.pictures import (
     CURVE_SIZE,
     GREY,
     Series,
+    add_legend_below,
     draw_forest,
     draw_reliability,
     draw_score_by_threshold,
@@ -83,7 +84,7 @@ def learning_curves(selection: Selection, *, has_legend: bool) -> list[Drawing]:
     of_folds = " A run of all folds is the mean of its folds; they are the thin lines." if several else ""
     drawings = []
     for name, title, unit, scale, chance in CURVES:
-        curves = {run: [curve_of(rows, name) for rows in folds] for run, folds in histories.items()}
+        curves = {run: [logged_values(rows, name) for rows in folds] for run, folds in histories.items()}
         if not any(chain.from_iterable(curves.values())):
             continue
         when = "at the end of each epoch" if name != "train/epoch_loss" else "mean over each epoch"
@@ -107,7 +108,7 @@ def epochs_of(folder: RunFolder) -> dict[int, dict[str, Any]]:
     return rows
 
 
-def curve_of(rows: Mapping[int, Mapping[str, Any]], name: str) -> dict[int, float]:
+def logged_values(rows: Mapping[int, Mapping[str, Any]], name: str) -> dict[int, float]:
     """Return epoch -> value of a logged number, of the rows of `epochs_of`."""
     return {epoch: row[name] for epoch, row in sorted(rows.items()) if row.get(name) is not None}
 
@@ -147,7 +148,7 @@ def draw_learning_curve(
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
     axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
     if has_legend and len(curves) > 1:
-        figure.legend(loc="outside lower left", frameon=False, fontsize=8, ncols=2)
+        add_legend_below(axes, columns=2)
     return figure
 
 

@@ -28,7 +28,7 @@ IN_NAMES = ("name", "data.fold")
 
 
 @dataclass(frozen=True)
-class Scale:
+class ColumnScale:
     """The axis of a column of numbers.
 
     Attributes
@@ -48,7 +48,9 @@ class Scale:
         return round(min(max((value - self.low) / (self.high - self.low), 0.0), 1.0), 4)
 
 
-def scale_around(intervals: Iterable[Interval], reference: float | None = None, step: float = 0.1) -> Scale:
+def scale_around(
+    intervals: Iterable[Interval], reference: float | None = None, step: float = 0.1
+) -> ColumnScale:
     """Return an axis that holds some intervals, with ends that are multiples of `step`.
 
     The reference is on it if it is not far away.
@@ -60,15 +62,15 @@ def scale_around(intervals: Iterable[Interval], reference: float | None = None, 
     if reference is not None:
         low, high = min(low, reference), max(high, reference)
     low, high = np.floor(low / step + 1e-9) * step, np.ceil(high / step - 1e-9) * step
-    return Scale(round(low, 6), round(max(high, low + step), 6), reference)
+    return ColumnScale(round(low, 6), round(max(high, low + step), 6), reference)
 
 
-def scale_of_differences(intervals: Iterable[Interval]) -> Scale:
+def scale_of_differences(intervals: Iterable[Interval]) -> ColumnScale:
     """Return an axis with 0 in its middle that holds some differences."""
     largest = max(map(abs, finite_ends(intervals)), default=0.0)
     step = 0.05 if largest > SMALLEST_REACH else SMALLEST_REACH
     reach = round(max(float(np.ceil(largest / step - 1e-9)), 1.0) * step, 6)
-    return Scale(-reach, reach, 0.0)
+    return ColumnScale(-reach, reach, 0.0)
 
 
 def finite_ends(intervals: Iterable[Interval]) -> list[float]:
@@ -146,7 +148,7 @@ def species_board(evaluation: Evaluation) -> dict[str, Any]:
     rows = [{**row, "cells": found} for row, found in zip(table.to_dict("records"), cells, strict=True)]
     return {
         "rows": sorted(rows, key=lambda row: -row["positives"]),
-        "scale": Scale(0.0, 1.0, 0.5),
+        "scale": ColumnScale(0.0, 1.0, 0.5),
         "columns": [SPECIES_LABELS[name] for name in SPECIES_METRICS],
         "left_out": evaluation.left_out,
     }

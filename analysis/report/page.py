@@ -51,14 +51,6 @@ def page_content(
     runs = selection.runs
     readouts: dict[str, dict[str, Any]] = {}
 
-    def charts_of(drawings: Sequence[Drawing]) -> list[dict[str, Any]]:
-        """Return drawings as the template shows them, and keep what a pointer reads."""
-        charts = []
-        for one in drawings:
-            svg, readouts[one.key] = inlined(one.figure, one.key)
-            charts.append({"key": one.key, "caption": one.caption, "svg": Markup(svg)})
-        return charts
-
     return {
         "title": title,
         "created": time.strftime("%Y-%m-%d %H:%M"),
@@ -68,13 +60,15 @@ def page_content(
             for i, run in enumerate(runs)
         },
         "groups": [group_content(group, evaluations) for group in selection.groups],
-        "curves": charts_of(curves),
+        "curves": charts_of(curves, readouts),
         "details": [
             {
                 "number": number,
                 "name": run.name,
                 "species": species_board(evaluations[run.name]),
-                "charts": charts_of(decision_drawings(run, number, evaluations[run.name].threshold)),
+                "charts": charts_of(
+                    decision_drawings(run, number, evaluations[run.name].threshold), readouts
+                ),
             }
             for number, run in enumerate(runs)
             if run.name in evaluations
@@ -86,6 +80,15 @@ def page_content(
         "environments": environments(runs),
         "left_out": left_out_notes(selection, evaluations, (browser or {}).get("notes", [])),
     }
+
+
+def charts_of(drawings: Sequence[Drawing], readouts: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return drawings as the template shows them; what a pointer reads in each is added to `readouts`."""
+    charts = []
+    for one in drawings:
+        svg, readouts[one.key] = inlined(one.figure, one.key)
+        charts.append({"key": one.key, "caption": one.caption, "svg": Markup(svg)})
+    return charts
 
 
 def group_content(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
 
 from core.scoring.confusion import Confusion
 from core.scoring.intervals import Interval
@@ -26,6 +27,7 @@ COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000")
 """For one line or group each, after Okabe and Ito: told apart by colour-blind readers too."""
 NOTE_COLOUR = "#444444"
 FOREST_LINE_INCHES = 0.24
+LEGEND_GAP_INCHES = 0.42
 CURVE_SIZE = (4.8, 3.7)
 """In inches, of a chart that stands beside others: its text can still be read at 400 pixels."""
 CURVE_POINTS = 240
@@ -85,11 +87,12 @@ def draw_intervals(
     value, low, high = (
         np.array([getattr(one, name) for one in intervals]) for name in ("value", "low", "high")
     )
-    for known, style in ((~np.isnan(low), {"label": label}), (np.isnan(low), {"markerfacecolor": "white"})):
-        bars = axes.vlines if is_upright else axes.hlines
-        bars(places[known], low[known], high[known], color=colour, linewidth=1.5)
-        points = (places[known], value[known]) if is_upright else (value[known], places[known])
-        axes.plot(*points, "o", color=colour, markersize=4.2, **style)
+    bounded = ~np.isnan(low)
+    bars = axes.vlines if is_upright else axes.hlines
+    bars(places[bounded], low[bounded], high[bounded], color=colour, linewidth=1.5)
+    for chosen, fill, name in ((bounded, colour, label), (~bounded, "white", None)):
+        points = (places[chosen], value[chosen]) if is_upright else (value[chosen], places[chosen])
+        axes.plot(*points, "o", color=colour, markerfacecolor=fill, markersize=4.2, label=name)
 
 
 def draw_forest(
@@ -139,6 +142,15 @@ def draw_forest(
             color=NOTE_COLOUR,
         )  # fmt: skip
     return figure
+
+
+def add_legend_below(axes: Axes, *, columns: int) -> None:
+    """Add a legend below the label of the horizontal axis."""
+    gap = ScaledTranslation(0, -LEGEND_GAP_INCHES, axes.get_figure(root=True).dpi_scale_trans)
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=axes.transAxes + gap, borderaxespad=0,
+        frameon=False, fontsize=8, ncols=columns,
+    )  # fmt: skip
 
 
 def draw_species_intervals(per_species: pd.DataFrame) -> Figure:
@@ -226,7 +238,7 @@ def draw_score_by_threshold(
         axes.set_xscale("log")
     what = {"threshold": "threshold (probability)", "quantile": "quantile of all probabilities"}[curve.kind]
     axes.set(xlabel=what, ylabel="2022 score", title=title or f"Score by {curve.kind}")
-    figure.legend(loc="outside lower left", frameon=False, fontsize=8, ncols=2)
+    add_legend_below(axes, columns=2)
     return figure
 
 
@@ -254,5 +266,5 @@ def draw_reliability(found: Mapping[str, Reliability], *, title: str = "Reliabil
         )  # fmt: skip
     axes.set(xlim=(0, top), ylim=(-0.01 * top, top), xlabel="mean probability of a bin", title=title)
     axes.set_ylabel("share that was true, with interval")
-    figure.legend(loc="outside lower left", frameon=False, fontsize=8)
+    add_legend_below(axes, columns=1)
     return figure

@@ -11,7 +11,6 @@ import pytest
 
 from analysis.runs import find_runs
 from analysis.thresholds.__main__ import ThresholdsConfig, judge_thresholds, main, penalty_by_rule
-<<<<<<< HEAD
 from analysis.thresholds.pictures import draw_penalty, draw_penalty_species, draw_rules, draw_stability
 from analysis.thresholds.penalty import (
     Effects,
@@ -20,20 +19,6 @@ from analysis.thresholds.penalty import (
     draw_effect,
     judge_penalty,
     tilt_weights,
-=======
-from analysis.thresholds.penalty import Effects, ask, dominant_weights, effect_of, tilt_weights, verdict
-from analysis.thresholds.pictures import draw_penalty, draw_penalty_species, draw_rules, draw_stability
-from analysis.thresholds.rules import (
-    all_rules,
-    choose_shrinkage,
-    judge_rules,
-    safest,
-    settled,
-    shares_of_wins,
-    simultaneous_bounds,
-    species_scores,
-    tuned,
->>>>>>> 6bd8a7b (Species and thresholds draw with the statistics room's pictures; confusion is one definition)
 )
 from analysis.thresholds.rules import all_rules, best_rule, tuned_rule
 from analysis.thresholds.stability import refit

@@ -12,7 +12,7 @@ def test_an_interval_is_a_line_and_a_point_and_a_value_without_one_is_hollow() -
     axes = Figure().subplots()
     intervals = [Interval(0.5, 0.4, 0.7), Interval(0.6, np.nan, np.nan), Interval(np.nan, np.nan, np.nan)]
     draw_intervals(axes, np.arange(3), intervals, "#0072B2", label="score", is_upright=True)
-    (bar,) = (bars for bars in axes.collections if len(bars.get_segments()))
+    (bar,) = axes.collections
     np.testing.assert_allclose(bar.get_segments(), [[[0, 0.4], [0, 0.7]]])
     full, hollow = axes.lines
     assert (full.get_label(), full.get_markerfacecolor()) == ("score", "#0072B2")
