@@ -17,18 +17,18 @@ from core.data.loaders import RunData
 from core.data.ratings import describe_ratings
 from core.machine import code_version
 from core.run_folder import RunFolder, open_run_folder
+from core.scoring.confusion import confusion_of
 from core.scoring.evaluation import Evaluation, evaluate, format_table
-from core.scoring.predictions import Predictions, pool_predictions
-from core.scoring.reliability import reliability
-from core.scoring.score_curves import score_by_threshold
-from core.training.pictures import (
-    PICTURE_DPI,
+from core.scoring.pictures import (
     draw_confusion_matrix,
-    draw_curves,
     draw_reliability,
     draw_score_by_threshold,
     draw_species_intervals,
 )
+from core.scoring.predictions import Predictions, pool_predictions
+from core.scoring.reliability import reliability
+from core.scoring.score_curves import score_by_threshold
+from core.training.pictures import PICTURE_DPI, draw_curves
 from core.training.state import Progress
 
 FEW_RECORDINGS = 3000
@@ -141,8 +141,7 @@ def report_run(
     if len(predictions):
         evaluation = evaluate(predictions, config.valid)
         folder.write_csv("species", evaluation.per_species)
-        pictures["species"] = draw_species_intervals(evaluation.per_species, folder.path / "species.png")
-        pictures |= draw_decisions(config, folder, predictions, evaluation.threshold)
+        pictures |= draw_scores(config, folder, predictions, evaluation)
         summary |= evaluation.as_dict()
         print("\n" + format_table(evaluation, f"{config.name}, fold {config.data.fold}", config.valid))
     folder.write_json("summary", summary)
@@ -180,10 +179,10 @@ def report_group(config: Config, folders: Sequence[RunFolder], stamp: str) -> No
     print("\n" + format_table(evaluation, title, config.valid), flush=True)
 
 
-def draw_decisions(
-    config: Config, folder: RunFolder, predictions: Predictions, threshold: float
+def draw_scores(
+    config: Config, folder: RunFolder, predictions: Predictions, evaluation: Evaluation
 ) -> dict[str, Path]:
-    """Draw score by threshold, reliability and confusion; return name -> file.
+    """Draw species, score by threshold, reliability and confusion; return name -> file.
 
     Parameters
     ----------
@@ -193,24 +192,21 @@ def draw_decisions(
         Where the pictures go.
     predictions
         Of the validated clips, at least one.
-    threshold
-        What the run decides with.
+    evaluation
+        Of them.
     """
-    scored, truth, probability = predictions.species, predictions.truth, predictions.probability
+    truth, probability, valid = predictions.truth, predictions.probability, config.valid
     resampler = predictions.resampler(num_resamples=PICTURE_RESAMPLES)
-    confidence = config.valid.confidence
+    curve = score_by_threshold(truth, probability, resampler, valid.confidence)
+    found = reliability(truth, probability, resampler, confidence=valid.confidence)
     title = f"{config.name}, fold {config.data.fold}"
     figures = {
-        "score_by_threshold": draw_score_by_threshold(
-            score_by_threshold(truth, probability, resampler, confidence), decided=threshold, title=title
-        ),
-        "reliability": draw_reliability(
-            {"as trained": reliability(truth, probability, resampler, confidence=confidence)},
-            title=f"Reliability of {title}",
-        ),
+        "species": draw_species_intervals(evaluation.per_species),
+        "score_by_threshold": draw_score_by_threshold(curve, decided=evaluation.threshold, title=title),
+        "reliability": draw_reliability({"as trained": found}, title=f"Reliability of {title}"),
+        "confusion": draw_confusion_matrix(confusion_of(predictions, valid.threshold_quantile)),
     }
     files = {name: folder.path / f"{name}.png" for name in figures}
     for name, figure in figures.items():
         figure.savefig(files[name], dpi=PICTURE_DPI)
-    files["confusion"] = draw_confusion_matrix(truth, probability, scored, folder.path / "confusion.png")
     return files

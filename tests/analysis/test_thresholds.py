@@ -11,7 +11,6 @@ import pytest
 
 from analysis.runs import find_runs
 from analysis.thresholds.__main__ import ThresholdsConfig, judge_thresholds, main, penalty_by_rule
-from analysis.thresholds.pictures import draw_penalty, draw_penalty_species, draw_rules, draw_stability
 from analysis.thresholds.penalty import (
     Effects,
     describe_penalty,
@@ -20,6 +19,7 @@ from analysis.thresholds.penalty import (
     judge_penalty,
     tilt_weights,
 )
+from analysis.thresholds.pictures import draw_penalty, draw_penalty_species, draw_rules, draw_stability
 from analysis.thresholds.rules import all_rules, best_rule, tuned_rule
 from analysis.thresholds.stability import refit
 from core.scoring.cross_fit import parts_of

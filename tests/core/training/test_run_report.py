@@ -7,17 +7,17 @@ from core.config import Config
 from core.run_folder import RunFolder
 from core.scoring.evaluation import evaluate
 from core.scoring.predictions import Predictions
-from core.training.run_report import draw_decisions
+from core.training.run_report import draw_scores
 from tests.analysis.conftest import invent_predictions
 
 
-def test_decisions_are_drawn_also_where_a_species_is_never_heard(tmp_path: Path) -> None:
+def test_scores_are_drawn_also_where_a_species_is_never_heard(tmp_path: Path) -> None:
     table = invent_predictions((0,))
     table["truth:apapan"] = False
     config = Config(name="one")
     rows = Predictions.from_table(table)
-    pictures = draw_decisions(config, RunFolder(tmp_path), rows, evaluate(rows, config.valid).threshold)
-    assert sorted(pictures) == ["confusion", "reliability", "score_by_threshold"]
+    pictures = draw_scores(config, RunFolder(tmp_path), rows, evaluate(rows, config.valid))
+    assert sorted(pictures) == ["confusion", "reliability", "score_by_threshold", "species"]
     for name, file in pictures.items():
         assert file == tmp_path / f"{name}.png"
         with Image.open(file) as image:
