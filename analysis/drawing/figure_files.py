@@ -16,7 +16,7 @@ from core.scoring.pictures import NOTE_COLOUR
 Format = Literal["png", "svg", "pdf"]
 DPI = 150
 CAPTION_FONT = 8.0
-CHARACTER_INCHES = CAPTION_FONT / 72 * 0.5
+CAPTION_CHARACTER_INCHES = CAPTION_FONT / 72 * 0.5
 
 
 def save_figure(figure: Figure, file: Path, caption: str) -> Path:
@@ -40,7 +40,7 @@ def save_figure(figure: Figure, file: Path, caption: str) -> Path:
         message = f"{file}: a figure ends in .png, .svg or .pdf"
         raise ValueError(message)
     width, height = figure.get_size_inches()
-    lines = textwrap.wrap(caption, max(int((width - 0.2) / CHARACTER_INCHES), 20))
+    lines = textwrap.wrap(caption, max(int((width - 0.2) / CAPTION_CHARACTER_INCHES), 20))
     figure.text(
         0.1 / width,
         -0.1 / height,

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.compare import differences_caption, draw_differences
-from analysis.report.leaderboard import METRICS, comparisons
+from analysis.report.leaderboard import BOARD_METRICS, comparisons
 from analysis.report.selection import Group, Selection
 from analysis.runs import Run
 from core.run_folder import RunFolder
@@ -29,7 +29,7 @@ from core.scoring.pictures import (
 from core.scoring.reliability import reliability
 from core.scoring.score_curves import score_by_threshold
 
-RESAMPLES = 1000
+BAND_RESAMPLES = 1000
 """Behind the bands, or as many as the run's configuration says if it says fewer."""
 DASHES = ((), (7, 3), (2, 2.5), (9, 3, 2, 3))
 SAME_DASHES = 4
@@ -165,7 +165,7 @@ def decision_drawings(run: Run, number: int, threshold: float) -> list[Drawing]:
         That it decides with.
     """
     rows, confidence = run.predictions, run.valid.confidence
-    resampler = rows.resampler(num_resamples=min(run.valid.num_resamples, RESAMPLES))
+    resampler = rows.resampler(num_resamples=min(run.valid.num_resamples, BAND_RESAMPLES))
     curve = score_by_threshold(rows.truth, rows.probability, resampler, confidence)
     found = reliability(rows.truth, rows.probability, resampler, confidence=confidence)
     by_threshold = (
@@ -214,7 +214,7 @@ def forest_drawings(selection: Selection, evaluations: Mapping[str, Evaluation])
 def leaderboard_drawing(group: Group, evaluations: Mapping[str, Evaluation], key: str) -> Drawing:
     """Return the runs of a group with their intervals."""
     found = [evaluations[run.name] for run in group.runs]
-    series = [Series(label, [one.metrics[name] for one in found]) for name, label in METRICS.items()]
+    series = [Series(label, [one.metrics[name] for one in found]) for name, label in BOARD_METRICS.items()]
     caption = (
         f"Runs that judged the same {found[0].num_rows} clips. Dots are values, lines their "
         f"{group.runs[0].valid.confidence:.0%} bootstrap intervals over recordings, stratified by species. "

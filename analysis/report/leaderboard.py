@@ -14,8 +14,8 @@ from core.scoring.intervals import Interval
 from core.scoring.metric_names import IN_CORE, LABELS, SPECIES_LABELS, MetricName
 from core.scoring.pictures import species_intervals
 
-METRICS = {name: LABELS[name] for name in ("score", "macro_auc", "padded_cmap", "top1")}
-SPECIES_METRICS = ("score", "macro_auc", "cmap")
+BOARD_METRICS = {name: LABELS[name] for name in ("score", "macro_auc", "padded_cmap", "top1")}
+SPECIES_COLUMNS = ("score", "macro_auc", "cmap")
 COMPARED: tuple[MetricName, ...] = ("score", "macro_auc", "padded_cmap")
 ALL_PAIRS = 5
 """Up to as many runs each pair is compared; beyond, each run with the first."""
@@ -90,20 +90,22 @@ def leaderboard(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[str
     """
     found = [evaluations[run.name] for run in group.runs]
     guess = {"score": 0.5, "macro_auc": 0.5}
-    scales = {name: scale_around((one.metrics[name] for one in found), guess.get(name)) for name in METRICS}
+    scales = {
+        name: scale_around((one.metrics[name] for one in found), guess.get(name)) for name in BOARD_METRICS
+    }
     return {
         "rows": [
             {
                 "run": run,
                 "distinction": distinction,
-                "cells": [one.metrics[name] for name in METRICS],
+                "cells": [one.metrics[name] for name in BOARD_METRICS],
                 "optimistic": one.metrics["best_score"].value,
                 "minutes": run.total("minutes"),
             }
             for run, one, distinction in zip(group.runs, found, distinctions(group.runs), strict=True)
         ],
         "clips": found[0].num_rows,
-        "columns": [(label, scales[name]) for name, label in METRICS.items()],
+        "columns": [(label, scales[name]) for name, label in BOARD_METRICS.items()],
         "confidence": " or ".join(
             f"{share:.0%}" for share in sorted({r.valid.confidence for r in group.runs})
         ),
@@ -116,7 +118,7 @@ def notes_of(group: Group, evaluations: Sequence[Evaluation]) -> list[str]:
     labels: dict[str, list[str]] = {}
     names: dict[str, list[str]] = {}
     for run, one in zip(group.runs, evaluations, strict=True):
-        for name, label in METRICS.items():
+        for name, label in BOARD_METRICS.items():
             if note := one.metrics[name].note:
                 labels.setdefault(note, []).append(label)
                 names.setdefault(note, []).append(run.name)
@@ -144,12 +146,12 @@ def distinctions(runs: Sequence[Run]) -> list[str]:
 def species_board(evaluation: Evaluation) -> dict[str, Any]:
     """Return what the page shows of a run's species: a row each, most positive clips first."""
     table = evaluation.per_species
-    cells = zip(*(species_intervals(table, IN_CORE[name]) for name in SPECIES_METRICS), strict=True)
+    cells = zip(*(species_intervals(table, IN_CORE[name]) for name in SPECIES_COLUMNS), strict=True)
     rows = [{**row, "cells": found} for row, found in zip(table.to_dict("records"), cells, strict=True)]
     return {
         "rows": sorted(rows, key=lambda row: -row["positives"]),
         "scale": ColumnScale(0.0, 1.0, 0.5),
-        "columns": [SPECIES_LABELS[name] for name in SPECIES_METRICS],
+        "columns": [SPECIES_LABELS[name] for name in SPECIES_COLUMNS],
         "left_out": evaluation.left_out,
     }
 

@@ -13,7 +13,7 @@ from core.scoring.intervals import Interval
 from core.scoring.pictures import BLUE, COLOURS, GREY, VERMILION, draw_intervals
 
 RANGE_DB = 60.0
-COLUMNS = 4
+MISTAKES_A_ROW = 4
 
 
 def draw_scores_by_count(found: Sequence[SpeciesScores]) -> Figure:
@@ -64,7 +64,7 @@ def label_species(axes: Axes, one: SpeciesScores, intervals: Sequence[Sequence[I
 
 def draw_mistakes(clips: Sequence[MistakeClip]) -> Figure:
     """Return a figure of clips with wrong decisions: log-mels over what the network hears."""
-    columns = min(COLUMNS, len(clips))
+    columns = min(MISTAKES_A_ROW, len(clips))
     rows = -(-len(clips) // columns)
     figure = Figure(figsize=(3.3 * columns, 3.5 * rows), layout="constrained")
     for place, (cell, one) in enumerate(

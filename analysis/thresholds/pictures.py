@@ -14,7 +14,7 @@ from core.scoring.intervals import Interval
 from core.scoring.judging import JudgedRule
 from core.scoring.pictures import BLUE, COLOURS, GREY, ORANGE, VERMILION, draw_intervals
 
-LABELS = {
+EFFECT_LABELS = {
     "penalty": "strength of the penalty",
     "tilt of the species' frequencies": "tilt (0 as validated, 1 all equal, 2 turned round)",
     "factor on all probabilities": "factor on all probabilities",
@@ -114,7 +114,7 @@ def draw_penalty_effects(axes: Axes, effects: Effects) -> None:
     axes.axhline(0, color=GREY, linewidth=0.8)
     axes.fill_between(places, low, high, color=BLUE, alpha=0.2, linewidth=0)
     axes.plot(places, values, color=BLUE, marker="o", markersize=4)
-    axes.set_xlabel(LABELS[effects.what])
+    axes.set_xlabel(EFFECT_LABELS[effects.what])
 
 
 def draw_penalty_species(answer: PenaltyAnswer) -> Figure:

@@ -32,7 +32,7 @@ CURVE_SIZE = (4.8, 3.7)
 """In inches, of a chart that stands beside others: its text can still be read at 400 pixels."""
 CURVE_POINTS = 240
 """Points of a drawn curve; more cannot be told apart."""
-LOG_RANGE = 50.0
+LOG_AXIS_RATIO = 50.0
 """Thresholds that span more than this ratio are drawn on a logarithmic axis."""
 LEAST_SHARE = 0.005
 """Of the clips of a species, to have its number written."""
@@ -234,7 +234,7 @@ def draw_score_by_threshold(
     if decided is not None:
         axes.axvline(decided, color="black", linestyle=":", label=f"decided at {decided:.3g}")
     axes.axhline(0.5, color=GREY, linewidth=0.8, label="all positive, or none")
-    if curve.kind == "threshold" and 0 < positions[0] < positions[-1] / LOG_RANGE:
+    if curve.kind == "threshold" and 0 < positions[0] < positions[-1] / LOG_AXIS_RATIO:
         axes.set_xscale("log")
     what = {"threshold": "threshold (probability)", "quantile": "quantile of all probabilities"}[curve.kind]
     axes.set(xlabel=what, ylabel="2022 score", title=title or f"Score by {curve.kind}")
