@@ -203,7 +203,7 @@ def forest_drawings(selection: Selection, evaluations: Mapping[str, Evaluation])
             ending = "" if number == 1 else f"-{number}"
             yield leaderboard_drawing(group, evaluations, f"leaderboard{ending}")
             if len(group.runs) > 1:
-                compared = list(chain.from_iterable(comparisons(group)))
+                compared = list(chain.from_iterable(comparisons(group, evaluations)))
                 figure = draw_differences(compared)
                 yield Drawing(f"differences{ending}", figure, differences_caption(compared))
     for number, run in enumerate(selection.runs, start=1):

@@ -8,8 +8,8 @@ import numpy as np
 
 from analysis.report.selection import Group
 from analysis.runs import Run, config_differences
-from core.scoring.comparison import Comparison, compare_pairs
-from core.scoring.evaluation import Evaluation
+from core.scoring.comparison import Comparison, compare_drawn
+from core.scoring.evaluation import Evaluation, evaluate
 from core.scoring.intervals import Interval
 from core.scoring.metric_names import IN_CORE, LABELS, SPECIES_LABELS, MetricName
 from core.scoring.pictures import species_intervals
@@ -19,7 +19,6 @@ SPECIES_COLUMNS = ("score", "macro_auc", "cmap")
 COMPARED: tuple[MetricName, ...] = ("score", "macro_auc", "padded_cmap")
 ALL_PAIRS = 5
 """Up to as many runs each pair is compared; beyond, each run with the first."""
-FLIPS = 5000
 SMALLEST_REACH = 0.02
 """Of an axis of differences."""
 SHOWN_SETTINGS = 2
@@ -156,16 +155,27 @@ def species_board(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def comparisons(group: Group) -> list[list[Comparison]]:
-    """Return every pair by each of `COMPARED`; the first run's `valid` settings are those of all."""
-    valid = group.runs[0].valid
+def comparisons(group: Group, evaluations: Mapping[str, Evaluation]) -> list[list[Comparison]]:
+    """Return every pair by each of `COMPARED`.
+
+    Parameters
+    ----------
+    group
+        Runs that judged the same clips; the `valid` settings of the first are those of all.
+    evaluations
+        Name of a run -> its metrics.
+    """
+    valid, rows = group.runs[0].valid, [run.predictions for run in group.runs]
+    found = [
+        evaluations[run.name] if run.valid == valid else evaluate(run.predictions, valid)
+        for run in group.runs
+    ]
     return [
-        compare_pairs(
-            [run.predictions for run in group.runs],
+        compare_drawn(
+            rows,
+            [one.drawn[metric] for one in found],
             metric,
-            pairs="all" if len(group.runs) <= ALL_PAIRS else "first",
-            num_resamples=valid.num_resamples,
-            num_flips=FLIPS,
+            pairs="all" if len(rows) <= ALL_PAIRS else "first",
             confidence=valid.confidence,
             quantile=valid.threshold_quantile,
         )

@@ -100,7 +100,7 @@ def group_content(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[s
         "names": [run.name for run in group.runs],
         "facts": data_facts(group),
         "board": leaderboard(group, evaluations) if group.validated else None,
-        "differences": difference_board(comparisons(group)) if is_compared else None,
+        "differences": difference_board(comparisons(group, evaluations)) if is_compared else None,
     }
 
 

@@ -1,15 +1,15 @@
 """Two runs on the same clips: their difference with its interval, a test, a verdict in words."""
 
-import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, Literal
 
 import numpy as np
 
 from core.config import require
 from core.scoring.draws import draw_metrics
-from core.scoring.intervals import CONFIDENCE, QUANTILE, Interval, Method
+from core.scoring.intervals import CONFIDENCE, QUANTILE, Draws, Interval, Method
 from core.scoring.metric_names import IN_CORE, LABELS, MetricName
 from core.scoring.power import detectable_difference, recordings_needed
 from core.scoring.predictions import UNITS, Predictions, Unit, require_same_clips
@@ -18,6 +18,7 @@ from core.scoring.sign_flips import flip_test, holm
 
 EFFECTS = (0.005, 0.01, 0.02, 0.05)
 POWER = 0.8
+NUM_FLIPS = 5000
 
 
 @dataclass(frozen=True)
@@ -133,23 +134,27 @@ def compare_pairs(
     pairs: Literal["first", "all"] = "first",
     by: Unit = "recording",
     num_resamples: int = RESAMPLES,
-    num_flips: int = 5000,
+    num_flips: int = NUM_FLIPS,
     confidence: float = CONFIDENCE,
     quantile: float = QUANTILE,
     repicked: bool = True,
     method: Method = "adjusted",
     seed: int = 0,
 ) -> list[Comparison]:
-    """Compare runs in pairs by a macro metric; what the options mean is said in `analysis.compare`.
+    """Compare runs in pairs by a macro metric.
 
     Parameters
     ----------
     runs
         Their predictions of the same clips.
     metric
-        What is compared.
-    pairs
-        "first": every run against the first; "all": every run against every earlier one.
+        What is compared, a macro mean.
+    num_resamples
+        Of the bootstrap.
+    repicked
+        Whether each run's threshold of the 2022 score is its quantile in every resample anew.
+    pairs, by, num_flips, confidence, quantile, method, seed
+        As in `compare_drawn`.
 
     Raises
     ------
@@ -158,40 +163,73 @@ def compare_pairs(
     """
     require(len(runs) > 1, "comparing takes two runs at least")
     require_same_clips(runs)
-    first, name = runs[0], IN_CORE[metric]
-    resampler = first.resampler(by, num_resamples, seed)
-    options: dict[str, Any] = {"quantile": quantile, "repicked": repicked}
-    drawn = [draw_metrics(first.truth, one.probability, resampler, (name,), **options) for one in runs]
-    means = [one[name].mean() for one in drawn]
-    chosen = pairs_of(len(runs), pairs)
-    units = np.unique(first.exchanged_units(by), return_inverse=True)[1]
-    tests = [
-        flip_test(
-            first.truth, runs[a].probability, runs[b].probability, units, name,
-            num_flips=num_flips, seed=seed, quantile=quantile,
-        )
-        for a, b in chosen
-    ]  # fmt: skip
-    corrected = holm(np.array([test.p for test in tests]))
+    truth, name, resampler = runs[0].truth, IN_CORE[metric], runs[0].resampler(by, num_resamples, seed)
+    found = (
+        draw_metrics(truth, one.probability, resampler, (name,), quantile=quantile, repicked=repicked)
+        for one in runs
+    )
+    drawn = [one[name].mean() for one in found]
+    return compare_drawn(
+        runs, drawn, metric, pairs=pairs, by=by, num_flips=num_flips, confidence=confidence,
+        quantile=quantile, method=method, seed=seed,
+    )  # fmt: skip
+
+
+def compare_drawn(
+    runs: Sequence[Predictions],
+    drawn: Sequence[Draws],
+    metric: MetricName,
+    *,
+    pairs: Literal["first", "all"] = "first",
+    by: Unit = "recording",
+    num_flips: int = NUM_FLIPS,
+    confidence: float = CONFIDENCE,
+    quantile: float = QUANTILE,
+    method: Method = "adjusted",
+    seed: int = 0,
+) -> list[Comparison]:
+    """Compare runs in pairs, whose metric is drawn already.
+
+    Parameters
+    ----------
+    runs
+        Their predictions of the same clips, at least two.
+    drawn
+        (run,) the metric of each on the same resamples.
+    metric
+        Which that is.
+    pairs
+        "first": every run against the first; "all": every run against every earlier one.
+    by
+        What was drawn, and is exchanged, as a whole.
+    num_flips
+        Of the test.
+    confidence, method
+        Of intervals and verdicts.
+    quantile
+        Each run's threshold of the 2022 score is this quantile of its probabilities.
+    seed
+        Of the flips.
+    """
+    truth, exchanged = runs[0].truth, np.unique(runs[0].exchanged_units(by), return_inverse=True)[1]
     found = []
-    for (a, b), test, p_holm in zip(chosen, tests, corrected, strict=True):
-        change, names = means[b] - means[a], (runs[a].name, runs[b].name)
-        difference, error = change.interval(confidence, method), float(change.standard_error[0])
-        base_value, value = (float(means[i].values[0]) for i in (a, b))
-        found.append(
-            Comparison(
-                *names, base_value=base_value, value=value, difference=difference, p=test.p,
-                p_holm=float(p_holm), standard_error=error, metric=metric, confidence=confidence, unit=by,
-                num_recordings=resampler.num_clusters, num_folds=len(np.unique(first.fold)),
-            )
-        )  # fmt: skip
-    return found
-
-
-def pairs_of(number: int, pairs: Literal["first", "all"]) -> list[tuple[int, int]]:
-    """Return which of `number` runs are compared: all pairs, or those with the first."""
-    chosen = list(itertools.combinations(range(number), 2))
-    return chosen if pairs == "all" else [pair for pair in chosen if pair[0] == 0]
+    for a, b in combinations(range(len(runs)), 2):
+        if a == 0 or pairs == "all":
+            test = flip_test(
+                truth, runs[a].probability, runs[b].probability, exchanged, IN_CORE[metric],
+                num_flips=num_flips, seed=seed, quantile=quantile,
+            )  # fmt: skip
+            difference = drawn[b] - drawn[a]
+            found.append(
+                Comparison(
+                    runs[a].name, runs[b].name, metric, float(drawn[a].values[0]), float(drawn[b].values[0]),
+                    difference.interval(confidence, method), test.p, test.p,
+                    float(difference.standard_error[0]), difference.resampler.num_clusters,
+                    len(np.unique(runs[0].fold)), confidence, by,
+                )
+            )  # fmt: skip
+    corrected = holm(np.array([one.p for one in found]))
+    return [replace(one, p_holm=float(p)) for one, p in zip(found, corrected, strict=True)]
 
 
 def show_p(p: float) -> str:

@@ -1,7 +1,7 @@
 """Predictions of validation clips -> the metrics of a run with their intervals."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ class Evaluation:
         `score` (2022, at the quantile of whatever rows are judged), `best_score` (2022, at the threshold
         that is best on these very rows: optimistic), `padded_cmap`, `macro_auc`, `top1`, each with its
         interval.
+    drawn
+        The same on all resamples.
     per_species
         One row a scored species: positives, recordings, score, AUC and average precision with intervals, and
         a note where recordings are too few for them.
@@ -48,6 +50,7 @@ class Evaluation:
     """
 
     metrics: dict[str, Interval]
+    drawn: dict[str, Draws] = field(repr=False)
     per_species: pd.DataFrame
     threshold: float
     best: float
@@ -86,15 +89,11 @@ def evaluate(predictions: Predictions, config: ValidConfig, seed: int = 0) -> Ev
     drawn = draw_metrics(truth, probability, resampler, quantile=config.threshold_quantile)
     at_best = draw([DecisionMetric(truth, probability >= best, resampler.cluster_of_row)], resampler)
     undefined = np.asarray(~truth.any(axis=0) | truth.all(axis=0))
+    means = {"score": drawn["score"].mean(), "best_score": at_best["score"].mean()}
+    means |= {name: drawn[IN_CORE[name]].mean() for name in ("padded_cmap", "macro_auc", "top1")}
     return Evaluation(
-        metrics={
-            "score": drawn["score"].mean().interval(config.confidence),
-            "best_score": at_best["score"].mean().interval(config.confidence),
-            **{
-                name: drawn[IN_CORE[name]].mean().interval(config.confidence)
-                for name in ("padded_cmap", "macro_auc", "top1")
-            },
-        },
+        metrics={name: one.interval(config.confidence) for name, one in means.items()},
+        drawn=means,
         per_species=species_table(drawn, predictions, config.confidence),
         threshold=float(np.quantile(probability, config.threshold_quantile)),
         best=best,

@@ -168,7 +168,8 @@ def test_a_run_is_better_only_where_the_difference_is_found(make_run: MakeRun) -
         make_run("skilled", valid=FEW, predictions=invent_predictions((0,), skill=6.0)),
     ]
     (group,) = select(paths).groups
-    found = difference_board(comparisons(group))
+    evaluations = {run.name: evaluate(run.predictions, run.valid) for run in group.runs}
+    found = difference_board(comparisons(group, evaluations))
     assert [label for label, _ in found["columns"]] == ["2022 score", "macro ROC-AUC", "padded cmAP"]
     assert len(found["rows"]) == 3
     for one in (one for row in found["rows"] for one in row):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-from analysis.report.__main__ import ReportConfig, report
+from analysis.report.__main__ import ReportConfig, write_report
 from core.config import MixupConfig
 from tests.analysis.conftest import invent_predictions, run_maker
 from tests.analysis.test_report import FEW, write_soundscapes
@@ -78,7 +78,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make("another_with_a_long_name", predictions=invent_predictions((1,)), valid=FEW)
     make("unfinished", finished=False)
     given: Any = {name: str(path) for name, path in write_soundscapes(root / "scapes").items()}
-    report(ReportConfig(runs=(str(root / "outputs"),), out=str(root / "report.html"), **given))
+    write_report(ReportConfig(runs=(str(root / "outputs"),), out=str(root / "report.html"), **given))
     return root / "report.html"
 
 
@@ -232,7 +232,7 @@ def test_what_tries_to_be_a_script_is_text(browser: Browser, tmp_path: Path) -> 
     hostile = "<script>document.title='taken'</script>"
     table = invent_predictions((0,), species=(hostile, "<img src=x onerror=\"document.title='taken'\">", "c"))
     path = run_maker(tmp_path)("<svg onload=alert(1)>", predictions=table)
-    report(ReportConfig(runs=(str(path),), out=str(tmp_path / "report.html")))
+    write_report(ReportConfig(runs=(str(path),), out=str(tmp_path / "report.html")))
     opened = Opened(browser, tmp_path / "report.html")
     assert opened.page.title() == "Bird-sound classifiers"
     names = opened.page.locator("table.species tbody th").all_inner_texts()

@@ -13,13 +13,13 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from core.scoring.pictures import BLUE
 from analysis.sweep.effects import marginal_effect
 from analysis.sweep.figures import draw_marginal_effects, draw_throughput, in_lines
 from analysis.sweep.optuna_plots import draw_history, draw_pair, draw_parallel
 from analysis.sweep.swept import SweptParameter
 from analysis.sweep.trial_results import SweepResults, TrialResult, pareto_front
 from core.scoring.intervals import Interval
+from core.scoring.pictures import BLUE
 from sweeps.sweep_file import Goal
 
 PARAMETERS = (
