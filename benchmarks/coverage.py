@@ -25,7 +25,7 @@ from core.scoring.intervals import METHODS, Draws, Method
 from core.scoring.predictions import Predictions
 from core.scoring.reliability import draw_reliability_numbers
 from core.scoring.resampling import Resampler
-from core.scoring.score_curves import QUANTILES, draw_best
+from core.scoring.score_curves import QUANTILES, draw_curve
 from core.scoring.sign_flips import flip_test
 
 LARGE = 200
@@ -156,7 +156,8 @@ def difference_of_models(name: str, predictions: list[Predictions], resampler: R
 def best_setting(kind: str, predictions: list[Predictions], resampler: Resampler) -> Draws:
     """Return the best threshold or quantile of the first model."""
     one = predictions[0]
-    return draw_best(one.truth, one.probability, resampler, QUANTILES if kind == "quantile" else None)
+    quantiles = QUANTILES if kind == "quantile" else None
+    return draw_curve(one.truth, one.probability, resampler, quantiles)[2]
 
 
 def calibration(place: int, predictions: list[Predictions], resampler: Resampler) -> Draws:

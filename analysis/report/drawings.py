@@ -25,6 +25,7 @@ from core.scoring.pictures import (
     draw_reliability,
     draw_score_by_threshold,
     draw_species_intervals,
+    set_log_ticks,
 )
 from core.scoring.reliability import reliability
 from core.scoring.score_curves import score_by_threshold
@@ -91,7 +92,10 @@ def learning_curves(selection: Selection, *, has_legend: bool) -> list[Drawing]:
         guess = " The dotted line is what a guess reaches." if chance is not None else ""
         where = " of the validated clips, without interval" if name.startswith("valid/") else ""
         figure = draw_learning_curve(curves, chance=chance, has_legend=has_legend)
-        figure.axes[0].set(title=title, ylabel=unit, yscale=scale)
+        (axes,) = figure.axes
+        axes.set(title=title, ylabel=unit, yscale=scale)
+        if scale == "log":
+            set_log_ticks(axes.yaxis, (1, 2, 5))
         key = "curve-" + name.replace("/", "-").replace("_", "-")
         drawings.append(Drawing(key, figure, f"{title}{where}, {when}.{guess}{of_folds}"))
     return drawings

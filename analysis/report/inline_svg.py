@@ -48,6 +48,9 @@ def inlined(figure: Figure, key: str) -> tuple[str, dict[str, Any]]:
     """
     (axes,) = figure.axes
     figure.set_dpi(POINTS_PER_INCH)
+    if layout := figure.get_layout_engine():  # once; saving would draw everything twice for it
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
     figure.savefig(buffer, format="svg", dpi=POINTS_PER_INCH, transparent=True, metadata=nothing)

@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
 from analysis.species.hardest import MistakeClip
 from analysis.species.scores import SpeciesScores
 from core.scoring.intervals import Interval
-from core.scoring.pictures import BLUE, COLOURS, GREY, VERMILION, draw_intervals
+from core.scoring.pictures import BLUE, COLOURS, GREY, VERMILION, draw_intervals, set_log_ticks
 
 RANGE_DB = 60.0
 MISTAKES_A_ROW = 4
@@ -29,9 +28,7 @@ def draw_scores_by_count(found: Sequence[SpeciesScores]) -> Figure:
                 is_upright=True,
             )  # fmt: skip
         axes.set(xscale="log", xlabel="recordings that trained", ylabel=title, title=title)
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(ScalarFormatter())
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        set_log_ticks(axes.xaxis, (1, 2, 5))
         label_species(axes, found[0], [getattr(one, name) for one in found])
     if len(found) > 1:
         panels[1].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))

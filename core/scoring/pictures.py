@@ -12,7 +12,9 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from core.scoring.confusion import Confusion
@@ -144,6 +146,13 @@ def draw_forest(
     return figure
 
 
+def set_log_ticks(axis: Axis, multiples: Sequence[float]) -> None:
+    """Set the ticks of a logarithmic axis to some multiples of powers of ten, written out such as 0.03."""
+    axis.set_major_locator(LogLocator(subs=multiples))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_locator(NullLocator())
+
+
 def add_legend_below(axes: Axes, *, columns: int) -> None:
     """Add a legend below the label of the horizontal axis."""
     gap = ScaledTranslation(0, -LEGEND_GAP_INCHES, axes.get_figure(root=True).dpi_scale_trans)
@@ -236,6 +245,7 @@ def draw_score_by_threshold(
     axes.axhline(0.5, color=GREY, linewidth=0.8, label="all positive, or none")
     if curve.kind == "threshold" and 0 < positions[0] < positions[-1] / LOG_AXIS_RATIO:
         axes.set_xscale("log")
+        set_log_ticks(axes.xaxis, (1, 3))
     what = {"threshold": "threshold (probability)", "quantile": "quantile of all probabilities"}[curve.kind]
     axes.set(xlabel=what, ylabel="2022 score", title=title or f"Score by {curve.kind}")
     add_legend_below(axes, columns=2)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from core.scoring.draws import draw, draw_quantity
+from core.scoring.draws import MeasuredQuantity, draw
 from core.scoring.intervals import CONFIDENCE, Draws, Interval, Method
 from core.scoring.resampling import Resampler
 from core.scoring.threshold_ladder import ThresholdLadder, middle_of_best
@@ -86,10 +86,10 @@ class CurveMetric:
         return {"curve": gradients}
 
 
-def draw_best(
+def draw_curve(
     truth: np.ndarray, probability: np.ndarray, resampler: Resampler, quantiles: np.ndarray | None = None
-) -> Draws:
-    """Return where the 2022 score is highest, on all resamples: a threshold, or one of some quantiles.
+) -> tuple[np.ndarray, Draws, Draws]:
+    """Return the 2022 score over thresholds or quantiles, and where it is highest, on all resamples.
 
     Parameters
     ----------
@@ -98,13 +98,29 @@ def draw_best(
     resampler
         Of the rows' recordings.
     quantiles
-        (point,) to choose from; None: a threshold is chosen.
+        (point,) to choose from; None: thresholds are.
+
+    Returns
+    -------
+    positions
+        (point,) the thresholds or quantiles.
+    curve
+        A quantity a point.
+    best
+        The best position.
     """
     metric = CurveMetric(ThresholdLadder(truth, probability, resampler.cluster_of_row), quantiles)
     positions = metric.ladder.thresholds if quantiles is None else quantiles
-    return draw_quantity(
-        lambda weights: positions[middle_of_best(metric.at_weights(weights))][:, None], resampler
-    )
+
+    def best_of(scores: np.ndarray) -> np.ndarray:
+        """Return the best position (resample, 1) of scores (resample, point)."""
+        return positions[middle_of_best(scores)][:, None]
+
+    curve = draw([metric], resampler)["curve"]
+    changes = MeasuredQuantity("best", lambda weights: best_of(metric.at_weights(weights)), resampler)
+    gradient = changes.gradients()["best"]
+    best = Draws(resampler, best_of(curve.values[None])[0], best_of(curve.drawn), gradient)
+    return positions, curve, best
 
 
 def score_by_threshold(
@@ -162,9 +178,8 @@ def curve_of(
     method: Method,
 ) -> ScoreCurve:
     """Return a curve over thresholds, or over (point,) quantiles; parameters as in `score_by_threshold`."""
-    ladder = ThresholdLadder(truth, probability, resampler.cluster_of_row)
-    band = draw([CurveMetric(ladder, quantiles)], resampler)["curve"].intervals(confidence, method)
+    positions, curve, best = draw_curve(truth, probability, resampler, quantiles)
+    band = curve.intervals(confidence, method)
     score, low, high = (np.array([getattr(one, name) for one in band]) for name in ("value", "low", "high"))
-    best = draw_best(truth, probability, resampler, quantiles).interval(confidence, method)
-    kind, positions = ("threshold", ladder.thresholds) if quantiles is None else ("quantile", quantiles)
-    return ScoreCurve(kind, positions, score, low, high, best, confidence)
+    kind = "threshold" if quantiles is None else "quantile"
+    return ScoreCurve(kind, positions, score, low, high, best.interval(confidence, method), confidence)
