@@ -1,7 +1,7 @@
 """Finished runs -> one tidy table: python -m analysis.runs outputs.
 
 A run of all folds stands for its folds. Runs are put side by side only where they judged the same clips with
-the same labels in the same folds; what differs otherwise is told, never averaged over.
+the same labels in the same folds; where they differ otherwise it is said how.
 """
 
 import json

@@ -152,7 +152,7 @@ def draw_learning_curve(
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
     axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
     if has_legend and len(curves) > 1:
-        add_legend_below(axes, columns=2)
+        add_legend_below(figure, columns=2)
     return figure
 
 

@@ -153,9 +153,10 @@ def set_log_ticks(axis: Axis, multiples: Sequence[float]) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def add_legend_below(axes: Axes, *, columns: int) -> None:
-    """Add a legend below the label of the horizontal axis."""
-    gap = ScaledTranslation(0, -LEGEND_GAP_INCHES, axes.get_figure(root=True).dpi_scale_trans)
+def add_legend_below(figure: Figure, *, columns: int) -> None:
+    """Add a legend to a figure of one panel, below the label of the horizontal axis."""
+    (axes,) = figure.axes
+    gap = ScaledTranslation(0, -LEGEND_GAP_INCHES, figure.dpi_scale_trans)
     axes.legend(
         loc="upper left", bbox_to_anchor=(0, 0), bbox_transform=axes.transAxes + gap, borderaxespad=0,
         frameon=False, fontsize=8, ncols=columns,
@@ -248,7 +249,7 @@ def draw_score_by_threshold(
         set_log_ticks(axes.xaxis, (1, 3))
     what = {"threshold": "threshold (probability)", "quantile": "quantile of all probabilities"}[curve.kind]
     axes.set(xlabel=what, ylabel="2022 score", title=title or f"Score by {curve.kind}")
-    add_legend_below(axes, columns=2)
+    add_legend_below(figure, columns=2)
     return figure
 
 
@@ -276,5 +277,5 @@ def draw_reliability(found: Mapping[str, Reliability], *, title: str = "Reliabil
         )  # fmt: skip
     axes.set(xlim=(0, top), ylim=(-0.01 * top, top), xlabel="mean probability of a bin", title=title)
     axes.set_ylabel("share that was true, with interval")
-    add_legend_below(axes, columns=1)
+    add_legend_below(figure, columns=1)
     return figure

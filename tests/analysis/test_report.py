@@ -102,6 +102,22 @@ def test_a_page_holds_every_part_and_no_address_but_its_own(make_run: MakeRun, t
     assert len(html) < 15e6
 
 
+def test_each_table_of_predictions_is_read_once(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    paths = [str(make_run(name, valid=FEW)) for name in ("one", "two")]
+    read: list[str] = []
+
+    def counted(file: Path, **words: Any) -> pd.DataFrame:
+        read.append(str(file))
+        return read_parquet(file, **words)
+
+    read_parquet = pd.read_parquet
+    monkeypatch.setattr(pd, "read_parquet", counted)
+    write_report(ReportConfig(runs=(str(tmp_path / "outputs"),), out=str(tmp_path / "report.html")))
+    assert sorted(read) == sorted(f"{path}/predictions.parquet" for path in paths)
+
+
 @pytest.fixture
 def hostile_run(make_run: MakeRun) -> Path:
     """Return a run whose species and settings try to be markup."""

@@ -13,11 +13,11 @@ def test_an_interval_is_a_line_and_a_point_and_a_value_without_one_is_hollow() -
     intervals = [Interval(0.5, 0.4, 0.7), Interval(0.6, np.nan, np.nan), Interval(np.nan, np.nan, np.nan)]
     draw_intervals(axes, np.arange(3), intervals, "#0072B2", label="score", is_upright=True)
     (bar,) = axes.collections
-    np.testing.assert_allclose(bar.get_segments(), [[[0, 0.4], [0, 0.7]]])
+    np.testing.assert_allclose(np.asarray(bar.get_paths()[0].vertices), np.array([[0, 0.4], [0, 0.7]]))
     full, hollow = axes.lines
     assert (full.get_label(), full.get_markerfacecolor()) == ("score", "#0072B2")
     assert hollow.get_markerfacecolor() == "white"
-    np.testing.assert_allclose(hollow.get_xydata()[0], [1, 0.6])
+    np.testing.assert_allclose(np.asarray(hollow.get_xydata())[0], np.array([1, 0.6]))
 
 
 def test_a_forest_names_its_lines_from_above_and_its_series_in_a_legend() -> None:
