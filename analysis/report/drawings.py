@@ -95,7 +95,7 @@ def learning_curves(selection: Selection, *, has_legend: bool) -> list[Drawing]:
         (axes,) = figure.axes
         axes.set(title=title, ylabel=unit, yscale=scale)
         if scale == "log":
-            set_log_ticks(axes.yaxis, (1, 2, 5))
+            set_log_ticks(axes.yaxis)
         key = "curve-" + name.replace("/", "-").replace("_", "-")
         drawings.append(Drawing(key, figure, f"{title}{where}, {when}.{guess}{of_folds}"))
     return drawings

@@ -28,7 +28,7 @@ def draw_scores_by_count(found: Sequence[SpeciesScores]) -> Figure:
                 is_upright=True,
             )  # fmt: skip
         axes.set(xscale="log", xlabel="recordings that trained", ylabel=title, title=title)
-        set_log_ticks(axes.xaxis, (1, 2, 5))
+        set_log_ticks(axes.xaxis)
         label_species(axes, found[0], [getattr(one, name) for one in found])
     if len(found) > 1:
         panels[1].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))

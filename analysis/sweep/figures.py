@@ -6,15 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FormatStrFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
 from analysis.sweep.best import BestSetting
 from analysis.sweep.effects import Effect
 from analysis.sweep.importance import Importance
 from analysis.sweep.trial_results import SweepResults, TrialResult
-from core.scoring.pictures import BLUE, COLOURS, GREY, Series, draw_forest
+from core.scoring.pictures import BLUE, COLOURS, GREY, Series, draw_forest, set_log_ticks
 from sweeps.parameters import value_text
 
 MOST_LINES = 30
@@ -82,15 +81,6 @@ def draw_range(axes: Axes, effect: Effect) -> None:
         set_log_ticks(axes.xaxis)
     else:
         axes.xaxis.set_major_locator(MaxNLocator(5))
-
-
-def set_log_ticks(axis: Axis) -> None:
-    """Give a logarithmic axis round numbers beside its ticks, more where it is short."""
-    low, high = axis.get_view_interval()
-    digits = (1.0,) if high > 300 * low else (1.0, 3.0) if high > 20 * low else (1.0, 2.0, 5.0)
-    axis.set_major_locator(LogLocator(subs=digits))
-    axis.set_major_formatter(FormatStrFormatter("%g"))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def in_lines(text: str, width: int = 22) -> str:

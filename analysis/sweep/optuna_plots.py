@@ -16,10 +16,10 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from optuna.visualization import matplotlib as plots
 
-from analysis.sweep.figures import in_lines, set_log_ticks
+from analysis.sweep.figures import in_lines
 from analysis.sweep.swept import SweptParameter
 from analysis.sweep.trial_results import SweepResults
-from core.scoring.pictures import BLUE
+from core.scoring.pictures import BLUE, set_log_ticks
 from sweeps.parameters import is_number, value_text
 
 COLUMN_INCHES, HEIGHT_INCHES = 2.0, 4.0

@@ -146,9 +146,11 @@ def draw_forest(
     return figure
 
 
-def set_log_ticks(axis: Axis, multiples: Sequence[float]) -> None:
-    """Set the ticks of a logarithmic axis to some multiples of powers of ten, written out such as 0.03."""
-    axis.set_major_locator(LogLocator(subs=multiples))
+def set_log_ticks(axis: Axis) -> None:
+    """Give a logarithmic axis, whose data are drawn, round numbers such as 0.03, more where it is short."""
+    low, high = axis.get_view_interval()
+    digits = (1.0,) if high > 300 * low else (1.0, 3.0) if high > 20 * low else (1.0, 2.0, 5.0)
+    axis.set_major_locator(LogLocator(subs=digits))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_locator(NullLocator())
 
@@ -246,7 +248,7 @@ def draw_score_by_threshold(
     axes.axhline(0.5, color=GREY, linewidth=0.8, label="all positive, or none")
     if curve.kind == "threshold" and 0 < positions[0] < positions[-1] / LOG_AXIS_RATIO:
         axes.set_xscale("log")
-        set_log_ticks(axes.xaxis, (1, 3))
+        set_log_ticks(axes.xaxis)
     what = {"threshold": "threshold (probability)", "quantile": "quantile of all probabilities"}[curve.kind]
     axes.set(xlabel=what, ylabel="2022 score", title=title or f"Score by {curve.kind}")
     add_legend_below(figure, columns=2)

@@ -93,7 +93,7 @@ def test_the_figures_hold_curve_marks_and_labels() -> None:
     truth, probability = rows()
     sampler = resampler(len(truth))
     curve = score_by_quantile(truth, probability, sampler)
-    axes = draw_score_by_threshold(curve, decided=0.85, title="timm").axes[0]
+    (axes,) = draw_score_by_threshold(curve, decided=0.85, title="timm").axes
     np.testing.assert_allclose(np.asarray(axes.lines[0].get_ydata()), curve.score)
     words = legend(axes)
     assert "decided at 0.85" in words
@@ -106,5 +106,5 @@ def test_the_figures_hold_curve_marks_and_labels() -> None:
     axes = draw_reliability(found).axes[0]
     assert len(axes.containers) == 2
     words = legend(axes)
-    assert f"before\ncalibration error {found['before'].error}" in "\n".join(words)
+    assert f"before: calibration error {found['before'].error}" in "\n".join(words)
     assert axes.get_xlabel() == "mean probability of a bin"
