@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from analysis.command import ScoringOptions, run_command
 from analysis.drawing.figure_files import save_figure
-from analysis.drawing.table_files import require_endings, write_table
+from analysis.drawing.table_files import require_endings, save_table
 from analysis.runs import find_runs, predictions_of
 from core.config import ValidConfig
 from core.scoring.draws import draw_metrics
@@ -27,7 +27,7 @@ from core.scoring.predictions import UNITS
 
 BY_SPECIES = ("score", "macro_auc", "cmap", "padded_cmap")
 INTERVAL = ("value", "low", "high", "num_dropped", "note")
-SHOWN = ("score", "macro_auc", "cmap")
+SPECIES_SHOWN = ("score", "macro_auc", "cmap")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,11 +109,11 @@ def describe_run(
             notes.append(f"{found[0].num_dropped} resamples lack a species")
         lines.append(f"  {label:<16}" + "".join(f"{one!s:<25}" for one in found) + "; ".join(notes))
     lines.append(
-        f"  {'species':<16}{config.by + 's':<12}" + "".join(f"{SPECIES_LABELS[m]:<25}" for m in SHOWN)
+        f"  {'species':<16}{config.by + 's':<12}" + "".join(f"{SPECIES_LABELS[m]:<25}" for m in SPECIES_SHOWN)
     )
     codes = list(dict.fromkeys(table["species"]))[1:]
     for code, number in zip(codes, support, strict=True):
-        found = [interval_of(table, metric, code, config.method) for metric in SHOWN]
+        found = [interval_of(table, metric, code, config.method) for metric in SPECIES_SHOWN]
         noted = "; ".join(dict.fromkeys(one.note for one in found if one.note))
         lines.append(f"  {code:<16}{number:<12}" + "".join(f"{one!s:<25}" for one in found) + noted)
     return "\n".join(lines)
@@ -181,7 +181,7 @@ def score_runs(config: BootstrapConfig) -> None:
         print(describe_run(run.name, table, drawn, config, valid), flush=True)
     if config.out is not None:
         named = [table.assign(run=run.name) for run, table in zip(runs, tables, strict=True)]
-        print(f"  {write_table(pd.concat(named, ignore_index=True), config.out)}")
+        print(f"  {save_table(pd.concat(named, ignore_index=True), config.out)}")
     if config.figure is not None:
         predictions_of(runs)  # several runs share the axes only if they judged the same clips
         figure, caption = draw_species_forest([run.name for run in runs], tables, support, config, valid)

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from analysis.command import ScoringOptions, run_command
 from analysis.drawing.figure_files import save_figure
-from analysis.drawing.table_files import require_endings, write_table
+from analysis.drawing.table_files import require_endings, save_table
 from analysis.runs import find_runs, predictions_of
 from core.config import require
 from core.scoring.comparison import EFFECTS, Comparison, compare_pairs, show_p
@@ -79,7 +79,7 @@ def compare_runs(config: CompareConfig) -> None:
         found += compared
     print(needed_text(found))
     if config.out is not None:
-        print(write_table(pd.DataFrame([one.as_row() for one in found]), config.out))
+        print(save_table(pd.DataFrame([one.as_row() for one in found]), config.out))
     if config.figure is not None:
         print(save_figure(draw_differences(found), Path(config.figure), differences_caption(found)))
 

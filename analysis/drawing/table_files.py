@@ -54,7 +54,7 @@ def csv_columns(column: str, value: Any) -> dict[str, Any]:
     return {column: value}
 
 
-def write_table(table: pd.DataFrame, file: str | Path) -> Path:
+def save_table(table: pd.DataFrame, file: str | Path) -> Path:
     """Write a table; the ending of `file` is the format; return its path.
 
     Raises
