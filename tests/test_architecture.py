@@ -40,8 +40,6 @@ ARROWS = {
     "analysis": LEARNING | {"core.inference", "core.training", "sweeps"},
 }
 """Room -> the rooms that it may import; an experiment imports core and itself, benchmarks import all."""
-LEFT_PACKAGES = ("analysis", "benchmarks", "core.inference", "core.scoring")
-"""Among themselves they may still define a name twice, the analysis of sweeps excepted."""
 MAX_FILE_LINES, MAX_CLASS_LINES, MAX_FUNCTION_LINES = 450, 250, 60
 READER_OF_SWEEPS = ("sweeps.parameters", "sweeps.sweep_file", "sweeps.sweep_folder", "sweeps.trial")
 LIBRARIES = {"timm", "torch", "datasets", "wandb", "evaluate", "accelerate", "numpy", "pandas", "tyro"}
@@ -117,7 +115,6 @@ def test_a_public_name_is_defined_once() -> None:
         name: modules
         for name, modules in homes.items()
         if len(modules) > 1
-        and not all(module.startswith(LEFT_PACKAGES) and "sweep" not in module for module in modules)
         and not all(module.startswith("experiments.") and module.endswith(".run") for module in modules)
     }
     assert twice.keys() <= {"main", "CONFIG"}, twice
