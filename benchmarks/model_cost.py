@@ -34,7 +34,7 @@ from experiments.nocall.config import CONFIG as NOCALL
 from experiments.nocall.config import NocallConfig
 from experiments.nocall.model import NocallNet
 
-SPECIES, SECONDS = 152, 30
+COSTED_SPECIES, COSTED_SECONDS = 152, 30
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ def rows() -> list[Row]:
     fdy, conformer, htsat = FdyConfig(), ConformerConfig(attention="relative_causal"), HtsatConfig()
     whole = replace(htsat, image_frames=1024, num_folds=4, fit="stretch", frequency_embedding=False)
 
-    def of(network: Any, model: Any, features: FeatureConfig, species: int = SPECIES) -> Callable[[], Any]:
+    def of(
+        network: Any, model: Any, features: FeatureConfig, species: int = COSTED_SPECIES
+    ) -> Callable[[], Any]:
         return lambda: network(model, features, species)
 
     b0 = TimmConfig(pretrained=False)
@@ -107,7 +109,7 @@ def rows() -> list[Row]:
 def cost(row: Row) -> tuple[float, float]:
     """Return millions of parameters, and GFLOP for 30 s."""
     model = row.build().eval()
-    wave = torch.zeros(row.num_clips, SECONDS // row.num_clips * model.log_mel.config.sample_rate)
+    wave = torch.zeros(row.num_clips, COSTED_SECONDS // row.num_clips * model.log_mel.config.sample_rate)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(wave, row.num_parts)
     return sum(p.numel() for p in model.parameters()) / 1e6, counter.get_total_flops() / 1e9
@@ -115,7 +117,7 @@ def cost(row: Row) -> tuple[float, float]:
 
 def main() -> None:
     """Print the table."""
-    print(f"torch {torch.__version__}, {SPECIES} species, {SECONDS} s of audio\n")
+    print(f"torch {torch.__version__}, {COSTED_SPECIES} species, {COSTED_SECONDS} s of audio\n")
     print(f"{'network':30} {'M params':>9} {'original':>9} {'GFLOP':>8} {'original':>9}  difference")
     for row in rows():
         parameters, operations = cost(row)

@@ -23,7 +23,7 @@ Measure = Callable[[np.ndarray, np.ndarray], float]
 """Maps truth and values (row, species) to the objective."""
 WeightFitter = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Maps values (run, row, species) and truth (row, species) to weights (run,)."""
-STEPS = (0.2, 0.1, 0.05, 0.02)
+WEIGHT_STEPS = (0.2, 0.1, 0.05, 0.02)
 """Weight that is moved between two runs, from coarse to fine."""
 MIN_GAIN = 1e-9
 
@@ -252,7 +252,7 @@ def move_weight(objective: Callable[[np.ndarray], float], weights: np.ndarray) -
         (run,) where to start.
     """
     best, value = weights, objective(weights)
-    for step in STEPS:
+    for step in WEIGHT_STEPS:
         improved = True
         while improved:
             moves = [
