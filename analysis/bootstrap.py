@@ -16,9 +16,10 @@ from matplotlib.figure import Figure
 
 from analysis.command import ScoringOptions, run_command
 from analysis.drawing.figure_files import save_figure
-from analysis.drawing.table_files import require_endings, save_table
+from analysis.drawing.table_files import require_endings
 from analysis.runs import find_runs, predictions_of
 from core.config import ValidConfig
+from core.files import write_table
 from core.scoring.draws import draw_metrics
 from core.scoring.intervals import CONFIDENCE, METHODS, Draws, Interval, Method
 from core.scoring.metric_names import IN_CORE, LABELS, SPECIES_LABELS
@@ -181,7 +182,7 @@ def score_runs(config: BootstrapConfig) -> None:
         print(describe_run(run.name, table, drawn, config, valid), flush=True)
     if config.out is not None:
         named = [table.assign(run=run.name) for run, table in zip(runs, tables, strict=True)]
-        print(f"  {save_table(pd.concat(named, ignore_index=True), config.out)}")
+        print(f"  {write_table(pd.concat(named, ignore_index=True), config.out)}")
     if config.figure is not None:
         predictions_of(runs)  # several runs share the axes only if they judged the same clips
         figure, caption = draw_species_forest([run.name for run in runs], tables, support, config, valid)

@@ -17,9 +17,10 @@ from matplotlib.figure import Figure
 
 from analysis.command import ScoringOptions, run_command
 from analysis.drawing.figure_files import save_figure
-from analysis.drawing.table_files import require_endings, save_table
+from analysis.drawing.table_files import require_endings
 from analysis.runs import find_runs, predictions_of
 from core.config import require
+from core.files import write_table
 from core.scoring.comparison import EFFECTS, Comparison, compare_pairs, show_p
 from core.scoring.intervals import Method
 from core.scoring.metric_names import LABELS, MetricName
@@ -79,7 +80,7 @@ def compare_runs(config: CompareConfig) -> None:
         found += compared
     print(needed_text(found))
     if config.out is not None:
-        print(save_table(pd.DataFrame([one.as_row() for one in found]), config.out))
+        print(write_table(pd.DataFrame([one.as_row() for one in found]), config.out))
     if config.figure is not None:
         print(save_figure(draw_differences(found), Path(config.figure), differences_caption(found)))
 

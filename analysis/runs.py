@@ -18,7 +18,7 @@ import tyro
 from analysis.command import run_command
 from core.config import ValidConfig, require
 from core.config_values import from_dict
-from core.files import replacing
+from core.files import write_table
 from core.run_folder import RunFolder, run_name, stamp_of
 from core.scoring.predictions import Predictions, require_same_clips, with_counts
 
@@ -276,8 +276,7 @@ def list_runs(config: RunsConfig) -> None:
             f"  {row['folder']}"
         )
     if config.out is not None:
-        with replacing(Path(config.out)) as new:
-            table.to_parquet(new) if new.suffix == ".parquet" else table.to_csv(new, index=False)
+        write_table(table, config.out)
 
 
 if __name__ == "__main__":

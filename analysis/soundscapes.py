@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from pyarrow import ArrowException
 
 from core.config import require
-from core.data.competition import WINDOW_SECONDS
+from core.data.soundscapes import WINDOW_SECONDS, read_table, read_targets
 from core.scoring.predictions import Predictions
 
 ROW = ("file_id", "end_time")
@@ -54,59 +52,3 @@ def read_soundscapes(
         counts=np.broadcast_to(trained, shape).astype(float),
         name=probabilities.stem,
     )
-
-
-def read_table(field: str, path: Path) -> pd.DataFrame:
-    """Return a table, .parquet or .csv, whose texts stay as they are: a file may be called "nan".
-
-    Raises
-    ------
-    ValueError
-        If it is missing, has another ending or cannot be read; the message names `field`.
-    """
-    require(path.is_file(), f"{field}={path}: no such file")
-    require(path.suffix in {".parquet", ".csv"}, f"{field}={path}: the name must end in .parquet or .csv")
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, dtype={"file_id": str, "row_id": str}, keep_default_na=False)
-    except (ArrowException, OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-        message = f"{field}={path}: not readable as a table: {error}"
-        raise ValueError(message) from error
-
-
-def read_targets(
-    field: str, path: Path, recording: np.ndarray, end: np.ndarray, species: Sequence[str]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a table of `row_id,target` says of windows: target and whether it is known.
-
-    Parameters
-    ----------
-    field, path
-        The table, and what messages call it.
-    recording, end
-        (window,) file id, and end in seconds.
-    species
-        Codes.
-
-    Returns
-    -------
-    target, known
-        (window, species) bool.
-
-    Raises
-    ------
-    ValueError
-        If the table is missing or lacks a column, or has no row of these windows.
-    """
-    table = read_table(field, path)
-    require({"row_id", "target"} <= set(table.columns), f"{field}={path}: needs columns row_id and target")
-    positive = table["target"].astype(str).str.lower().eq("true")
-    judgements = dict(zip(table["row_id"], positive, strict=True))
-    rows = [
-        [judgements.get(f"{name}_{code}_{last:g}") for code in species]
-        for name, last in zip(recording, end, strict=True)
-    ]
-    known = np.array([[one is not None for one in row] for row in rows], dtype=bool)
-    require(bool(known.any()), f"{field}={path}: no row about the windows of these probabilities")
-    return np.array([[bool(one) for one in row] for row in rows], dtype=bool), known

@@ -4,6 +4,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @contextmanager
@@ -24,3 +28,25 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a text file that is never seen half-written."""
     with replacing(path) as new:
         new.write_text(text)
+
+
+def write_table(table: "pandas.DataFrame", file: str | Path) -> Path:
+    """Write a table without its index; the ending of `file` is the format; return its path.
+
+    Raises
+    ------
+    ValueError
+        If the ending is none of .csv, .json and .parquet.
+    """
+    path = Path(file)
+    with replacing(path) as new:
+        if path.suffix == ".csv":
+            table.to_csv(new, index=False)
+        elif path.suffix == ".json":
+            table.to_json(new, orient="records", indent=2)
+        elif path.suffix == ".parquet":
+            table.to_parquet(new, index=False)
+        else:
+            message = f"{file}: a table ends in .csv, .json or .parquet"
+            raise ValueError(message)
+    return path

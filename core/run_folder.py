@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.config import Config
 from core.config_values import to_dict
-from core.files import replacing, write_atomically
+from core.files import write_atomically, write_table
 
 if TYPE_CHECKING:
     import pandas
@@ -63,12 +63,11 @@ class RunFolder:
 
     def write_table(self, name: str, table: "pandas.DataFrame") -> None:
         """Write `<name>.parquet` in one step."""
-        with replacing(self.path / f"{name}.parquet") as new:
-            table.to_parquet(new, index=False)
+        write_table(table, self.path / f"{name}.parquet")
 
     def write_csv(self, name: str, table: "pandas.DataFrame") -> None:
         """Write `<name>.csv` in one step."""
-        write_atomically(self.path / f"{name}.csv", table.to_csv(index=False))
+        write_table(table, self.path / f"{name}.csv")
 
     def log(self, row: dict[str, Any]) -> None:
         """Append a row to `metrics.jsonl`."""

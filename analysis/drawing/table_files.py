@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from core.config import require
-from core.files import replacing, write_atomically
+from core.files import write_table
 from core.scoring.intervals import Interval
 
 
@@ -42,9 +42,7 @@ def write_rows(rows: Iterable[Mapping[str, Any]], file: Path) -> Path:
         {name: number for column, value in row.items() for name, number in csv_columns(column, value).items()}
         for row in rows
     ]
-    with replacing(file) as new:
-        pd.DataFrame(flat).to_csv(new, index=False)
-    return file
+    return write_table(pd.DataFrame(flat), file)
 
 
 def csv_columns(column: str, value: Any) -> dict[str, Any]:
@@ -52,23 +50,6 @@ def csv_columns(column: str, value: Any) -> dict[str, Any]:
     if isinstance(value, Interval):
         return {column: value.value, f"{column} low": value.low, f"{column} high": value.high}
     return {column: value}
-
-
-def save_table(table: pd.DataFrame, file: str | Path) -> Path:
-    """Write a table; the ending of `file` is the format; return its path.
-
-    Raises
-    ------
-    ValueError
-        If the ending is neither .csv nor .json.
-    """
-    path = Path(file)
-    require_endings(file, None)
-    if path.suffix == ".csv":
-        write_atomically(path, table.to_csv(index=False))
-    else:
-        write_atomically(path, table.to_json(orient="records", indent=2) + "\n")
-    return path
 
 
 def require_endings(table: str | Path | None, figure: str | Path | None) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from analysis.report.media import AUDIO_RATE, PICTURE, frequency_ticks, opus, picture, read_stretch
-from analysis.soundscapes import WINDOW_SECONDS, read_soundscapes, read_targets
+from analysis.soundscapes import read_soundscapes
 from core.config import require
 from core.data.audio import AudioError, duration_seconds
-from core.inference.predictor import find_soundscapes
+from core.data.soundscapes import WINDOW_SECONDS, find_soundscapes, read_targets
 from core.scoring.intervals import QUANTILE
 from core.scoring.predictions import Predictions
 

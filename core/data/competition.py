@@ -17,8 +17,6 @@ import pandas as pd
 REQUIRED_COLUMNS = ("primary_label", "filename")
 AUDIO_FOLDERS = ("train_audio", "train_short_audio")
 UNKNOWN_AUTHOR = "unknown"
-WINDOW_SECONDS = 5
-"""Of a row of the submission."""
 
 
 @dataclass(frozen=True)

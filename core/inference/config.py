@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+import tyro
+
 from core.config import require
 from core.scoring.decisions import DecisionConfig
 
@@ -44,7 +46,7 @@ class WindowConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class InferenceConfig:
-    """Predict soundscapes with one or more checkpoints."""
+    """Predict soundscapes with one or more checkpoints. Further commands: export, bundle, check (--help)."""
 
     soundscapes: tuple[str, ...]
     """Audio files, or folders that are searched for them."""
@@ -163,3 +165,13 @@ class BundleConfig:
     """Folder, or zip by its ending."""
     download: bool = False
     """Fetch the wheels too, for this Python and this kind of machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckConfig:
+    """Say whether a submission is right; the status is 1 when it is not."""
+
+    submission: tyro.conf.Positional[str]
+    """Table of `row_id,target`."""
+    test: str
+    """The competition's test.csv."""

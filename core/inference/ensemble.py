@@ -258,6 +258,13 @@ def load_ensemble(
 def columns_of_species(folder: Path, card: Card, species: Sequence[str]) -> np.ndarray:
     """Return the positions (species,) of wanted species among a checkpoint's.
 
+    Parameters
+    ----------
+    folder, card
+        The checkpoint.
+    species
+        Wanted codes.
+
     Raises
     ------
     CheckpointError

@@ -1,4 +1,4 @@
-"""What is done, on disk, so that a killed run goes on where it stopped.
+"""Results on disk, so that a killed run goes on where it stopped.
 
 A journal is a folder of small files, each the windows of some soundscapes, written under another name and
 then renamed; what is there is whole. `plan.json` says for which checkpoints and settings it is: another run's
@@ -10,7 +10,7 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ FLUSH_FILES = 50
 
 @dataclass(frozen=True)
 class FileResult:
-    """What was found in one soundscape.
+    """What was predicted of one soundscape.
 
     Attributes
     ----------
@@ -87,7 +87,7 @@ class Journal:
         write_atomically(file, json.dumps({"identity": self.identity, "plan": plan}, indent=2, default=str))
 
     def done(self) -> set[str]:
-        """Return the soundscapes that are done."""
+        """Return the names of the soundscapes that are done."""
         names: set[str] = set()
         for path in self.folder.glob("part-*.npz"):
             with np.load(path) as arrays:
@@ -95,20 +95,18 @@ class Journal:
         return names
 
     def add(self, name: str, result: FileResult) -> None:
-        """Record one soundscape; written with others after some seconds."""
+        """Keep the result of a soundscape; it is written with others after some files or seconds."""
         self.pending[name] = result
         if len(self.pending) >= FLUSH_FILES or time.monotonic() - self.flushed > FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is pending."""
+        """Write the results that are kept in memory."""
         if not self.pending:
             return
         arrays: dict[str, Any] = {"names": json.dumps(list(self.pending))}
         for i, result in enumerate(self.pending.values()):
-            arrays |= {f"probability{i}": result.probability, f"bird{i}": result.bird}
-            arrays |= {f"reason{i}": result.reason, f"seconds{i}": result.seconds}
-            arrays |= {f"segments{i}": result.segments}
+            arrays |= {f"{name}{i}": value for name, value in vars(result).items()}
         number = len(list(self.folder.glob(f"part-{self.rank}-*.npz")))
         target = self.folder / f"part-{self.rank}-{number:06d}.npz"
         with replacing(target) as new:
@@ -116,18 +114,14 @@ class Journal:
         self.pending, self.flushed = {}, time.monotonic()
 
     def results(self) -> dict[str, FileResult]:
-        """Return every soundscape that is done."""
+        """Return the result of every soundscape that is done."""
         found = {}
         for path in sorted(self.folder.glob("part-*.npz")):
             with np.load(path) as arrays:
-                for i, name in enumerate(json.loads(str(arrays["names"]))):
-                    found[name] = FileResult(
-                        arrays[f"probability{i}"],
-                        arrays[f"bird{i}"],
-                        str(arrays[f"reason{i}"]),
-                        float(arrays[f"seconds{i}"]),
-                        arrays[f"segments{i}"],
-                    )
+                for i, soundscape in enumerate(json.loads(str(arrays["names"]))):
+                    values: dict[str, Any] = {f.name: arrays[f"{f.name}{i}"] for f in fields(FileResult)}
+                    plain = {"reason": values["reason"].item(), "seconds": values["seconds"].item()}
+                    found[soundscape] = FileResult(**values | plain)
         return found
 
     def remove(self) -> None:

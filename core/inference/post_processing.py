@@ -78,14 +78,26 @@ def open_post_processing(config: InferenceConfig, ensemble: Ensemble) -> PostPro
     return post
 
 
-def decide(
+def decide_soundscapes(
     results: Mapping[str, FileResult],
     files: Mapping[str, Path],
     config: InferenceConfig,
     post: PostProcessing,
     ensemble: Ensemble,
 ) -> dict[str, Decisions]:
-    """Return the decisions about every usable soundscape; the quantile is over all of them."""
+    """Return the decisions about every usable soundscape; the quantile is over all of them.
+
+    Parameters
+    ----------
+    results, files
+        Soundscape -> what was predicted of it, and its file.
+    config
+        Smoothing, and whether segments are decided.
+    post
+        Steps and thresholds.
+    ensemble
+        Its way to combine members: ranks are taken here, over all soundscapes.
+    """
     usable = {name: result for name, result in results.items() if result.probability.shape[1]}
     if not usable:
         return {}
@@ -119,6 +131,19 @@ def decide_segments(
 
     Segments go through the same steps and thresholds as windows. In a window that is True the loudest
     segment always counts, so that no decision is lost.
+
+    Parameters
+    ----------
+    segments
+        (window, segment, species) probabilities.
+    target
+        (window, species) bool.
+    post
+        The steps.
+    bird
+        (window,) p(bird), or None.
+    limits
+        (species,) thresholds.
     """
     flat = segments.astype(np.float64).reshape(-1, segments.shape[2])
     repeated = None if bird is None else np.repeat(bird, segments.shape[1])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from core.data.audio import AUDIO_SUFFIXES, AudioError, stream_rates
+from core.data.audio import AudioError, stream_rates
 from core.inference.config import WindowConfig
 from core.inference.ensemble import SEGMENTS, Ensemble, Waves
 from core.inference.journal import FileResult
@@ -15,32 +15,6 @@ from core.inference.reading import Blocks, read_ahead
 from core.inference.windows import Piece, cut_pieces, merge_shifts
 
 CPU_BATCH, GPU_BATCH = 12, 256
-
-
-def find_soundscapes(paths: tuple[str, ...]) -> dict[str, Path]:
-    """Return file id (name without suffix) -> path, sorted.
-
-    Raises
-    ------
-    ValueError
-        If a path does not exist, nothing is found, or two files share an id.
-    """
-    found: dict[str, Path] = {}
-    for text in paths:
-        path = Path(text)
-        if not path.exists():
-            message = f"soundscapes: {path} does not exist"
-            raise ValueError(message)
-        inside = path.rglob("*") if path.is_dir() else [path]
-        files = [f for f in inside if f.is_file() and (f == path or f.suffix.lower() in AUDIO_SUFFIXES)]
-        for file in files:
-            if found.setdefault(file.stem, file) != file:
-                message = f"soundscapes: {found[file.stem]} and {file} share the id {file.stem}"
-                raise ValueError(message)
-    if not found:
-        message = f"soundscapes: no audio file in {', '.join(paths)}"
-        raise ValueError(message)
-    return dict(sorted(found.items()))
 
 
 class Predictor:
@@ -157,7 +131,14 @@ class _PieceResult(NamedTuple):
 
 
 def clips_of(number: int, context: int) -> list[tuple[slice, int]]:
-    """Return which of `number` windows are predicted together, and in how many windows a clip.
+    """Return which of `number` windows are predicted together, and how many windows each clip has.
+
+    Parameters
+    ----------
+    number
+        Windows of a piece.
+    context
+        Wanted windows a clip; the last clip of a file may have fewer.
 
     Examples
     --------

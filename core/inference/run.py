@@ -14,13 +14,15 @@ import torch
 from tqdm import tqdm
 
 from core.data.audio import duration_seconds
+from core.data.soundscapes import find_soundscapes
+from core.files import write_table
 from core.inference.config import Backend, InferenceConfig
 from core.inference.engines.backends import with_backend
 from core.inference.engines.export import open_export
 from core.inference.ensemble import Ensemble, load_ensemble
 from core.inference.journal import FileResult, Journal
-from core.inference.post_processing import decide, open_post_processing
-from core.inference.predictor import Predictor, find_soundscapes
+from core.inference.post_processing import decide_soundscapes, open_post_processing
+from core.inference.predictor import Predictor
 from core.inference.submission import (
     Decisions,
     all_rows,
@@ -29,7 +31,6 @@ from core.inference.submission import (
     write_probabilities,
     write_recordings,
     write_submission,
-    write_table,
 )
 from core.machine import tune_cpu
 
@@ -71,7 +72,7 @@ def predict(config: InferenceConfig) -> Path:
     if rank != 0:
         return Path(config.out)
     results = wait_for_all(journal, files)
-    decisions = decide(results, files, config, post, ensemble)
+    decisions = decide_soundscapes(results, files, config, post, ensemble)
     write_tables(config, rows, decisions, results, files, ensemble)
     journal.remove()
     return Path(config.out)
@@ -87,7 +88,13 @@ def choose_device(name: str | None) -> torch.device:
 
 
 def open_ensemble(config: InferenceConfig, device: torch.device) -> tuple[Ensemble, Backend]:
-    """Return the ensemble with its networks in an engine, and that engine's name."""
+    """Return the ensemble with its networks in an engine, and that engine's name.
+
+    Raises
+    ------
+    ValueError
+        If checkpoints or export cannot be used, or were made for another context.
+    """
     folder: Path | None = None
     default: Backend = "torch"
     species: Literal["all"] | None = "all" if config.species == "all" else None
@@ -136,11 +143,12 @@ def refuse_unknown_birds(rows: pd.DataFrame | None, ensemble: Ensemble, file: Pa
 def plan_of(
     config: InferenceConfig, ensemble: Ensemble, nocall: Ensemble | None, backend: Backend
 ) -> dict[str, Any]:
-    """Return what the probabilities depend on: weights, windows, engine; not what is decided after."""
+    """Return what a journal's results depend on: weights, windows, engine; not what is decided after."""
     members = [*ensemble.members, *(nocall.members if nocall else [])]
     cards = [(m.folder / "checkpoint.json").read_text() for m in members]
     return {
         "files": [json.loads(card)["files"] for card in cards],
+        "formats": [member.window_format for member in members],
         "weights": [member.weight for member in members],
         "combine": ensemble.combine,
         "species": ensemble.species,
@@ -167,7 +175,19 @@ def print_plan(
 def predict_files(
     predictor: Predictor, files: Mapping[str, Path], journal: Journal, *, quiet: bool = False
 ) -> None:
-    """Predict files into the journal, with a bar that counts hours of audio."""
+    """Predict files into the journal.
+
+    Parameters
+    ----------
+    predictor
+        The models.
+    files
+        Soundscape -> its file.
+    journal
+        Gets the results.
+    quiet
+        Without the bar that counts hours of audio, and without a forecast.
+    """
     if not files:
         return
     hours = {name: duration_seconds(path) / 3600 for name, path in files.items()}
@@ -210,7 +230,20 @@ def write_tables(
     files: Mapping[str, Path],
     ensemble: Ensemble,
 ) -> None:
-    """Write the wanted tables and the ledger; print where, and what could not be used.
+    """Write the wanted tables and the ledger; print where, and how much could not be used.
+
+    Parameters
+    ----------
+    config
+        Which tables, and where.
+    rows
+        Wanted rows of the submission; None: those of every window and scored species.
+    decisions
+        Usable soundscape -> what was decided.
+    results, files
+        Every soundscape -> what was predicted of it, and its file.
+    ensemble
+        Its species.
 
     Raises
     ------
@@ -237,7 +270,7 @@ def write_tables(
     ledger += [(name, "", "missing file", 0, 0.0) for name in sorted(set(rows["file_id"]) - set(files))]
     table = pd.DataFrame(ledger, columns=["file_id", "path", "status", "windows", "seconds"])
     ledger_file = out.with_name(f"{out.stem}_ledger.csv")
-    write_table(ledger_file, table)
+    write_table(table, ledger_file)
     num_bad = int((table["status"] != "ok").sum())
     print(f"{out}: {len(rows)} rows, {len(table) - num_bad} soundscapes", flush=True)
     if num_bad or num_absent:

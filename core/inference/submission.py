@@ -3,6 +3,7 @@
 Every file is written under another name and renamed, so that it is whole or absent.
 """
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from core.config import require
-from core.data.competition import WINDOW_SECONDS
-from core.files import replacing
+from core.data.soundscapes import WINDOW_SECONDS
+from core.files import replacing, write_table
+from core.inference.config import CheckConfig
 
 ROW_COLUMNS = ("row_id", "file_id", "bird", "end_time")
 BIRDNET_COLUMNS = ("Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File")
@@ -62,25 +63,16 @@ def read_test_rows(path: Path) -> pd.DataFrame:
     return table
 
 
-def read_truth(path: Path, names: Sequence[tuple[str, int]], species: Sequence[str]) -> np.ndarray:
-    """Return (window, species) bool from a table of `row_id,target`.
-
-    Raises
-    ------
-    ValueError
-        If a column or a row is missing.
-    """
-    table = pd.read_csv(path, dtype={"row_id": str}, keep_default_na=False)
-    require({"row_id", "target"} <= set(table.columns), f"truth={path}: needs columns row_id and target")
-    target = dict(zip(table["row_id"], table["target"].astype(str).str.lower() == "true", strict=True))
-    rows = [[f"{name}_{code}_{(i + 1) * WINDOW_SECONDS}" for code in species] for name, i in names]
-    missing = next((row for ids in rows for row in ids if row not in target), None)
-    require(missing is None, f"truth={path}: no row {missing}")
-    return np.array([[target[row] for row in ids] for ids in rows])
-
-
 def all_rows(decisions: Mapping[str, Decisions], species: Sequence[str]) -> pd.DataFrame:
-    """Return the rows of every window of every soundscape, in the layout of `test.csv`."""
+    """Return the rows of every window of every soundscape, in the layout of `test.csv`.
+
+    Parameters
+    ----------
+    decisions
+        Soundscape -> what was decided; its windows are counted.
+    species
+        Codes that get rows.
+    """
     pieces = []
     for name, decision in decisions.items():
         ends = (np.arange(len(decision.target)) + 1) * WINDOW_SECONDS
@@ -92,7 +84,19 @@ def all_rows(decisions: Mapping[str, Decisions], species: Sequence[str]) -> pd.D
 def write_submission(
     path: Path, rows: pd.DataFrame, decisions: Mapping[str, Decisions], species: Sequence[str]
 ) -> int:
-    """Write `row_id,target` in the order of `rows`; return how many rows had no prediction and are False."""
+    """Write `row_id,target`; return how many rows had no prediction and are False.
+
+    Parameters
+    ----------
+    path
+        The file; it appears whole.
+    rows
+        The wanted rows in their order, in the layout of `test.csv`.
+    decisions
+        Soundscape -> what was decided.
+    species
+        Codes of the decisions' columns.
+    """
     target = np.zeros(len(rows), dtype=bool)
     found = np.zeros(len(rows), dtype=bool)
     column_of = {code: i for i, code in enumerate(species)}
@@ -105,27 +109,41 @@ def write_submission(
         inside = positions[(windows[positions] < len(decision.target)) & ~np.isnan(columns[positions])]
         target[inside] = decision.target[windows[inside], columns[inside].astype(int)]
         found[inside] = True
-    with replacing(path) as new:
-        pd.DataFrame({"row_id": rows["row_id"], "target": target}).to_csv(new, index=False)
+    write_table(pd.DataFrame({"row_id": rows["row_id"], "target": target}), path)
     return int((~found).sum())
 
 
 def write_probabilities(path: Path, decisions: Mapping[str, Decisions], species: Sequence[str]) -> None:
-    """Write one row a window with a column per species; see `write_table`."""
+    """Write one row a window: `file_id`, `end_time` in seconds, a float32 probability per species.
+
+    Parameters
+    ----------
+    path
+        .parquet or .csv.
+    decisions
+        Soundscape -> what was decided; at least one.
+    species
+        Codes of the decisions' columns.
+    """
     tables = [
         pd.DataFrame(decision.probability.astype(np.float32), columns=list(species)).assign(
             file_id=name, end_time=(np.arange(len(decision.probability)) + 1) * WINDOW_SECONDS
         )
         for name, decision in decisions.items()
     ]
-    write_table(path, pd.concat(tables, ignore_index=True)[["file_id", "end_time", *species]])
+    write_table(pd.concat(tables, ignore_index=True)[["file_id", "end_time", *species]], path)
 
 
 def write_recordings(path: Path, decisions: Mapping[str, Decisions], species: Sequence[str]) -> None:
-    """Write one row a recording and species, the most probable species first; see `write_table`.
+    """Write one row a recording and species, a recording's most probable species first.
 
     Columns are `file_id`, `rank` (1 for the highest maximum), `species`, `mean` and `maximum` of its
     probability over windows, `maximum_end_time` of that window in seconds, and `windows` decided True.
+
+    Parameters
+    ----------
+    path, decisions, species
+        See `write_probabilities`.
     """
     tables = []
     for name, decision in decisions.items():
@@ -141,16 +159,7 @@ def write_recordings(path: Path, decisions: Mapping[str, Decisions], species: Se
             "windows": decision.target.sum(axis=0)[order],
         }
         tables.append(pd.DataFrame(columns))
-    write_table(path, pd.concat(tables, ignore_index=True))
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as .parquet or .csv, by the name's ending."""
-    with replacing(path) as new:
-        if path.suffix == ".parquet":
-            table.to_parquet(new, index=False)
-        else:
-            table.to_csv(new, index=False)
+    write_table(pd.concat(tables, ignore_index=True), path)
 
 
 def write_detections(folder: Path, decisions: Mapping[str, Decisions], species: Sequence[str]) -> None:
@@ -158,6 +167,15 @@ def write_detections(folder: Path, decisions: Mapping[str, Decisions], species: 
 
     Windows (or segments of them) of a species that follow one another are one selection; its confidence is
     the highest of its windows.
+
+    Parameters
+    ----------
+    folder
+        Where; made if missing.
+    decisions
+        Soundscape -> what was decided.
+    species
+        Codes of the decisions' columns.
     """
     birdnet = [pd.DataFrame(columns=BIRDNET_COLUMNS)]
     for name, decision in decisions.items():
@@ -175,11 +193,19 @@ def write_detections(folder: Path, decisions: Mapping[str, Decisions], species: 
             raven.to_csv(new, sep="\t", index=False)
         columns = [found["start"], found["end"], "", found["code"], found["confidence"], str(decision.path)]
         birdnet.append(pd.DataFrame(dict(zip(BIRDNET_COLUMNS, columns, strict=True))))
-    write_table(folder / "detections.csv", pd.concat(birdnet[1:] or birdnet, ignore_index=True))
+    write_table(pd.concat(birdnet[1:] or birdnet, ignore_index=True), folder / "detections.csv")
 
 
 def selections(decision: Decisions, species: Sequence[str]) -> Iterator[tuple[float, float, str, float]]:
-    """Yield start and end in seconds, species and highest probability of each detection."""
+    """Yield start and end in seconds, code and highest probability of each detection.
+
+    Parameters
+    ----------
+    decision
+        Of one soundscape; with segments, their edges are those of the detections.
+    species
+        Codes of its columns.
+    """
     target = decision.target
     if len(decision.segments):
         target = decision.segments.reshape(-1, len(species))
@@ -193,8 +219,21 @@ def selections(decision: Decisions, species: Sequence[str]) -> Iterator[tuple[fl
             yield float(first * seconds), float(last * seconds), code, confidence
 
 
-def check_submission(submission: Path, test: Path) -> list[str]:
-    """Return what is wrong with a submission, in sentences; nothing when it is right."""
+def submission_faults(submission: Path, test: Path) -> list[str]:
+    """Return the faults of a submission, a sentence each; none when it is right.
+
+    Parameters
+    ----------
+    submission
+        Table of `row_id,target`; one that cannot be read is a fault, too.
+    test
+        The competition's `test.csv`.
+
+    Raises
+    ------
+    ValueError
+        If `test` is no such table.
+    """
     rows = read_test_rows(test)
     try:
         given = pd.read_csv(submission, dtype=str, keep_default_na=False)
@@ -202,7 +241,7 @@ def check_submission(submission: Path, test: Path) -> list[str]:
         return [f"{submission}: not readable as a table ({error})"]
     if list(given.columns) != ["row_id", "target"]:
         return [f"{submission}: columns {', '.join(given.columns)}; expected row_id, target"]
-    problems = []
+    faults = []
     wanted, ids = set(rows["row_id"]), given["row_id"]
     for what, found in (
         ("missing", sorted(wanted - set(ids))),
@@ -210,13 +249,18 @@ def check_submission(submission: Path, test: Path) -> list[str]:
         ("repeated", sorted(set(ids[ids.duplicated()]))),
     ):
         if found:
-            problems.append(f"{submission}: {len(found)} rows {what}, the first is {found[0]}")
+            faults.append(f"{submission}: {len(found)} rows {what}, the first is {found[0]}")
     other = given.index[~given["target"].isin(["True", "False"])]
     if len(other):
         line, value = other[0] + 2, given["target"].iloc[other[0]]
-        problems.append(
-            f"{submission}: {len(other)} targets are not True or False; line {line} has {value!r}"
-        )
-    if not problems and ids.tolist() != rows["row_id"].tolist():
-        problems.append(f"{submission}: every row is there, but not in the order of {test}")
-    return problems
+        faults.append(f"{submission}: {len(other)} targets are not True or False; line {line} has {value!r}")
+    if not faults and ids.tolist() != rows["row_id"].tolist():
+        faults.append(f"{submission}: every row is there, but not in the order of {test}")
+    return faults
+
+
+def check(config: CheckConfig) -> None:
+    """Print the faults of a submission; exit with status 1 if there are any."""
+    faults = submission_faults(Path(config.submission), Path(config.test))
+    print("\n".join(faults) or f"{config.submission}: right")
+    sys.exit(1 if faults else 0)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.data.clips import fill_clip
-from core.data.competition import WINDOW_SECONDS
+from core.data.soundscapes import WINDOW_SECONDS
 
 SHORTEST_SECONDS = 0.5  # of audio in a last window
 
@@ -78,6 +78,13 @@ class Piece:
 
 def count_windows(num_samples: int, sample_rate: int) -> int:
     """Return the windows of a file: at least one, if it has a sample at all.
+
+    Parameters
+    ----------
+    num_samples
+        Length of the file.
+    sample_rate
+        Samples per second.
 
     Examples
     --------
@@ -161,7 +168,15 @@ def merge_shifts(by_shift: Mapping[float, np.ndarray]) -> np.ndarray:
 
 
 def mix_neighbours(values: np.ndarray, share: float) -> np.ndarray:
-    """Return (window, species) with `share` of either neighbour mixed in; edges keep their own."""
+    """Return (window, species) with some of either neighbour mixed in; edges keep their own.
+
+    Parameters
+    ----------
+    values
+        (window, species), consecutive windows of one file.
+    share
+        Of each neighbour, from 0 to 1/3.
+    """
     if share == 0 or len(values) < 2:
         return values
     before = np.concatenate([values[:1], values[:-1]])

@@ -24,10 +24,10 @@ import numpy as np
 import soundfile
 
 from core.data.audio import AudioError, check_file
-from core.data.competition import WINDOW_SECONDS
 from core.data.demo.birds import BY_CODE, UNRECORDED
 from core.data.demo.scenes import BACKGROUNDS, Singer, make_background, make_recording, make_soundscape
 from core.data.demo.songs import SAMPLE_RATE, generator_of
+from core.data.soundscapes import WINDOW_SECONDS
 
 DEMO_VERSION = 3
 DEFAULT_SEED = 2022

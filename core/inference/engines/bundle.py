@@ -80,7 +80,7 @@ def bundle(config: BundleConfig) -> Path:
 
 
 def write_contents(folder: Path, config: BundleConfig) -> None:
-    """Write models, code, list and texts into a new folder."""
+    """Write models, code, list of wheels and texts into a new folder, as `config` wishes."""
     shutil.copytree(config.exported, folder / "models")
     for package in CODE_PACKAGES:
         ignored = shutil.ignore_patterns("__pycache__", "*.md")

@@ -93,7 +93,19 @@ def export(config: ExportConfig) -> Path:
 
 
 def write_member(member: Member, folder: Path, config: ExportConfig, windows: Windows) -> None:
-    """Write one member's checkpoint and its network for every engine."""
+    """Write one member's checkpoint and its network for every engine.
+
+    Parameters
+    ----------
+    member
+        The model.
+    folder
+        Replaced if it is there.
+    config
+        Engines, context, whether `whole.onnx` is wanted.
+    windows
+        Real audio, to trace the network with and to calibrate int8.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     checkpoint.copy_weights(member.folder, folder)
     model = folded(member.model)
@@ -111,7 +123,24 @@ def write_member(member: Member, folder: Path, config: ExportConfig, windows: Wi
 
 
 def write_onnx(network: MelNetwork, example: Tensor, name: str, file: Path) -> None:
-    """Write a network as ONNX for any number of clips."""
+    """Write a network as ONNX for any number of clips.
+
+    Parameters
+    ----------
+    network
+        On log-mels or on waves.
+    example
+        An input of two clips.
+    name
+        Of the input in the file.
+    file
+        It appears whole.
+
+    Raises
+    ------
+    BackendError
+        If onnxscript is not installed.
+    """
     import_package("onnxscript")
     clips = torch.export.Dim("clips", min=1, max=MAX_CLIPS)
     batch: Any = clips if network.num_parts == 1 else network.num_parts * clips
@@ -131,7 +160,24 @@ def write_onnx(network: MelNetwork, example: Tensor, name: str, file: Path) -> N
 
 
 def write_int8(model: SpeciesModel, waves: Tensor, folder: Path, context: int) -> None:
-    """Quantise a network to int8, calibrated on real windows (window, sample)."""
+    """Quantise a network to int8, calibrated on real windows.
+
+    Parameters
+    ----------
+    model
+        The network with folded weights.
+    waves
+        (window, sample) float32, `context` windows a clip.
+    folder
+        Holds the network as ONNX.
+    context
+        Windows of a clip.
+
+    Raises
+    ------
+    BackendError
+        If nncf or openvino is not installed.
+    """
     nncf, openvino = import_package("nncf"), import_package("openvino")
     nncf.set_log_level(40)
     clips = waves.unflatten(0, (-1, context))  # (clip, window, sample)

@@ -16,11 +16,11 @@ import torch
 
 from core.config import require
 from core.data.audio import stream_rates
+from core.data.soundscapes import WINDOW_SECONDS, find_soundscapes, read_targets
 from core.inference.config import ExportConfig
 from core.inference.engines.backends import Backend, BackendError, with_backend
 from core.inference.ensemble import Ensemble, Waves
-from core.inference.predictor import find_soundscapes, take_windows
-from core.inference.submission import read_truth
+from core.inference.predictor import take_windows
 from core.inference.windows import WindowFormat, cut_pieces
 from core.machine import describe_environment
 from core.scoring.draws import draw_metrics
@@ -95,24 +95,43 @@ def read_windows(config: ExportConfig, ensemble: Ensemble) -> Windows:
     """
     rates, context = sorted({f.sample_rate for f in ensemble.window_formats}), config.context
     waves: dict[WindowFormat, list[np.ndarray]] = {f: [] for f in ensemble.window_formats}
-    names: list[tuple[str, int]] = []
+    files: list[str] = []
+    ends: list[int] = []
     for name, path in find_soundscapes(config.soundscapes).items():
         for pieces in cut_pieces(stream_rates(path, rates), rates, context):
             piece = pieces[rates[0]]
-            if piece.number == context and len(names) < config.max_windows:
-                for f, found in waves.items():
-                    found.append(pieces[f.sample_rate].windows(0.0, f.short_clips))
-                names += [(name, piece.first + i) for i in range(context)]
-    require(len(names) > 0, f"soundscapes: no file holds {context} whole windows")
-    truth = read_truth(Path(config.truth), names, ensemble.species) if config.truth is not None else None
-    tensors = {f: torch.from_numpy(np.concatenate(found)) for f, found in waves.items()}
-    return Windows(tensors, np.array([name for name, _ in names]), truth)
+            if piece.number < context or len(files) >= config.max_windows:
+                break
+            for f, found in waves.items():
+                found.append(pieces[f.sample_rate].windows(0.0, f.short_clips))
+            files += [name] * context
+            ends += [(piece.first + i + 1) * WINDOW_SECONDS for i in range(context)]
+    require(len(files) > 0, f"soundscapes: no file holds {context} whole windows")
+    truth, file = None, np.array(files)
+    if config.truth is not None:
+        truth, known = read_targets("truth", Path(config.truth), file, np.array(ends), ensemble.species)
+        require(bool(known.all()), f"truth={config.truth}: lacks rows of these soundscapes and species")
+    return Windows({f: torch.from_numpy(np.concatenate(found)) for f, found in waves.items()}, file, truth)
 
 
 def measure_engines(
     ensemble: Ensemble, folder: Path, backends: Sequence[Backend], context: int, windows: Windows
 ) -> list[Parity]:
-    """Return how each engine compares; the first row is the network as it was trained."""
+    """Return how each engine compares; the first row is the network as it was trained.
+
+    Parameters
+    ----------
+    ensemble
+        Its networks as they were trained.
+    folder
+        The export with the engines' files.
+    backends
+        Engines; one that cannot be used here is named and left out.
+    context
+        Windows that a model sees at once.
+    windows
+        Real audio.
+    """
     device = torch.device("cpu")
     reference = predict_windows(ensemble, windows, context)
     baseline = model_windows_per_second(ensemble, windows, context)
@@ -158,7 +177,17 @@ def model_windows_per_second(ensemble: Ensemble, windows: Windows, context: int)
 def compare_engine(
     backend: Backend, speed: float, reference: np.ndarray, found: np.ndarray, windows: Windows
 ) -> Parity:
-    """Return an engine's parity with the reference's probabilities."""
+    """Return an engine's parity with the networks as they were trained.
+
+    Parameters
+    ----------
+    backend, speed
+        The engine, and its model-windows per second.
+    reference, found
+        (window, species) probabilities as trained, and the engine's.
+    windows
+        Their soundscapes and truth.
+    """
     decisions = [values >= np.quantile(values, QUANTILE) for values in (reference, found)]
     score = auc = None
     if windows.truth is not None:

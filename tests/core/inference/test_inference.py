@@ -26,7 +26,7 @@ from core.inference.config import InferenceConfig, WindowConfig
 from core.inference.ensemble import find_checkpoints, load_ensemble
 from core.inference.predictor import Predictor
 from core.inference.run import predict
-from core.inference.submission import check_submission, read_test_rows
+from core.inference.submission import read_test_rows, submission_faults
 from core.scoring.decisions import DecisionConfig
 from core.scoring.metrics import balanced_accuracy
 from tests.core.inference.conftest import RATE, Trained, write_noise
@@ -98,7 +98,7 @@ def test_submission_of_the_demo_is_right_and_scored(trained: Trained, tmp_path: 
     out = tmp_path / "submission.csv"
     config = config_of(trained, trained.root / "test_soundscapes", out)
     predict(replace(config, probabilities=str(tmp_path / "p.parquet")))
-    assert check_submission(out, trained.root / "test.csv") == []
+    assert submission_faults(out, trained.root / "test.csv") == []
     given, rows = pd.read_csv(out), read_test_rows(trained.root / "test.csv")
     table = pd.read_parquet(tmp_path / "p.parquet").set_index(["file_id", "end_time"])
     values = np.array([table.loc[(r.file_id, r.end_time), r.bird] for r in rows.itertuples()])
@@ -129,7 +129,7 @@ def test_missing_and_unusable_soundscapes_are_false_rows_and_in_the_ledger(
     )
     out = tmp_path / "submission.csv"
     predict(config_of(trained, folder, out))
-    assert check_submission(out, tmp_path / "test.csv") == []
+    assert submission_faults(out, tmp_path / "test.csv") == []
     given = pd.read_csv(out)
     assert not given[~given["row_id"].str.startswith("good")]["target"].any()
     assert given[given["row_id"].str.startswith("good")]["target"].any()
@@ -257,7 +257,7 @@ def test_check_says_what_is_wrong(trained: Trained, tmp_path: Path) -> None:
         (right.rename(columns={"target": "bird"}), "expected row_id, target"),
     ):
         table.to_csv(tmp_path / "s.csv", index=False)
-        problems = check_submission(tmp_path / "s.csv", test)
+        problems = submission_faults(tmp_path / "s.csv", test)
         assert problems == [] if what is None else what in problems[0]
     shown = subprocess.run(
         program("check", str(tmp_path / "s.csv"), "--test", str(test)), capture_output=True, env=environment()
