@@ -30,8 +30,6 @@ from core.scoring.pictures import (
 from core.scoring.reliability import reliability
 from core.scoring.score_curves import score_by_threshold
 
-BAND_RESAMPLES = 1000
-"""Behind the bands, or as many as the run's configuration says if it says fewer."""
 DASHES = ((), (7, 3), (2, 2.5), (9, 3, 2, 3))
 SAME_DASHES = 4
 """The first so many runs have solid lines, as many after them the next dashes: not told by colour alone."""
@@ -169,22 +167,22 @@ def decision_drawings(run: Run, number: int, threshold: float) -> list[Drawing]:
         That it decides with.
     """
     rows, confidence = run.predictions, run.valid.confidence
-    resampler = rows.resampler(num_resamples=min(run.valid.num_resamples, BAND_RESAMPLES))
+    resampler = rows.resampler(num_resamples=run.valid.num_resamples)
     curve = score_by_threshold(rows.truth, rows.probability, resampler, confidence)
     found = reliability(rows.truth, rows.probability, resampler, confidence=confidence)
     by_threshold = (
-        f"{run.name}: the 2022 score if every species were decided at one threshold. The band holds "
-        f"{confidence:.0%} of resamples of recordings, point by point. 'decided' is the "
+        f"{run.name}: the 2022 score if every species were decided at one threshold. The band is the "
+        f"{confidence:.0%} interval over recordings, point by point. 'decided' is the "
         f"{run.valid.threshold_quantile:g} quantile, which the leaderboard uses; 'best here' is the best on "
-        f"these very rows, so it flatters: {curve.best.value:.3g}, in {confidence:.0%} of resamples between "
-        f"{curve.best.low:.3g} and {curve.best.high:.3g}. {len(rows)} clips."
+        f"these very rows, so it flatters: {curve.best.value:.3g}, with the interval "
+        f"{curve.best.low:.3g} to {curve.best.high:.3g}. {len(rows)} clips."
     )
     in_bins = (
         f"{run.name}: predictions of all scored species in {len(found.count)} bins of about equally many "
         f"({int(np.median(found.count))} each), and how often they came true; bars are {confidence:.0%} "
         "bootstrap intervals over recordings. On the dotted line a probability means what it says: below it "
-        "is over-confident, above it under-confident. The calibration error is never below 0, so few clips "
-        "make it too high."
+        "is over-confident, above it under-confident. The calibration error is less "
+        "what chance alone adds to it."
     )
     return [
         Drawing(f"threshold-{number + 1}", draw_score_by_threshold(curve, decided=threshold), by_threshold),

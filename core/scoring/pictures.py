@@ -230,7 +230,7 @@ def draw_score_by_threshold(
     """
     figure = Figure(figsize=CURVE_SIZE, layout="constrained")
     axes = figure.subplots()
-    band = f"{curve.confidence:.0%} of resamples"
+    band = f"{curve.confidence:.0%} interval"
     drawn = np.unique(np.linspace(0, len(curve.positions) - 1, CURVE_POINTS).round().astype(int))
     positions = curve.positions[drawn]
     axes.fill_between(
@@ -238,7 +238,7 @@ def draw_score_by_threshold(
     )
     axes.plot(positions, curve.score[drawn], color=BLUE, label="these rows", gid="2022 score")
     axes.axvspan(
-        curve.best.low, curve.best.high, color=VERMILION, alpha=0.12, linewidth=0, label=f"best in {band}"
+        curve.best.low, curve.best.high, color=VERMILION, alpha=0.12, linewidth=0, label=f"{band} of the best"
     )
     axes.axvline(
         curve.best.value, color=VERMILION, linestyle="--", label=f"best here, {curve.best.value:.3g}"

@@ -32,8 +32,6 @@ from core.training.pictures import PICTURE_DPI, draw_curves
 from core.training.state import Progress
 
 FEW_RECORDINGS = 3000
-PICTURE_RESAMPLES = 500
-"""Behind the bands of pictures: they stay within seconds on a competition's clips."""
 
 
 def format_start(config: Config, data: RunData, model: nn.Module, batches: TrainBatches, machine: str) -> str:
@@ -196,7 +194,7 @@ def draw_scores(
         Of them.
     """
     truth, probability, valid = predictions.truth, predictions.probability, config.valid
-    resampler = predictions.resampler(num_resamples=PICTURE_RESAMPLES)
+    resampler = predictions.resampler(num_resamples=config.valid.num_resamples)
     curve = score_by_threshold(truth, probability, resampler, valid.confidence)
     found = reliability(truth, probability, resampler, confidence=valid.confidence)
     title = f"{config.name}, fold {config.data.fold}"

@@ -324,7 +324,7 @@ def test_each_figure_can_be_a_file_with_its_caption(make_run: MakeRun, tmp_path:
     assert names >= {f"curve-valid-macro-auc.{ending}", f"threshold-1.{ending}", f"reliability-2.{ending}"}
     assert names >= {f"leaderboard.{ending}", f"differences.{ending}", f"species-1.{ending}"}
     if ending == "svg":
-        assert "95% of resamples of recordings" in " ".join(
+        assert "95% interval over recordings" in " ".join(
             (tmp_path / "figures" / "threshold-1.svg").read_text().split()
         )
 
