@@ -33,6 +33,12 @@ def run_command(kind: type[_C], action: Callable[[_C], Any], words: Sequence[str
         sys.exit(2)
 
 
+def require_bootstrap(resamples: int | None, confidence: float | None) -> None:
+    """Raise `ValueError`, naming the option, unless the settings of a bootstrap lie in their ranges."""
+    require(confidence is None or 0 < confidence < 1, f"confidence={confidence}: between 0 and 1")
+    require(resamples is None or resamples >= 100, f"resamples={resamples}: at least 100")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScoringOptions:
     """How predictions are scored, by every program alike."""
@@ -53,9 +59,7 @@ class ScoringOptions:
         require(
             self.quantile is None or 0 <= self.quantile <= 1, f"quantile={self.quantile}: between 0 and 1"
         )
-        known = self.confidence is None or 0 < self.confidence < 1
-        require(known, f"confidence={self.confidence}: between 0 and 1")
-        require(self.resamples is None or self.resamples >= 100, f"resamples={self.resamples}: at least 100")
+        require_bootstrap(self.resamples, self.confidence)
 
     def settled(self, valid: ValidConfig) -> ValidConfig:
         """Return how a run was scored, with what is asked for here."""

@@ -163,7 +163,7 @@ def best_setting(kind: str, predictions: list[Predictions], resampler: Resampler
 def calibration(place: int, predictions: list[Predictions], resampler: Resampler) -> Draws:
     """Return the calibration error (-2) or the Brier score (-1) of the first model."""
     one = predictions[0]
-    return draw_reliability_numbers(one.truth, one.probability, resampler)[[place]]
+    return draw_reliability_numbers(one.truth, one.probability, resampler)[0][[place]]
 
 
 def calibrated_error(predictions: list[Predictions], resampler: Resampler) -> Draws:
@@ -171,7 +171,7 @@ def calibrated_error(predictions: list[Predictions], resampler: Resampler) -> Dr
     one = predictions[0]
     generator = np.random.default_rng(len(one))
     truth = generator.random(one.truth.shape) < one.probability
-    return draw_reliability_numbers(truth, one.probability, resampler)[[-2]]
+    return draw_reliability_numbers(truth, one.probability, resampler)[0][[-2]]
 
 
 def confusion_share(predictions: list[Predictions], resampler: Resampler) -> Draws:

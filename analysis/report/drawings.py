@@ -181,7 +181,7 @@ def decision_drawings(run: Run, number: int, threshold: float) -> list[Drawing]:
         f"{run.name}: predictions of all scored species in {len(found.count)} bins of about equally many "
         f"({int(np.median(found.count))} each), and how often they came true; bars are {confidence:.0%} "
         "bootstrap intervals over recordings. On the dotted line a probability means what it says: below it "
-        "is over-confident, above it under-confident. The calibration error is less "
+        "is over-confident, above it under-confident. The calibration error is printed less "
         "what chance alone adds to it."
     )
     return [

@@ -11,7 +11,7 @@ from core.scoring.confusion import Confusion, called_and_there
 from core.scoring.draws import draw_quantity
 from core.scoring.intervals import Draws
 from core.scoring.predictions import Predictions
-from core.scoring.resampling import Resampler
+from core.scoring.resampling import Resampler, sum_by_cluster
 
 
 def confusion_rows(
@@ -71,9 +71,7 @@ def draw_confusions(
     called, there = called_and_there(rows, quantile)
     clips = np.stack([there[one] for one, _ in pairs]).astype(float)  # (pair, row)
     hits = clips * np.stack([called[:, other] for _, other in pairs])
-    of_cluster = np.zeros((2, resampler.num_clusters, len(pairs)))
-    for kind, counted in enumerate((hits, clips)):
-        np.add.at(of_cluster[kind], resampler.cluster_of_row, counted.T)
+    of_cluster = [sum_by_cluster(counted.T, resampler.cluster_of_row) for counted in (hits, clips)]
 
     def shares(weights: np.ndarray) -> np.ndarray:
         with np.errstate(invalid="ignore"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tyro
 
-from analysis.command import run_command
+from analysis.command import require_bootstrap, run_command
 from analysis.drawing.figure_files import Format
 from analysis.sweep.files import write_all
 from analysis.sweep.findings import find_all
@@ -41,8 +41,7 @@ class SweepConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        require(0 < self.confidence < 1, f"confidence={self.confidence}: between 0 and 1")
-        require(self.resamples >= 100, f"resamples={self.resamples}: at least 100")
+        require_bootstrap(self.resamples, self.confidence)
         require(self.flips >= 100, f"flips={self.flips}: at least 100")
 
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.thresholds.penalty import Effects, PenaltyAnswer
 from analysis.thresholds.rules import THRESHOLDS
 from analysis.thresholds.stability import FittedSetting
-from core.scoring.intervals import Interval
+from core.scoring.intervals import Interval, bounds_of
 from core.scoring.judging import JudgedRule
 from core.scoring.pictures import BLUE, COLOURS, GREY, ORANGE, VERMILION, draw_intervals
 
@@ -108,9 +108,7 @@ def draw_penalty(answer: PenaltyAnswer) -> Figure:
 def draw_penalty_effects(axes: Axes, effects: Effects) -> None:
     """Draw effects over a number, with their band."""
     places = np.array(effects.places, dtype=float)
-    values, low, high = (
-        np.array([getattr(one, name) for one in effects.effects]) for name in ("value", "low", "high")
-    )
+    values, low, high = bounds_of(effects.effects)
     axes.axhline(0, color=GREY, linewidth=0.8)
     axes.fill_between(places, low, high, color=BLUE, alpha=0.2, linewidth=0)
     axes.plot(places, values, color=BLUE, marker="o", markersize=4)

@@ -18,7 +18,7 @@ from core.scoring.decisions import DecisionConfig, adjust, thresholds
 from core.scoring.intervals import Draws
 from core.scoring.metrics import balanced_accuracy, macro
 from core.scoring.predictions import Predictions, Unit
-from core.scoring.resampling import Resampler
+from core.scoring.resampling import Resampler, sum_by_cluster
 from core.scoring.threshold_ladder import ThresholdLadder, balanced_accuracy_below
 from core.scoring.weighted_metrics import DecisionMetric, WeightedMetric
 
@@ -116,10 +116,8 @@ class CrossFittedScore:
             self.ladders.append((whole, part, config.quantile))
         cells = np.stack([~rows.truth, rows.truth], axis=2).reshape(len(rows), -1)  # of each species
         rejected = cells & ~np.repeat(self.decision, 2, axis=1)
-        self.settled = np.zeros((2, cells.shape[1], number), dtype=np.float32)
-        for kind, counted in enumerate((rejected, cells)):
-            for cell, column in enumerate(counted.T):
-                self.settled[kind, cell] = np.bincount(cluster_of_row, column & settled, minlength=number)
+        counted = np.stack([rejected, cells], axis=1) & settled[:, None, None]  # (row, kind, cell)
+        self.settled = np.moveaxis(sum_by_cluster(counted, cluster_of_row), 0, 2).astype(np.float32)
         self.derivative = DecisionMetric(rows.truth, self.decision, cluster_of_row)
 
     @property

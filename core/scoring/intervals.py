@@ -297,6 +297,20 @@ def few_noted(interval: Interval, number: int, unit: str) -> Interval:
     return interval
 
 
+def bounds_of(intervals: Sequence[Interval]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return values, lower and upper bounds, (interval,) each.
+
+    Examples
+    --------
+    >>> bounds_of([Interval(0.5, 0.25, 0.75)])
+    (array([0.5]), array([0.25]), array([0.75]))
+    """
+    value, low, high = (
+        np.array([getattr(one, name) for one in intervals]) for name in ("value", "low", "high")
+    )
+    return value, low, high
+
+
 def without_bounds(interval: Interval, note: str) -> Interval:
     """Return an interval whose bounds are unknown."""
     return replace(interval, low=np.nan, high=np.nan, note=note)

@@ -27,7 +27,7 @@ from core.scoring.fitting import Calibration, brier_score, decision_score, fit_c
 from core.scoring.intervals import CONFIDENCE, Draws, Interval
 from core.scoring.predictions import Predictions
 from core.scoring.reliability import Reliability, reliability
-from core.scoring.resampling import Resampler
+from core.scoring.resampling import Resampler, sum_by_cluster
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def judge_calibrations(
 
 def mean_of_rows(values: np.ndarray, resampler: Resampler) -> Draws:
     """Return the mean of a number a row, (row,), on all resamples."""
-    sums = np.bincount(resampler.cluster_of_row, values)
+    sums = sum_by_cluster(values, resampler.cluster_of_row)
     rows = np.bincount(resampler.cluster_of_row)
     return draw_quantity(lambda weights: (sums @ weights / (rows @ weights))[:, None], resampler)
 

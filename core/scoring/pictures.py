@@ -18,7 +18,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from core.scoring.confusion import Confusion
-from core.scoring.intervals import Interval
+from core.scoring.intervals import Interval, bounds_of
 from core.scoring.metric_names import IN_CORE, SPECIES_LABELS
 from core.scoring.reliability import Reliability
 from core.scoring.score_curves import ScoreCurve
@@ -86,9 +86,7 @@ def draw_intervals(
     is_upright
         Whether values go up, or across.
     """
-    value, low, high = (
-        np.array([getattr(one, name) for one in intervals]) for name in ("value", "low", "high")
-    )
+    value, low, high = bounds_of(intervals)
     bounded = ~np.isnan(low)
     bars = axes.vlines if is_upright else axes.hlines
     bars(places[bounded], low[bounded], high[bounded], color=colour, linewidth=1.5)

@@ -11,8 +11,8 @@ from scipy.special import ndtr
 from scipy.stats import chi2
 
 from core.scoring.draws import draw_quantity
-from core.scoring.intervals import CONFIDENCE, Draws, Interval, Method
-from core.scoring.resampling import Resampler
+from core.scoring.intervals import CONFIDENCE, Draws, Interval, Method, bounds_of
+from core.scoring.resampling import Resampler, sum_by_cluster
 
 BINS = 10
 
@@ -80,21 +80,20 @@ def reliability(
     >>> print(found.predicted, found.observed, round(found.raw_error, 3))
     [0.2 0.6] [0.25 0.75] 0.1
     """
-    found = draw_reliability_numbers(truth, probability, resampler, bins).intervals(confidence, method)
-    *observed, error, brier = found
-    count, predicted, _ = sums_of_bins(truth, probability, bins).sum(axis=0)
+    drawn, (count, predicted, _) = draw_reliability_numbers(truth, probability, resampler, bins)
+    *observed, error, brier = drawn.intervals(confidence, method)
     error = Interval(max(error.value, 0.0), max(error.low, 0.0), max(error.high, 0.0))
-    shares, low, high = (
-        np.array([getattr(one, name) for one in observed]) for name in ("value", "low", "high")
-    )
+    shares, low, high = bounds_of(observed)
     raw_error = float((np.abs(shares - predicted / count) * count).sum() / count.sum())
     return Reliability(predicted / count, shares, low, high, count, error, raw_error, brier)
 
 
 def draw_reliability_numbers(
     truth: np.ndarray, probability: np.ndarray, resampler: Resampler, bins: int = BINS
-) -> Draws:
+) -> tuple[Draws, np.ndarray]:
     """Return the share of positives of each bin, the calibration error and the Brier score on all resamples.
+
+    With them come number, summed probability and positives by bin, (3, bin).
 
     The distance of a bin that is off by d, with standard error s, is on average that of a folded normal
     distribution; its excess over |d| is subtracted, so the error can fall below 0. No bootstrap holds an
@@ -106,12 +105,12 @@ def draw_reliability_numbers(
     truth, probability, resampler, bins
         See `reliability`.
     """
-    sums = sums_of_bins(truth, probability, bins)
-    of_cluster = np.zeros((resampler.num_clusters, *sums.shape[1:]))
-    np.add.at(of_cluster, resampler.cluster_of_row, sums)
-    rows = np.bincount(resampler.cluster_of_row)
-    squared = np.bincount(resampler.cluster_of_row, ((probability - truth) ** 2).mean(axis=1))
-    total, predicted, positives = of_cluster.sum(axis=0)
+    clusters = resampler.cluster_of_row
+    of_cluster = sum_by_cluster(sums_of_bins(truth, probability, bins), clusters)
+    rows = np.bincount(clusters)
+    squared = sum_by_cluster(((probability - truth) ** 2).mean(axis=1), clusters)
+    totals = of_cluster.sum(axis=0)
+    total, predicted, positives = totals
     off = (positives - predicted) / total
     influences = (of_cluster[:, 2] - of_cluster[:, 1] - of_cluster[:, 0] * off) / total  # (cluster, bin)
     covariance = resampler.covariance(influences)
@@ -131,7 +130,7 @@ def draw_reliability_numbers(
             error = parts.sum(axis=1) / count.sum(axis=1)
         return np.concatenate([share, error[:, None], brier[:, None]], axis=1)
 
-    return replace(draw_quantity(measure, resampler), reach=reach)
+    return replace(draw_quantity(measure, resampler), reach=reach), totals
 
 
 def folded_mean(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:

@@ -22,6 +22,31 @@ RESAMPLES = ValidConfig.num_resamples
 answers to the last digit."""
 
 
+def sum_by_cluster(
+    of_row: np.ndarray, cluster_of_row: np.ndarray, num_clusters: int | None = None
+) -> np.ndarray:
+    """Return the sums over the rows of each cluster, (cluster, ...) float64.
+
+    Parameters
+    ----------
+    of_row
+        (row, ...) numbers.
+    cluster_of_row
+        (row,) index of the cluster.
+    num_clusters
+        How many there are; None: the highest index and one more.
+
+    Examples
+    --------
+    >>> print(sum_by_cluster(np.array([1.0, 2.0, 4.0]), np.array([0, 1, 0])))
+    [5. 2.]
+    """
+    number = int(cluster_of_row.max()) + 1 if num_clusters is None else num_clusters
+    columns = of_row.reshape(len(of_row), -1).T
+    sums = [np.bincount(cluster_of_row, column, minlength=number) for column in columns]
+    return np.stack(sums, axis=1).reshape(number, *of_row.shape[1:])
+
+
 @dataclass(frozen=True)
 class Influence:
     """What the clusters' influences on a quantity tell about its distribution.

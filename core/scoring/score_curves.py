@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from core.scoring.draws import MeasuredQuantity, draw
-from core.scoring.intervals import CONFIDENCE, Draws, Interval, Method
+from core.scoring.intervals import CONFIDENCE, Draws, Interval, Method, bounds_of
 from core.scoring.resampling import Resampler
 from core.scoring.threshold_ladder import ThresholdLadder, middle_of_best
 
@@ -179,7 +179,6 @@ def curve_of(
 ) -> ScoreCurve:
     """Return a curve over thresholds, or over (point,) quantiles; parameters as in `score_by_threshold`."""
     positions, curve, best = draw_curve(truth, probability, resampler, quantiles)
-    band = curve.intervals(confidence, method)
-    score, low, high = (np.array([getattr(one, name) for one in band]) for name in ("value", "low", "high"))
+    score, low, high = bounds_of(curve.intervals(confidence, method))
     kind = "threshold" if quantiles is None else "quantile"
     return ScoreCurve(kind, positions, score, low, high, best.interval(confidence, method), confidence)

@@ -21,6 +21,7 @@ import numpy as np
 from scipy import sparse
 
 from core.scoring.metrics import PADDING_ROWS
+from core.scoring.resampling import sum_by_cluster
 
 PADDING_SCORE = 1.0
 
@@ -62,7 +63,7 @@ class DecisionMetric:
     def __init__(self, truth: np.ndarray, decision: np.ndarray, cluster_of_row: np.ndarray) -> None:
         # negatives are most of all rows: they are what the positives leave
         cells = np.concatenate([truth, truth & decision, ~truth & decision, np.ones((len(truth), 1))], axis=1)
-        self.counts = sparse.csr_matrix(_per_cluster(cells, cluster_of_row).T)
+        self.counts = sparse.csr_matrix(sum_by_cluster(cells, cluster_of_row).T)
 
     def _rates(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return weights of rightly positive, positive, rightly negative, negative rows of each species."""
@@ -93,7 +94,7 @@ class TopOneMetric:
         has_positive = truth.any(axis=1)
         hit = truth[np.arange(len(truth)), probability.argmax(axis=1)] & has_positive
         cells = np.stack([hit, has_positive], axis=1).astype(np.float64)
-        self.counts = sparse.csr_matrix(_per_cluster(cells, cluster_of_row).T)
+        self.counts = sparse.csr_matrix(sum_by_cluster(cells, cluster_of_row).T)
 
     def values(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return the accuracy, (resample, 1)."""
@@ -286,9 +287,3 @@ class _Counts:
 def _from_below(values: np.ndarray) -> np.ndarray:
     """Return the sum of each value and all after it, and a last 0."""
     return np.append(np.cumsum(values[::-1])[::-1], 0.0)
-
-
-def _per_cluster(of_row: np.ndarray, cluster_of_row: np.ndarray) -> np.ndarray:
-    """Return the sums over the rows of each cluster, (cluster, column)."""
-    number = int(cluster_of_row.max()) + 1
-    return np.stack([np.bincount(cluster_of_row, column, minlength=number) for column in of_row.T], axis=1)
