@@ -131,6 +131,7 @@ def calibration_rows(before: Reliability, calibrated: list[JudgedCalibration]) -
         {
             "probabilities": "as trained",
             "calibration error": before.error,
+            "without correction": before.raw_error,
             "Brier score": before.brier,
             "Brier minus as trained": "",
             "optimism": "",
@@ -141,6 +142,7 @@ def calibration_rows(before: Reliability, calibrated: list[JudgedCalibration]) -
         {
             "probabilities": f"{one.name}, cross-fitted",
             "calibration error": one.reliability.error,
+            "without correction": one.reliability.raw_error,
             "Brier score": one.reliability.brier,
             "Brier minus as trained": one.gain,
             "optimism": f"{one.optimism:.4f}",
