@@ -266,7 +266,7 @@ def write_files(ensemble: Ensemble, seeds: Sequence[int], wave: torch.Tensor, fo
             continue
         model = folded(member.model)
         with torch.no_grad():
-            mels = model.log_mel(wave[:2])
+            mels = model.front_end(wave[:2])
         write_onnx(MelNetwork(model, 1), mels, "mels", file)
 
 
@@ -286,7 +286,7 @@ def print_table(found: dict[str, np.ndarray], seconds: dict[str, list[float]], n
 def print_ceiling(model: SpeciesModel, waves: torch.Tensor) -> None:
     """Print how many windows a second the processor's largest matrix products would allow."""
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        mels = model.log_mel(waves)
+        mels = model.front_end(waves)
         before = counter.get_total_flops()
         model.from_mels(mels)
     operations = (counter.get_total_flops() - before) / len(waves)

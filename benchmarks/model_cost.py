@@ -109,7 +109,7 @@ def rows() -> list[Row]:
 def cost(row: Row) -> tuple[float, float]:
     """Return millions of parameters, and GFLOP for 30 s."""
     model = row.build().eval()
-    wave = torch.zeros(row.num_clips, COSTED_SECONDS // row.num_clips * model.log_mel.config.sample_rate)
+    wave = torch.zeros(row.num_clips, COSTED_SECONDS // row.num_clips * model.front_end.config.sample_rate)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(wave, row.num_parts)
     return sum(p.numel() for p in model.parameters()) / 1e6, counter.get_total_flops() / 1e9

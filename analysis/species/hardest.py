@@ -212,7 +212,7 @@ def mels_and_detections(
         (segment, species) and (species,) probabilities, or None.
     """
     parts = cut_parts(torch.from_numpy(wave)[None], num_parts)
-    mels = (model.log_mel if model is not None else LogMel(features))(parts)  # (part, 1, mel, frame)
+    mels = (model.front_end if model is not None else LogMel(features))(parts)  # (part, 1, mel, frame)
     mel = np.concatenate(list(mels[:, 0].numpy()), axis=1)
     if model is None:
         return mel, None, None

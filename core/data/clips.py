@@ -68,7 +68,7 @@ class TrainClips(Dataset[Batch]):
     ) -> None:
         self.store, self.labels, self.noise = store, labels, noise
         self.config, self.seed = config, seed
-        self.length = round(config.clip_seconds * store.sample_rate)
+        self.length = store.clip_length(config.clip_seconds)
 
     def __getitem__(self, draw: Draw) -> Batch:
         """Return one clip with its labels, without a batch axis."""
@@ -111,7 +111,7 @@ class ValidClips(Dataset[Batch]):
 
     def __init__(self, store: PcmStore, labels: Labels, config: DataConfig, recordings: np.ndarray) -> None:
         self.store, self.labels, self.config = store, labels, config
-        self.length = round(config.valid_seconds * store.sample_rate)
+        self.length = store.clip_length(config.valid_seconds)
         self.clips = [
             (int(recording), start) for recording in recordings for start in self._starts(int(recording))
         ]
@@ -260,7 +260,7 @@ def fill_clip(wave: np.ndarray, length: int, how: str) -> np.ndarray:
     Parameters
     ----------
     wave
-        (sample,), not longer than `length`.
+        (sample, ...), not longer than `length`.
     length
         In samples.
     how
@@ -269,8 +269,8 @@ def fill_clip(wave: np.ndarray, length: int, how: str) -> np.ndarray:
     if len(wave) == length:
         return wave
     if how == "repeat":
-        return np.resize(wave, length)
-    return np.pad(wave, (0, length - len(wave)))
+        return np.resize(wave, (length, *wave.shape[1:]))
+    return np.pad(wave, [(0, length - len(wave)), *[(0, 0)] * (wave.ndim - 1)])
 
 
 def labelled_clip(wave: np.ndarray, labels: Labels, recording: int) -> Batch:

@@ -67,6 +67,10 @@ class PcmStore:
         """Return the number of recordings."""
         return len(self.paths)
 
+    def clip_length(self, seconds: float) -> int:
+        """Return the samples of a clip of `seconds`."""
+        return round(seconds * self.sample_rate)
+
     def read(self, recording: int, start: int, length: int) -> np.ndarray:
         """Return up to `length` samples, (sample,) int16, fewer at the recording's end.
 

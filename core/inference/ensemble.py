@@ -1,11 +1,10 @@
 """Several checkpoints as one predictor: aligned by species name, one log-mel per distinct front end."""
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +14,6 @@ from torch import Tensor
 
 from core import checkpoint
 from core.checkpoint import Card, CheckpointError
-from core.config import FeatureConfig
 from core.inference.windows import WindowFormat
 from core.models.base import Output, SpeciesModel
 from core.scoring.decisions import clipped_logit
@@ -59,7 +57,7 @@ class Member:
     def window_format(self) -> WindowFormat:
         """Sample rate and filling of the windows that it was trained on."""
         short_clips = self.card.config.get("data", {}).get("short_clips", "pad")
-        return WindowFormat(self.model.log_mel.config.sample_rate, short_clips)
+        return WindowFormat(self.model.front_end.config.sample_rate, short_clips)
 
     def species_probabilities(self, logits: Tensor) -> np.ndarray:
         """Return probabilities (..., species) float64 of the ensemble's species from logits of its own."""
@@ -111,11 +109,10 @@ class Ensemble:
 
     def __init__(self, members: Sequence[Member], species: Sequence[str], combine: str = "mean") -> None:
         self.members, self.species, self.combine = list(members), list(species), combine
-        self.groups: dict[tuple[FeatureConfig, WindowFormat], list[int]] = {}
+        self.groups: dict[tuple[Any, WindowFormat], list[int]] = {}
         for position, member in enumerate(self.members):
-            # the normalisation is a step of each model's own, after the mels
-            features = dataclasses.replace(member.model.log_mel.config, scale="affine")
-            self.groups.setdefault((features, member.window_format), []).append(position)
+            key = (member.model.front_end_key, member.window_format)
+            self.groups.setdefault(key, []).append(position)
         self.window_formats = sorted({window_format for _, window_format in self.groups})
         self.weights = np.array([member.weight for member in self.members])
 
@@ -138,7 +135,7 @@ class Ensemble:
         """
         found: dict[int, Output] = {}
         for (_, window_format), positions in self.groups.items():
-            mels = self.members[positions[0]].model.log_mel(waves[window_format])
+            mels = self.members[positions[0]].model.front_end(waves[window_format])
             for position in positions:
                 found[position] = self.members[position].network(mels, num_parts)
         return [found[position] for position in range(len(self.members))]

@@ -1,7 +1,8 @@
 """What every network here is: waves in, one `Output` out, with the spectrogram step in common."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -42,12 +43,20 @@ class SpeciesModel(nn.Module):
     ----------
     features
         The front end.
+    front_end
+        What turns waves into pictures (batch, 1, mel, frame), and its `config`; None: log-mels.
     """
 
-    def __init__(self, features: FeatureConfig) -> None:
+    def __init__(self, features: FeatureConfig, front_end: nn.Module | None = None) -> None:
         super().__init__()
-        self.log_mel = LogMel(features)
+        self.front_end: Any = LogMel(features) if front_end is None else front_end
         self.scaler = MelScaler(features)
+
+    @property
+    def front_end_key(self) -> Any:
+        """What makes front ends equal: the normalisation is a step of each network's own, after it."""
+        config = self.front_end.config
+        return replace(config, scale="affine") if isinstance(config, FeatureConfig) else config
 
     def forward(self, wave: Tensor, num_parts: int = 1, augment: Augment | None = None) -> Output:
         """Return the logits of a batch of clips.
@@ -62,7 +71,7 @@ class SpeciesModel(nn.Module):
             Applied to the normalised log-mels, between spectrogram and network. May mix items and return
             fewer than it was given.
         """
-        return self.from_mels(self.log_mel(cut_parts(wave, num_parts)), num_parts, augment)
+        return self.from_mels(self.front_end(cut_parts(wave, num_parts)), num_parts, augment)
 
     def from_mels(self, mels: Tensor, num_parts: int = 1, augment: Augment | None = None) -> Output:
         """Return the logits of a batch of spectrograms.
@@ -70,7 +79,7 @@ class SpeciesModel(nn.Module):
         Parameters
         ----------
         mels
-            (batch * part, 1, mel, frame) in dB, as `log_mel` gives them.
+            (batch * part, 1, mel, frame) in dB, as `front_end` gives them.
         num_parts, augment
             As in `forward`.
         """

@@ -68,7 +68,7 @@ class Validation:
         chosen = np.linspace(0, len(clips) - 1, min(NUM_EXAMPLES, len(clips))).round().astype(int)
         batch = default_collate([clips[int(i)] for i in chosen])
         with evaluating(model):
-            mels = model.log_mel(cut_parts(batch.wave.to(self.device), num_parts))
+            mels = model.front_end(cut_parts(batch.wave.to(self.device), num_parts))
             segments = torch.sigmoid(model.from_mels(mels, num_parts).segment_logit)
         codes = self.data.competition.recordings["species"].iloc[batch.recording.numpy()]
         return draw_spectrograms(

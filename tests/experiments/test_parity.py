@@ -223,7 +223,7 @@ def train_step_of_the_original(
     model: SpeciesModel, wave: Tensor, num_parts: int, mixings: list[tuple[Mixing, bool]], num_main: int
 ) -> Tensor:
     """Waves -> mixed normalised log-mels (num_main, part, 1, mel, frame), with views as the original's."""
-    mels = model.scaler(model.log_mel(cut_parts(wave, num_parts)))  # (batch * part, 1, mel, frame)
+    mels = model.scaler(model.front_end(cut_parts(wave, num_parts)))  # (batch * part, 1, mel, frame)
     x = mels.transpose(2, 3).permute(0, 2, 1, 3)  # (batch * part, frame, 1, mel)
     parts, frames, _, num_mels = x.shape
     x = x.reshape(parts // num_parts, num_parts * frames, 1, num_mels)
@@ -275,7 +275,7 @@ def gem_of(maps: Tensor, exponent: float) -> Tensor:
 def test_parity_of_ps_model_9_in_evaluation() -> None:
     model = gem_net().eval()
     parts = torch.randn(4, 24000, generator=seeded()) * 0.1
-    mels = (model.log_mel(parts) + 80) / 80
+    mels = (model.front_end(parts) + 80) / 80
     maps = model.backbone.forward_features(mels.transpose(2, 3))  # type: ignore[operator]
     close(model(parts, 1).clip_logit, model.head(gem_of(maps, 2.6)).detach(), WHOLE)
 
@@ -308,8 +308,8 @@ def test_parity_of_the_nocall_network(reference: Reference) -> None:
     model = nocall.NocallNet(NocallConfig(backbone=TINY, pretrained=False), features, 1).eval()
     model.load_original(under(arrays, "sd/"))
     # its filters end above half the sample rate, and its 80 dB lie below the loudest of the whole batch
-    model.log_mel.set_filters(melscale_fbanks(1025, meta["fmin"], meta["fmax"], meta["mel"], 32000).T)
-    mels = model.log_mel(arrays["x"][0])
+    model.front_end.set_filters(melscale_fbanks(1025, meta["fmin"], meta["fmax"], meta["mel"], 32000).T)
+    mels = model.front_end(arrays["x"][0])
     mels = torch.maximum(mels, mels.amax() - meta["top_db"])
     output = model.from_mels((mels + 80) / 80)
     close(torch.sigmoid(output.clip_logit), arrays["out_prob"], WHOLE)

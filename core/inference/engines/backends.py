@@ -259,7 +259,7 @@ def with_backend(
         for i, member in enumerate(ensemble.members)
     ]
     for member in members:
-        member.model.log_mel.to(device)
+        member.model.front_end.to(device)
     return Ensemble(members, ensemble.species, ensemble.combine)
 
 

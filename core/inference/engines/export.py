@@ -58,7 +58,7 @@ class WholeNetwork(MelNetwork):
 
     def forward(self, waves: Tensor) -> tuple[Tensor, Tensor]:
         """Return clip and segment logits."""
-        return super().forward(self.model.log_mel(waves))
+        return super().forward(self.model.front_end(waves))
 
 
 def export(config: ExportConfig) -> Path:
@@ -113,7 +113,7 @@ def write_member(member: Member, folder: Path, config: ExportConfig, windows: Wi
     needs_file = any(not backend.startswith("torch") for backend in config.backends)
     if needs_file:
         with torch.no_grad():
-            mels = model.log_mel(waves[: 2 * config.context])
+            mels = model.front_end(waves[: 2 * config.context])
         write_onnx(MelNetwork(model, config.context), mels, "mels", folder / ONNX_FILE)
     if config.whole:
         example = waves[: 2 * config.context]
@@ -184,7 +184,7 @@ def write_int8(model: SpeciesModel, waves: Tensor, folder: Path, context: int) -
     number = min(max(CALIBRATION_WINDOWS // context, 1), len(clips))
     chosen = np.linspace(0, len(clips) - 1, number).round().astype(int)
     with torch.no_grad():
-        mels = [model.log_mel(clips[i]).numpy() for i in chosen]
+        mels = [model.front_end(clips[i]).numpy() for i in chosen]
     network = openvino.Core().read_model(str(folder / ONNX_FILE))
     quantised = nncf.quantize(network, nncf.Dataset(mels), subset_size=number)
     openvino.save_model(quantised, str(folder / INT8_FILE), compress_to_fp16=False)
