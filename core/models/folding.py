@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from timm.layers import BatchNormAct2d, Conv2dSame, ScaledStdConv2d, ScaledStdConv2dSame
 from torch import Tensor, fx, nn
 from torch.nn import functional
-from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -34,7 +34,7 @@ def fold_standardisation(model: nn.Module) -> int:
         if isinstance(module, ScaledStdConv2d | ScaledStdConv2dSame)
     ]
     for name, module in found:
-        replace_module(model, name, _plain_convolution(module))
+        _replace_module(model, name, _plain_convolution(module))
     return len(found)
 
 
@@ -59,14 +59,15 @@ def fold_batch_norm(backbone: nn.Module) -> int:
         and len(before.users) == 1
     ]
     for convolution, norm in pairs:
-        _fold_pair(modules[convolution], modules[norm])
-        after = modules[norm]
-        rest = after.act if isinstance(after, BatchNormAct2d) else nn.Identity()
-        replace_module(backbone, norm, rest)
+        before, after = modules[convolution], modules[norm]
+        assert isinstance(before, nn.Conv2d)
+        assert isinstance(after, nn.BatchNorm2d)
+        _replace_module(backbone, convolution, fuse_conv_bn_eval(before, after))
+        _replace_module(backbone, norm, after.act if isinstance(after, BatchNormAct2d) else nn.Identity())
     return len(pairs)
 
 
-def replace_module(model: nn.Module, name: str, new: nn.Module) -> None:
+def _replace_module(model: nn.Module, name: str, new: nn.Module) -> None:
     """Put `new` where the submodule of that dotted name is."""
     parent, _, own = name.rpartition(".")
     setattr(model.get_submodule(parent), own, new)
@@ -103,21 +104,3 @@ def _standardised(layer: ScaledStdConv2d | ScaledStdConv2dSame) -> Tensor:
     scale = (layer.gain * layer.scale).view(-1)
     weight = functional.batch_norm(flat, None, None, weight=scale, training=True, momentum=0.0, eps=layer.eps)
     return weight.reshape_as(layer.weight).detach()
-
-
-def _fold_pair(convolution: nn.Module, norm: nn.Module) -> None:
-    assert isinstance(convolution, nn.Conv2d)
-    assert isinstance(norm, nn.BatchNorm2d)
-    assert norm.running_mean is not None
-    assert norm.running_var is not None
-    weight, bias = fuse_conv_bn_weights(
-        convolution.weight,
-        convolution.bias,
-        norm.running_mean,
-        norm.running_var,
-        norm.eps,
-        norm.weight,
-        norm.bias,
-    )
-    convolution.weight = nn.Parameter(weight.detach(), requires_grad=False)
-    convolution.bias = nn.Parameter(bias.detach(), requires_grad=False)

@@ -5,7 +5,7 @@ runs over the maps of all parts at once. The original trains on six parts and pr
 here the number of parts is an argument, and both are the same code.
 """
 
-from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,8 @@ from torch import Tensor, nn
 from core.config import FeatureConfig, GemConfig
 from core.models.backbones import create_backbone, feature_map, num_features
 from core.models.base import Output, SpeciesModel, concatenate_parts
-from core.models.originals import FRONT_END, load_renamed, rename_prefixes
+from core.models.originals import FRONT_END
 from core.models.pooling import GeM
-
-GEM_NAMES = {"global_pool.p": "pool.exponent", **FRONT_END}
 
 
 class GemNet(SpeciesModel):
@@ -24,15 +22,12 @@ class GemNet(SpeciesModel):
 
     The logit of a segment is that of the head on the pooled mels of one step of the map's time.
 
-    Parameters
-    ----------
-    config
-        Backbone and weights.
-    features
-        The front end.
-    num_species
-        Classes.
+    Weights of ps_model_9's `Net` fit one built with `FeatureConfig(n_fft=1024, hop_length=320,
+    scale="affine")`, or the front end of the recording. In training the original's parts are `num_parts`
+    here; in evaluation each of its parts is a clip of one part.
     """
+
+    original_names: ClassVar = {"global_pool.p": "pool.exponent", **FRONT_END}
 
     def __init__(self, config: GemConfig, features: FeatureConfig, num_species: int) -> None:
         super().__init__(features)
@@ -52,17 +47,3 @@ class GemNet(SpeciesModel):
             clip_logit = self.head(self.dropout(clip))
             segment_logit = self.head(segments.transpose(1, 2))
         return Output(clip_logit, segment_logit, num_parts * num_frames)
-
-    def load_original(self, weights: Mapping[str, Tensor]) -> None:
-        """Load weights of ps_model_9's `Net` under their original names.
-
-        Build the network with `FeatureConfig(n_fft=1024, hop_length=320, scale="affine")`, or the front end
-        of the recording. In training the original's parts are `num_parts` here; in evaluation each of its
-        parts is a clip of one part.
-
-        Raises
-        ------
-        RuntimeError
-            If a tensor is missing, left over, or of another shape.
-        """
-        load_renamed(self, weights, rename_prefixes(GEM_NAMES))

@@ -20,13 +20,7 @@ NUM_BANDS = 8
 
 
 class LogMel(nn.Module):
-    """Waves to log-mel spectrograms in dB.
-
-    Parameters
-    ----------
-    config
-        The front end.
-    """
+    """Waves to log-mel spectrograms in dB."""
 
     window: Tensor
     filters: Tensor
@@ -52,13 +46,7 @@ class LogMel(nn.Module):
         self.set_filters(filters.T)
 
     def set_filters(self, filters: Tensor) -> None:
-        """Take a filter bank in the place of the configuration's.
-
-        Parameters
-        ----------
-        filters
-            (mel, bin) weights of the bins' powers.
-        """
+        """Take the (mel, bin) weights of another filter bank in the place of the configuration's."""
         self.register_buffer("filters", filters.contiguous(), persistent=False)
         self.bands: list[tuple[slice, slice]] = []
         for mels in torch.arange(len(filters)).chunk(NUM_BANDS):
@@ -66,23 +54,8 @@ class LogMel(nn.Module):
             low, high = (int(reached.min()), int(reached.max()) + 1) if len(reached) else (0, 1)
             self.bands.append((slice(int(mels[0]), int(mels[-1]) + 1), slice(low, high)))
 
-    def num_frames(self, num_samples: int) -> int:
-        """Return the frames of a wave of `num_samples`."""
-        return num_samples // self.config.hop_length + 1
-
     def forward(self, wave: Tensor) -> Tensor:
-        """Return the log-mels of a batch.
-
-        Parameters
-        ----------
-        wave
-            (batch, sample), float of any precision in [-1, 1], or int16.
-
-        Returns
-        -------
-        Tensor
-            (batch, 1, mel, frame) float32 in dB.
-        """
+        """Return (batch, 1, mel, frame) float32 in dB, from (batch, sample) int16 or any float in [-1, 1]."""
         config = self.config
         with torch.autocast(wave.device.type, enabled=False):
             spectrum = torch.stft(
@@ -111,13 +84,7 @@ class LogMel(nn.Module):
 
 
 class MelScaler(nn.Module):
-    """Normalise dB values: batch norm per mel, (dB + 80) / 80, or instance norm per item.
-
-    Parameters
-    ----------
-    config
-        `scale` chooses which.
-    """
+    """Normalise dB values: batch norm per mel, (dB + 80) / 80, or instance norm per item."""
 
     def __init__(self, config: FeatureConfig) -> None:
         super().__init__()

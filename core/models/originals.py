@@ -1,56 +1,43 @@
 """Loading weights that carry the names of an original implementation."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-FRONT_END: dict[str, None] = dict.fromkeys(("mel_spec.", "amplitude_to_db.", "wav2img."))
-"""Prefixes of torchaudio's buffers, for `rename_prefixes`: ours follow from the configuration."""
+Names = Mapping[str, str | None]
+"""Pattern at the start of an original's name -> ours in its place; None: a tensor without a counterpart."""
+FRONT_END: Names = dict.fromkeys(("mel_spec.", "amplitude_to_db.", "wav2img."))
+"""torchaudio's buffers: ours follow from the configuration."""
 
 
-def load_renamed(
-    model: nn.Module,
-    weights: Mapping[str, Tensor],
-    rename: Callable[[str], str | None],
-    kept: Sequence[str] = (),
-) -> None:
-    """Load `weights` into `model` after renaming.
-
-    Buffers that the model can derive (counters of batches) keep their values when `weights` lacks them.
+def load_renamed(model: nn.Module, weights: Mapping[str, Tensor], names: Names, kept: str = "") -> None:
+    r"""Load `weights` into `model` after renaming.
 
     Parameters
     ----------
     model
         To load into.
     weights
-        Tensors under the original's names.
-    rename
-        Maps an original name to ours; None for a tensor that has no counterpart here.
+        Tensors under the original's names; counters of batches may be missing.
+    names
+        The first pattern that a name matches renames it; any other name stays as it is.
     kept
-        Starts of our names that keep their values where `weights` has none for them.
+        Pattern in our names that keep their values where `weights` has none for them, as `^scaler\.`.
 
     Raises
     ------
     RuntimeError
         If a tensor is missing, left over, or of another shape.
     """
-    renamed = {own: tensor for name, tensor in weights.items() if (own := rename(name)) is not None}
-    starts = tuple(kept)
-    present = model.state_dict().items()
-    kept_values = {n: v for n, v in present if n.endswith("_tracked") or n.startswith(starts)}
-    model.load_state_dict(kept_values | renamed)
+    renamed = {own: tensor for name, tensor in weights.items() if (own := _own_name(name, names)) is not None}
+    may_stay = re.compile(f"_tracked$|{kept}" if kept else "_tracked$")
+    state = {name: value for name, value in model.state_dict().items() if may_stay.search(name)}
+    model.load_state_dict(state | renamed)
 
 
-def rename_prefixes(prefixes: Mapping[str, str | None]) -> Callable[[str], str | None]:
-    """Return a function that replaces the first matching prefix; any other name stays as it is.
-
-    A prefix that maps to None marks tensors without a counterpart.
-    """
-
-    def rename(name: str) -> str | None:
-        for theirs, own in prefixes.items():
-            if name.startswith(theirs):
-                return None if own is None else own + name.removeprefix(theirs)
-        return name
-
-    return rename
+def _own_name(name: str, names: Names) -> str | None:
+    for pattern, own in names.items():
+        if found := re.match(pattern, name):
+            return None if own is None else found.expand(own) + name[found.end() :]
+    return name

@@ -11,17 +11,7 @@ from torch.nn import functional
 
 
 class AttentionHead(nn.Module):
-    """Per-species attention over segments.
-
-    Parameters
-    ----------
-    num_features
-        Channels of a segment.
-    num_species
-        Classes.
-    dropout
-        Before and after the hidden layer.
-    """
+    """Per-species attention over segments, with dropout before and after a hidden layer."""
 
     def __init__(self, num_features: int, num_species: int, dropout: float = 0.5) -> None:
         super().__init__()
@@ -45,15 +35,7 @@ class AttentionHead(nn.Module):
 
 
 class AttentionPool(nn.Module):
-    """Attention-weighted mean of segment logits; AttBlockV2 without its sigmoid.
-
-    Parameters
-    ----------
-    num_features
-        Channels of a segment.
-    num_species
-        Classes.
-    """
+    """Attention-weighted mean of segment logits; AttBlockV2 without its sigmoid."""
 
     def __init__(self, num_features: int, num_species: int) -> None:
         super().__init__()
@@ -61,11 +43,11 @@ class AttentionPool(nn.Module):
         self.classifier = nn.Conv1d(num_features, num_species, 1)
         for layer in (self.attention, self.classifier):
             nn.init.xavier_uniform_(layer.weight)
-            if layer.bias is not None:
-                nn.init.zeros_(layer.bias)
+            assert layer.bias is not None
+            nn.init.zeros_(layer.bias)
 
     def forward(self, segments: Tensor) -> tuple[Tensor, Tensor]:
-        """Return clip logits (batch, species) and segment logits (batch, segment, species), float32."""
+        """Return clip and segment logits, as `AttentionHead`, float32."""
         attention = torch.softmax(torch.tanh(self.attention(segments).float()), dim=-1)
         logit = self.classifier(segments).float()  # (batch, species, segment)
         return (attention * logit).sum(dim=-1), logit.transpose(1, 2)
@@ -77,13 +59,6 @@ class ClassAttentionPool(nn.Module):
     As in FDY-SED and ConformerSED: the weight of a segment is the share that a species has among all species
     there, normalised over time. The clip's probability comes back as a logit, computed in float32 and with
     the probability kept 1e-6 from 0 and 1, where the originals return inf.
-
-    Parameters
-    ----------
-    num_features
-        Channels of a segment.
-    num_species
-        Classes.
     """
 
     def __init__(self, num_features: int, num_species: int) -> None:
@@ -92,13 +67,7 @@ class ClassAttentionPool(nn.Module):
         self.attention = nn.Linear(num_features, num_species)
 
     def forward(self, segments: Tensor) -> tuple[Tensor, Tensor]:
-        """Return clip logits (batch, species) and segment logits (batch, segment, species), float32.
-
-        Parameters
-        ----------
-        segments
-            (batch, channel, segment).
-        """
+        """Return clip and segment logits, as `AttentionHead`, float32."""
         sequence = segments.transpose(1, 2)
         logit = self.classifier(sequence).float()
         share = torch.softmax(self.attention(sequence).float(), dim=-1).clamp(min=1e-7)
@@ -107,23 +76,12 @@ class ClassAttentionPool(nn.Module):
 
 
 class GeM(nn.Module):
-    """Generalised mean over the last two axes with a learned exponent, always float32.
-
-    Parameters
-    ----------
-    exponent
-        Its start value; 1 is the mean, infinity the maximum.
-    """
+    """Generalised mean with a learned exponent (1 is the mean, infinity the maximum), always float32."""
 
     def __init__(self, exponent: float = 3.0) -> None:
         super().__init__()
         self.exponent = nn.Parameter(torch.tensor([exponent]))
         self.floor = 1e-6
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Return (batch, channel, 1, 1) from (batch, channel, height, width)."""
-        with torch.autocast(maps.device.type, enabled=False):
-            return self.root(self.powers(maps).mean(dim=(-2, -1), keepdim=True))
 
     def powers(self, maps: Tensor) -> Tensor:
         """Return each value to the power of the exponent, of the same shape; their mean has `root`."""

@@ -5,37 +5,29 @@ segments of all parts. Differs from the original in `pool_axis`: there, the mean
 took away time, so that attention ran over frequency cells ("source"); here it runs over time.
 """
 
-from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor
 
 from core.config import FeatureConfig, TimmConfig
 from core.models.backbones import create_backbone, feature_map, num_features
 from core.models.base import Output, SpeciesModel, concatenate_parts
-from core.models.originals import load_renamed, rename_prefixes
 from core.models.pooling import AttentionHead
-
-SED_NAMES = {
-    "bn0.": "scaler.norm.",
-    "fc1.": "head.hidden.",
-    "att_block.att.": "head.pool.attention.",
-    "att_block.cla.": "head.pool.classifier.",
-}
-"""Prefix of the original's parameters -> prefix of ours; those of the backbone are timm's in both."""
 
 
 class TimmSED(SpeciesModel):
     """A timm backbone on parts with the attention head.
 
-    Parameters
-    ----------
-    config
-        Backbone, weights, axis of the attention, dropout.
-    features
-        The front end.
-    num_species
-        Classes.
+    Weights of SelectivePartTimmSEDGPU (or TimmSEDGPU) fit one built with `TimmConfig(pool_axis="source")` and
+    the original's front end.
     """
+
+    original_names: ClassVar = {
+        "bn0.": "scaler.norm.",
+        "fc1.": "head.hidden.",
+        "att_block.att.": "head.pool.attention.",
+        "att_block.cla.": "head.pool.classifier.",
+    }
 
     def __init__(self, config: TimmConfig, features: FeatureConfig, num_species: int) -> None:
         super().__init__(features)
@@ -51,15 +43,3 @@ class TimmSED(SpeciesModel):
         segments = concatenate_parts(maps.mean(dim=averaged), batch)
         clip_logit, segment_logit = self.head(segments)
         return Output(clip_logit, segment_logit, num_parts * num_frames)
-
-    def load_original(self, weights: Mapping[str, Tensor]) -> None:
-        """Load weights of SelectivePartTimmSEDGPU (or TimmSEDGPU) under their original names.
-
-        Build the network with `TimmConfig(pool_axis="source")` and the original's front end.
-
-        Raises
-        ------
-        RuntimeError
-            If a tensor is missing, left over, or of another shape.
-        """
-        load_renamed(self, weights, rename_prefixes(SED_NAMES))

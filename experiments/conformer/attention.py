@@ -60,23 +60,20 @@ class RelativeAttention(nn.Module):
         table = self.position(sinusoids(distances, query.shape[-1]).to(query.dtype))
         table = table.unflatten(-1, (self.num_heads, -1)).permute(1, 2, 0)  # (head, channel, distance)
         content = (q + self.content_bias[:, None]) @ k.transpose(-1, -2)
-        position = shift((q + self.position_bias[:, None]) @ table)[..., :length]
+        position = _shift((q + self.position_bias[:, None]) @ table)[..., :length]
         scores = (content + position).float() / math.sqrt(q.shape[-1])
         mixed = self.dropout(torch.softmax(scores, dim=-1)).to(v.dtype) @ v
         return self.output(mixed.permute(2, 0, 1, 3).flatten(2)), None
 
 
-def shift(scores: Tensor) -> Tensor:
-    """Return scores by key from scores by distance: row i moves left by (rows - 1 - i).
+def _shift(scores: Tensor) -> Tensor:
+    """Return scores (..., query, key) from scores by distance, falling from query - 1.
+
+    Row i moves left by (rows - 1 - i).
 
     What leaves a row on the left comes back at the end of the row before it, after one zero: with as many
     distances as keys, that is the causal rule; with 2 rows - 1 distances no such value is in the first
     `rows` columns.
-
-    Parameters
-    ----------
-    scores
-        (..., query, distance), distances falling from (query - 1).
     """
     rows, columns = scores.shape[-2:]
     padded = functional.pad(scores, (1, 0)).reshape(*scores.shape[:-2], columns + 1, rows)
@@ -84,15 +81,7 @@ def shift(scores: Tensor) -> Tensor:
 
 
 def sinusoids(positions: Tensor, width: int) -> Tensor:
-    """Return (position, width) float32: sines, then cosines, of wavelengths from 2 pi to 20,000 pi.
-
-    Parameters
-    ----------
-    positions
-        (position,) numbers of segments, or distances.
-    width
-        Even.
-    """
+    """Return (position, width) float32: sines, then cosines, of wavelengths from 2 pi to 20,000 pi."""
     rates = torch.exp(torch.arange(0, width, 2, device=positions.device) * (-math.log(10000.0) / width))
     angles = positions[:, None].float() * rates
     return torch.cat([angles.sin(), angles.cos()], dim=1)

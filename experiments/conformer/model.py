@@ -9,24 +9,43 @@ from torchaudio.models.conformer import ConformerLayer
 
 from core.config import FeatureConfig
 from core.models.base import Output, SpeciesModel
-from core.models.convolutions import ConvolutionStack, join_sequences, original_blocks, sequences_of
-from core.models.originals import load_renamed, rename_prefixes
+from core.models.convolutions import ConvolutionStack, join_sequences, sequences_of
+from core.models.originals import load_renamed
 from core.models.pooling import AttentionHead, ClassAttentionPool
 from experiments.conformer.attention import RelativeAttention, sinusoids
 from experiments.conformer.config import ConformerConfig
+
+BLOCK_NAMES = {
+    "ffn1.feed_forward_module.": "ffn1.sequential.",
+    "ffn2.feed_forward_module.": "ffn2.sequential.",
+    "mhsa.layer_norm.": "self_attn_layer_norm.",
+    "mhsa.r_w_bias": "self_attn.content_bias",
+    "mhsa.r_r_bias": "self_attn.position_bias",
+    "mhsa.qkv_net.": "self_attn.query_key_value.",
+    "mhsa.o_net.": "self_attn.output.",
+    "mhsa.r_net.": "self_attn.position.",
+    "mhsa.pos_emb.inv_freq": None,
+    "conv.conv.0.": "conv_module.layer_norm.",
+    "conv.conv.1.conv.": "conv_module.sequential.0.",
+    "conv.conv.3.conv.": "conv_module.sequential.2.",
+    "conv.conv.5.": "conv_module.sequential.3.",
+    "conv.conv.8.conv.": "conv_module.sequential.5.",
+    "norm.": "final_layer_norm.",
+}
+"""How the parameters of the original's ConformerBlock become ours; relative attention has them all."""
+ENCODER_NAMES = {
+    rf"conformer_blocks\.(\d+)\.{theirs}": None if own is None else rf"blocks.\1.{own}"
+    for theirs, own in BLOCK_NAMES.items()
+} | {r"conformer_blocks\.(\d+)\.": r"blocks.\1.", r".*\.pe$": None}
 
 
 class ConformerSED(SpeciesModel):
     """Convolutions, conformer blocks over the segments of a part, a head over the segments of all parts.
 
-    Parameters
-    ----------
-    config
-        Sizes, kind of attention, head.
-    features
-        The front end.
-    num_species
-        Classes.
+    Weights of ConformerSED's `SEDModel` fit one built with `ConformerConfig(attention="relative_causal",
+    head="token")`, or "class_attention" for the original's attention pooling, and the sizes of the recording.
+    Normalised log-mels go to `classify` as (batch, 1, 1, mel, frame); the original's weak and strong logits
+    are clip and segment logits.
     """
 
     def __init__(self, config: ConformerConfig, features: FeatureConfig, num_species: int) -> None:
@@ -62,44 +81,23 @@ class ConformerSED(SpeciesModel):
         return clip_logit, join_sequences(logits[:, 1:], batch)
 
     def load_original(self, weights: Mapping[str, Tensor]) -> None:
-        """Load weights of ConformerSED's `SEDModel` under their original names.
-
-        Build the network with `ConformerConfig(attention="relative_causal", head="token")`, or
-        "class_attention" for the original's attention pooling, and the sizes of the recording. Normalised
-        log-mels go to `classify` as (batch, 1, 1, mel, frame); the original's weak and strong logits are clip
-        and segment logits.
-
-        Raises
-        ------
-        RuntimeError
-            If a tensor is missing, left over, or of another shape.
-        """
-        with_attention = isinstance(self.head, ClassAttentionPool)
-        ends = {"classifier.": "head.classifier." if with_attention else "head.", "dense.": "head.attention."}
+        """Load an original's weights; its token is a linear map of the constant 1."""
         weights = dict(weights)
-        if "linear_emb.weight" in weights:  # a linear map of the constant 1
+        if "linear_emb.weight" in weights:
             weights["token"] = weights.pop("linear_emb.weight").flatten() + weights.pop("linear_emb.bias")
-
-        def rename(name: str) -> str | None:
-            if name.startswith("encoder."):
-                own = _encoder_name(name.removeprefix("encoder."))
-                return None if own is None else f"encoder.{own}"
-            layers = {"conv": "conv", "batchnorm": "norm"}
-            return original_blocks(name, layers) or rename_prefixes(ends)(name)
-
-        load_renamed(self, weights, rename, kept=["scaler."])
+        with_attention = isinstance(self.head, ClassAttentionPool)
+        names = {
+            **{rf"encoder\.{theirs}": own and f"encoder.{own}" for theirs, own in ENCODER_NAMES.items()},
+            r"cnn\.cnn\.conv(\d+)\.": r"cnn.blocks.\1.conv.",
+            r"cnn\.cnn\.batchnorm(\d+)\.": r"cnn.blocks.\1.norm.",
+            "classifier.": "head.classifier." if with_attention else "head.",
+            "dense.": "head.attention.",
+        }
+        load_renamed(self, weights, names, r"^scaler\.")
 
 
 class ConformerEncoder(nn.Module):
-    """Linear input layer, sinusoidal positions, conformer blocks.
-
-    Parameters
-    ----------
-    config
-        Sizes and kind of attention.
-    num_features
-        Channels that come in.
-    """
+    """Linear input layer, sinusoidal positions, conformer blocks."""
 
     def __init__(self, config: ConformerConfig, num_features: int) -> None:
         super().__init__()
@@ -127,10 +125,6 @@ class ConformerEncoder(nn.Module):
             hidden = block(hidden, None)
         return hidden.transpose(0, 1)
 
-    def load_original(self, weights: Mapping[str, Tensor]) -> None:
-        """Load weights of a `ConformerEncoder` under their original names; see `ConformerSED`."""
-        load_renamed(self, weights, _encoder_name)
-
 
 def build_block(config: ConformerConfig) -> ConformerLayer:
     """Return torchaudio's conformer block, with relative attention where the configuration asks for it."""
@@ -141,44 +135,3 @@ def build_block(config: ConformerConfig) -> ConformerLayer:
         causal = config.attention == "relative_causal"
         block.self_attn = RelativeAttention(config.width, config.num_heads, config.dropout, causal=causal)
     return block
-
-
-BLOCK_NAMES = {
-    "ffn1.feed_forward_module.": "ffn1.sequential.",
-    "ffn2.feed_forward_module.": "ffn2.sequential.",
-    "mhsa.layer_norm.": "self_attn_layer_norm.",
-    "mhsa.r_w_bias": "self_attn.content_bias",
-    "mhsa.r_r_bias": "self_attn.position_bias",
-    "mhsa.qkv_net.": "self_attn.query_key_value.",
-    "mhsa.o_net.": "self_attn.output.",
-    "mhsa.r_net.": "self_attn.position.",
-    "mhsa.pos_emb.inv_freq": None,
-    "conv.conv.0.": "conv_module.layer_norm.",
-    "conv.conv.1.conv.": "conv_module.sequential.0.",
-    "conv.conv.3.conv.": "conv_module.sequential.2.",
-    "conv.conv.5.": "conv_module.sequential.3.",
-    "conv.conv.8.conv.": "conv_module.sequential.5.",
-    "norm.": "final_layer_norm.",
-}
-"""Prefix of a parameter of the original's ConformerBlock -> prefix in ours."""
-
-
-def load_original_block(block: ConformerLayer, weights: Mapping[str, Tensor]) -> None:
-    """Load weights of a `ConformerBlock` under their original names into one of `build_block`.
-
-    Its configuration must ask for relative attention ("relative_causal" repeats the original).
-
-    Raises
-    ------
-    RuntimeError
-        If a tensor is missing, left over, or of another shape.
-    """
-    load_renamed(block, weights, rename_prefixes(BLOCK_NAMES))
-
-
-def _encoder_name(name: str) -> str | None:
-    if not name.startswith("conformer_blocks."):
-        return None if name.endswith(".pe") else name
-    number, _, rest = name.removeprefix("conformer_blocks.").partition(".")
-    own = rename_prefixes(BLOCK_NAMES)(rest)
-    return None if own is None else f"blocks.{number}.{own}"

@@ -1,6 +1,7 @@
 """Frequency dynamic convolution CRNN, written anew after frednam93/FDY-SED (Nam et al., Interspeech 2022)."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,32 +12,38 @@ from core.models.base import Output, SpeciesModel
 from core.models.convolutions import (
     ConvolutionStack,
     join_sequences,
-    original_blocks,
     plain_convolution,
     sequences_of,
 )
-from core.models.originals import load_renamed, rename_prefixes
+from core.models.originals import load_renamed
 from core.models.pooling import AttentionHead, ClassAttentionPool
 from experiments.fdy.config import FdyConfig
 
-ORIGINAL_LAYERS = {"conv": "conv", "batchnorm": "norm", "cg": "activation"}
-ATTENTION_NAMES = {"attention.conv1d1.": "attention.0.", "attention.bn.": "attention.1."}
-ATTENTION_NAMES["attention.conv1d2."] = "attention.3."
-FDY_NAMES = {"rnn.rnn.": "rnn.", "dense.": "head.classifier.", "dense_softmax.": "head.attention."}
+DYNAMIC_NAMES = {"conv1d1": "0", "bn": "1", "conv1d2": "3"}
+"""The original's names of the attention's layers in a dynamic convolution -> ours."""
 
 
 class FdyCrnn(SpeciesModel):
     """Dynamic convolutions, a GRU over the segments of a part, a head over the segments of all parts.
 
-    Parameters
-    ----------
-    config
-        Sizes, temperature, head.
-    features
-        The front end.
-    num_species
-        Classes.
+    Weights of FDY-SED's `CRNN` fit one built with `FdyConfig(head="class_attention")` and the sizes of the
+    recording; temperatures and the normalisation of the mels stay. Normalised log-mels go to `classify` as
+    (batch, 1, 1, mel, frame); the original's weak and strong probabilities are the sigmoids of clip and
+    segment logits.
     """
+
+    original_names: ClassVar = {
+        **{
+            rf"cnn\.cnn\.conv(\d+)\.attention\.{theirs}\.": rf"cnn.blocks.\1.conv.attention.{own}."
+            for theirs, own in DYNAMIC_NAMES.items()
+        },
+        r"cnn\.cnn\.conv(\d+)\.": r"cnn.blocks.\1.conv.",
+        r"cnn\.cnn\.batchnorm(\d+)\.": r"cnn.blocks.\1.norm.",
+        r"cnn\.cnn\.cg(\d+)\.": r"cnn.blocks.\1.activation.",
+        "rnn.rnn.": "rnn.",
+        r"dense\.": "head.classifier.",
+        "dense_softmax.": "head.attention.",
+    }
 
     def __init__(self, config: FdyConfig, features: FeatureConfig, num_species: int) -> None:
         super().__init__(features)
@@ -47,7 +54,7 @@ class FdyCrnn(SpeciesModel):
             return FrequencyDynamicConv(channels_in, channels_out, config.num_kernels, config.temperature)
 
         self.cnn = ConvolutionStack(
-            config.filters, config.pool_sizes, config.dropout, convolution, ContextGating
+            config.filters, config.pool_sizes, config.dropout, convolution, _ContextGating
         )
         self.rnn = nn.GRU(
             config.filters[-1], config.rnn_width, config.rnn_layers, batch_first=True, bidirectional=True
@@ -74,25 +81,9 @@ class FdyCrnn(SpeciesModel):
                 layer.temperature.fill_(temperature)
 
     def load_original(self, weights: Mapping[str, Tensor]) -> None:
-        """Load weights of FDY-SED's `CRNN` under their original names.
-
-        Build the network with `FdyConfig(head="class_attention")` and the sizes of the recording. Normalised
-        log-mels go to `classify` as (batch, 1, 1, mel, frame); the original's weak and strong probabilities
-        are the sigmoids of clip and segment logits. The model's own normalisation keeps its values.
-
-        Raises
-        ------
-        RuntimeError
-            If a tensor is missing, left over, or of another shape.
-        """
-        rename_ends = rename_prefixes(FDY_NAMES)
-
-        def rename(name: str) -> str | None:
-            own = original_blocks(name, ORIGINAL_LAYERS)
-            return rename_ends(name) if own is None else _convolution_name(own)
-
-        temperatures = [name for name, _ in self.named_buffers() if name.endswith(".temperature")]
-        load_renamed(self, _flattened(weights), rename, kept=["scaler.", *temperatures])
+        """Load an original's weights, its axes of basis kernels and channels joined."""
+        joined = {name: value.flatten(0, 1) if value.ndim == 5 else value for name, value in weights.items()}
+        load_renamed(self, joined, self.original_names, r"^scaler\.|\.temperature$")
 
 
 class FrequencyDynamicConv(nn.Module):
@@ -100,15 +91,6 @@ class FrequencyDynamicConv(nn.Module):
 
     The mixture depends on the mel, so the kernels cannot be merged before the convolution: one convolution
     with all of them runs, then the weighted sum.
-
-    Parameters
-    ----------
-    channels_in, channels_out
-        Channels.
-    num_kernels
-        Basis kernels.
-    temperature
-        Of the softmax over them.
     """
 
     temperature: Tensor
@@ -143,27 +125,12 @@ class FrequencyDynamicConv(nn.Module):
         basis = basis.unflatten(1, (self.num_kernels, -1))  # (batch, kernel, channel, frame, mel)
         return (basis * shares.to(basis.dtype)[:, :, None, None, :]).sum(dim=1)
 
-    def load_original(self, weights: Mapping[str, Tensor]) -> None:
-        """Load weights of a `Dynamic_conv2d` under their original names.
 
-        Raises
-        ------
-        RuntimeError
-            If a tensor is missing, left over, or of another shape.
-        """
-        load_renamed(self, _flattened(weights), _convolution_name, kept=["temperature"])
-
-
-class ContextGating(nn.Module):
+class _ContextGating(nn.Module):
     """Each value times the sigmoid of a linear map of the channels at its place.
 
     The map starts as the identity, so that the gate starts as SiLU: from small random values it is nearly
     constant, seven blocks of it are nearly linear, and their mean pooling cancels what they find.
-
-    Parameters
-    ----------
-    channels
-        Of the input and the output.
     """
 
     def __init__(self, channels: int) -> None:
@@ -176,14 +143,3 @@ class ContextGating(nn.Module):
         """Return (batch, channel, frame, mel) of the same shape."""
         weight = self.linear.weight[:, :, None, None]
         return images * torch.sigmoid(functional.conv2d(images, weight, self.linear.bias))
-
-
-def _convolution_name(name: str) -> str:
-    for theirs, ours in ATTENTION_NAMES.items():
-        name = name.replace(theirs, ours)
-    return name
-
-
-def _flattened(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Join the axes of basis kernels and channels: channels-last layouts know four axes."""
-    return {name: value.flatten(0, 1) if value.ndim == 5 else value for name, value in weights.items()}

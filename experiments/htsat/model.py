@@ -1,8 +1,6 @@
 """HTS-AT on timm's Swin transformer, written anew after RetroCirce/HTS-Audio-Transformer (ICASSP 2022)."""
 
-import re
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from timm.models.swin_transformer import SwinTransformer
@@ -12,13 +10,11 @@ from torch.nn import functional
 from core.config import FeatureConfig
 from core.models.backbones import create_backbone
 from core.models.base import Output, SpeciesModel, concatenate_parts
-from core.models.originals import load_renamed
 from core.models.pooling import AttentionHead
 from experiments.htsat.config import HtsatConfig
 
 PATCH_SIZE = 4
-NOT_LOADED = ("spectrogram_extractor.", "logmel_extractor.", "head.")  # derived, or never used there
-DERIVED = ("attn_mask", "relative_position_index")
+MAX_STAGES = 8
 
 
 class HtsAt(SpeciesModel):
@@ -27,23 +23,33 @@ class HtsAt(SpeciesModel):
     The frames of a part are padded to a whole number of pictures, so that no length loses audio; segments
     that hold nothing but padding are dropped.
 
-    Parameters
-    ----------
-    config
-        Trunk, picture, head.
-    features
-        The front end.
-    num_species
-        Classes.
+    Weights of `HTSAT_Swin_Transformer` fit one built with `HtsatConfig(image_frames=1024, num_folds=4,
+    fit="stretch", drop_path=0.1, frequency_embedding=False)` (or the sizes of the recording: `image_frames`
+    is the picture's side times the folds) and `FeatureConfig(n_fft=1024, hop_length=320, num_mels=64,
+    mel_scale="slaney", mel_norm="slaney")`. The original's framewise output is the sigmoid of the segment
+    logits, each repeated.
     """
+
+    original_names: ClassVar = {
+        "spectrogram_extractor.|logmel_extractor.|head.": None,  # derived, or never used there
+        ".*(attn_mask|relative_position_index)$": None,
+        "bn0.": "scaler.norm.",
+        "tscam_conv.": "semantic.",
+        # timm merges patches at the start of a stage, the original at the end of the one before
+        **{
+            rf"layers\.{stage}\.downsample\.": f"trunk.layers.{stage + 1}.downsample."
+            for stage in range(MAX_STAGES)
+        },
+        "": "trunk.",
+    }
 
     def __init__(self, config: HtsatConfig, features: FeatureConfig, num_species: int) -> None:
         super().__init__(features)
         self.config = config
         size = (config.num_folds * features.num_mels, config.image_frames // config.num_folds)
-        self.trunk = build_trunk(config, size)
+        self.trunk = _build_trunk(config, size)
         self.stride = PATCH_SIZE * 2 ** (len(self.trunk.layers) - 1)  # frames or mels of a last token
-        check_size(config, features, self.stride)
+        _check_size(config, features, self.stride)
         self.bands: nn.Parameter | None = None
         if config.frequency_embedding:
             bands = torch.zeros(features.num_mels // PATCH_SIZE, 1, self.trunk.embed_dim)
@@ -63,10 +69,10 @@ class HtsAt(SpeciesModel):
         images = self.fit(parts.flatten(0, 1))
         num_images = images.shape[3] // self.config.image_frames
         images = images.unflatten(3, (num_images, -1)).permute(0, 3, 1, 2, 4).flatten(0, 1)
-        tokens = self.tokens(fold(images, self.config.num_folds))
-        rows = unfold(tokens, self.config.num_folds)  # (batch * part * image, channel, mel', time')
+        tokens = self.tokens(_fold(images, self.config.num_folds))
+        rows = _unfold(tokens, self.config.num_folds)  # (batch * part * image, channel, mel', time')
         segments = rows.mean(dim=2) if self.semantic is None else self.semantic(rows).squeeze(2).float()
-        of_parts = concatenate_parts(segments, batch * num_parts)[:, :, : self.num_segments(num_frames)]
+        of_parts = concatenate_parts(segments, batch * num_parts)[:, :, : self._num_segments(num_frames)]
         segments = concatenate_parts(of_parts, batch)
         if self.head is None:
             clip_logit, segment_logit = segments.mean(dim=2), segments.transpose(1, 2)
@@ -81,7 +87,7 @@ class HtsAt(SpeciesModel):
             tokens = tokens + self.bands.repeat(self.config.num_folds, 1, 1)
         return self.trunk.norm(self.trunk.layers(tokens)).permute(0, 3, 1, 2)
 
-    def num_segments(self, num_frames: int) -> int:
+    def _num_segments(self, num_frames: int) -> int:
         """Return the segments of a part that hold some of its frames."""
         if self.config.fit == "stretch":
             return self.config.image_frames // self.stride
@@ -123,24 +129,8 @@ class HtsAt(SpeciesModel):
         blocks = [(rf"^trunk\.{str(p).removeprefix('^')}", order) for p, order in rule["blocks"]]
         return {"stem": stem, "blocks": blocks}
 
-    def load_original(self, weights: Mapping[str, Tensor]) -> None:
-        """Load weights of `HTSAT_Swin_Transformer` under their original names.
 
-        Build the network with `HtsatConfig(image_frames=1024, num_folds=4, fit="stretch", drop_path=0.1,
-        frequency_embedding=False)` (or the sizes of the recording: `image_frames` is the picture's side times
-        the folds), and its front end with `FeatureConfig(n_fft=1024, hop_length=320, num_mels=64,
-        mel_scale="slaney", mel_norm="slaney")`. The original's framewise output is the sigmoid of the segment
-        logits, each repeated.
-
-        Raises
-        ------
-        RuntimeError
-            If a tensor is missing, left over, or of another shape.
-        """
-        load_renamed(self, weights, _own_name)
-
-
-def build_trunk(config: HtsatConfig, size: tuple[int, int]) -> SwinTransformer:
+def _build_trunk(config: HtsatConfig, size: tuple[int, int]) -> SwinTransformer:
     """Return the transformer for pictures of `size`, (mels, frames)."""
     if config.backbone is not None:
         trunk = create_backbone(
@@ -166,7 +156,7 @@ def build_trunk(config: HtsatConfig, size: tuple[int, int]) -> SwinTransformer:
     )
 
 
-def check_size(config: HtsatConfig, features: FeatureConfig, stride: int) -> None:
+def _check_size(config: HtsatConfig, features: FeatureConfig, stride: int) -> None:
     """Raise `ValueError` unless mels and frames are multiples of `stride`, the size of a last token."""
     width = config.image_frames // config.num_folds
     for name, value in (
@@ -178,24 +168,11 @@ def check_size(config: HtsatConfig, features: FeatureConfig, stride: int) -> Non
             raise ValueError(message)
 
 
-def fold(images: Tensor, number: int) -> Tensor:
+def _fold(images: Tensor, number: int) -> Tensor:
     """Return (batch, 1, number * mel, frame / number): `number` stretches of time one above the other."""
     return images.unflatten(3, (number, -1)).transpose(2, 3).flatten(2, 3)
 
 
-def unfold(tokens: Tensor, number: int) -> Tensor:
+def _unfold(tokens: Tensor, number: int) -> Tensor:
     """Return (batch, channel, mel', number * time') from folded (batch, channel, number * mel', time')."""
     return tokens.unflatten(2, (number, -1)).transpose(2, 3).flatten(3)
-
-
-def _own_name(name: str) -> str | None:
-    if name.startswith(NOT_LOADED) or name.endswith(DERIVED):
-        return None
-    if name.startswith("bn0."):
-        return "scaler.norm." + name.removeprefix("bn0.")
-    if name.startswith("tscam_conv."):
-        return "semantic." + name.removeprefix("tscam_conv.")
-    # timm merges patches at the start of a stage, the original at the end of the one before
-    return "trunk." + re.sub(
-        r"^layers\.(\d+)\.downsample\.", lambda m: f"layers.{int(m[1]) + 1}.downsample.", name
-    )

@@ -1,6 +1,6 @@
 """The bird / no-call network of the BirdCLEF 2021 second place (pp_ch_att_seg4, ch_att_seg2)."""
 
-from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -9,24 +9,18 @@ from core.config import FeatureConfig
 from core.models.backbones import create_backbone, feature_map, num_features
 from core.models.base import Output, SpeciesModel
 from core.models.convolutions import join_sequences, sequences_of
-from core.models.originals import FRONT_END, load_renamed, rename_prefixes
+from core.models.originals import FRONT_END
 from experiments.nocall.config import NocallConfig
-
-NOCALL_NAMES = {"att.": "attention.", "global_pool.": None, **FRONT_END}  # its pooling is never used
 
 
 class NocallNet(SpeciesModel):
     """A timm backbone on pictures with time first, one attention over the time of all parts.
 
-    Parameters
-    ----------
-    config
-        Backbone and attention.
-    features
-        The front end.
-    num_species
-        Classes; 1 for "bird".
+    The original scales dB by (dB + 80) / 80 before its instance norm, which undoes it but for the norm's
+    1e-5; with its weights, mels scaled so go to `from_mels`.
     """
+
+    original_names: ClassVar = {"att.": "attention.", "global_pool.": None, **FRONT_END}  # pooling never used
 
     def __init__(self, config: NocallConfig, features: FeatureConfig, num_species: int) -> None:
         super().__init__(features)
@@ -47,16 +41,3 @@ class NocallNet(SpeciesModel):
         pooled = (segments * share).sum(dim=1)
         clip_logit, segment_logit = self.head(self.dropout(pooled)), self.head(segments)
         return Output(clip_logit.float(), segment_logit.float(), num_parts * num_frames)
-
-    def load_original(self, weights: Mapping[str, Tensor]) -> None:
-        """Load weights of pp_ch_att_seg4's `Net` (or ch_att_seg2's) under their original names.
-
-        The original scales dB by (dB + 80) / 80 before its instance norm, which undoes it but for the norm's
-        1e-5; mels scaled so go to `from_mels`.
-
-        Raises
-        ------
-        RuntimeError
-            If a tensor is missing, left over, or of another shape.
-        """
-        load_renamed(self, weights, rename_prefixes(NOCALL_NAMES))

@@ -15,6 +15,7 @@ from core.config import FeatureConfig, GemConfig, TimmConfig
 from core.models import gem, sed
 from core.models.base import SpeciesModel
 from core.models.log_mel import cut_parts
+from core.models.originals import load_renamed
 from core.training.augment import Augmentation, Labelled, Mixing
 from experiments.conformer import model as conformer
 from experiments.conformer.attention import RelativeAttention
@@ -54,7 +55,10 @@ def no_dropout(model: torch.nn.Module) -> None:
 def test_parity_of_the_dynamic_convolution(reference: Reference, temperature: float, suffix: str) -> None:
     arrays = reference("fdy_dynconv")
     layer = fdy.FrequencyDynamicConv(8, 16, 4, temperature).eval()
-    layer.load_original(under(arrays, "sd/"))
+    names = {rf"attention\.{theirs}\.": f"attention.{own}." for theirs, own in fdy.DYNAMIC_NAMES.items()}
+    weights = under(arrays, "sd/")
+    weights["weight"] = weights["weight"].flatten(0, 1)
+    load_renamed(layer, weights, names, "temperature")
     close(layer.shares(arrays["x"]), arrays[f"out_attention{suffix}"], BLOCK)
     close(layer(arrays["x"]), arrays[f"out{suffix}"], BLOCK)
 
@@ -94,7 +98,7 @@ def test_parity_of_a_conformer_block(reference: Reference) -> None:
     block = conformer.build_block(
         conformer_config({"width": 16, "units": 64, "heads": 4, "blocks": 1})
     ).eval()
-    conformer.load_original_block(block, under(arrays, "sd/"))
+    load_renamed(block, under(arrays, "sd/"), conformer.BLOCK_NAMES)
     x = arrays["x"]
     close(block.ffn1(x), arrays["out_ffn1"], BLOCK)
     normed = block.self_attn_layer_norm(x).transpose(0, 1)
@@ -107,7 +111,7 @@ def test_parity_of_the_conformer_encoder(reference: Reference) -> None:
     arrays = reference("conformersed_encoder")
     config = conformer_config({"width": 16, "units": 64, "heads": 4, "blocks": 2})
     encoder = conformer.ConformerEncoder(config, 12).eval()
-    encoder.load_original(under(arrays, "sd/"))
+    load_renamed(encoder, under(arrays, "sd/"), conformer.ENCODER_NAMES)
     close(encoder.embed(arrays["x"]), arrays["out_input_layer"], BLOCK)
     close(encoder(arrays["x"]), arrays["out"], BLOCK)
 
