@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from core.config import require
-from core.data.soundscapes import WINDOW_SECONDS, read_table, read_targets
+from core.data.soundscapes import WINDOW_SECONDS, read_targets
+from core.data.tables import numbers, read_table
 from core.scoring.predictions import Predictions
 
 ROW = ("file_id", "end_time")
@@ -35,6 +36,7 @@ def read_soundscapes(
     message = f"probabilities={probabilities}: needs file_id, end_time and a column per species"
     require(set(ROW) <= set(table.columns) and len(table.columns) > len(ROW), message)
     species = [str(name) for name in table.columns if name not in ROW]
+    table = table.assign(**{name: numbers(table, name, probabilities) for name in ("end_time", *species)})
     table = table.sort_values(list(ROW), ignore_index=True)
     recording, end = table["file_id"].to_numpy(str), table["end_time"].to_numpy(float)
     shape = (len(table), len(species))

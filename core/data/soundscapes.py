@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from pyarrow import ArrowException
 
 from core.config import require
 from core.data.audio import AUDIO_SUFFIXES
+from core.data.tables import read_table
 
 WINDOW_SECONDS = 5
 """Length of the stretches of a soundscape that are judged, a row each."""
@@ -40,25 +39,6 @@ def find_soundscapes(paths: tuple[str, ...]) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def read_table(field: str, path: Path) -> pd.DataFrame:
-    """Return a table, .parquet or .csv, whose texts stay as they are: a file may be called "nan".
-
-    Raises
-    ------
-    ValueError
-        If it is missing, has another ending or cannot be read; the message names `field`.
-    """
-    require(path.is_file(), f"{field}={path}: no such file")
-    require(path.suffix in {".parquet", ".csv"}, f"{field}={path}: the name must end in .parquet or .csv")
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, dtype={"file_id": str, "row_id": str}, keep_default_na=False)
-    except (ArrowException, OSError, ValueError) as error:  # pandas' own errors are ValueErrors
-        message = f"{field}={path}: not readable as a table: {error}"
-        raise ValueError(message) from error
-
-
 def read_targets(
     field: str, path: Path, recording: np.ndarray, end: np.ndarray, species: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -83,8 +63,7 @@ def read_targets(
     ValueError
         If the table is missing or lacks a column, or has no row of these windows.
     """
-    table = read_table(field, path)
-    require({"row_id", "target"} <= set(table.columns), f"{field}={path}: needs columns row_id and target")
+    table = read_table(field, path, ("row_id", "target"))
     positive = table["target"].astype(str).str.lower().eq("true")
     judgements = dict(zip(table["row_id"], positive, strict=True))
     rows = [

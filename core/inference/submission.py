@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.data.soundscapes import WINDOW_SECONDS
+from core.data.tables import line_of, numbers, read_table
 from core.files import replacing, write_table
 from core.inference.config import CheckConfig
 
@@ -50,17 +51,12 @@ def read_test_rows(path: Path) -> pd.DataFrame:
     ValueError
         If a column is missing, or a row_id is there twice.
     """
-    names = {"row_id": str, "file_id": str, "bird": str}
-    table = pd.read_csv(path, dtype=names, keep_default_na=False)  # a file may be called "nan"
-    missing = [column for column in ROW_COLUMNS if column not in table]
-    if missing:
-        message = f"{path}: no column {', '.join(missing)}; found {', '.join(table.columns)}"
-        raise ValueError(message)
+    table = read_table("test", path, ROW_COLUMNS)
     repeated = table["row_id"][table["row_id"].duplicated()]
     if len(repeated):
         message = f"{path}: row_id {repeated.iloc[0]} is there more than once"
         raise ValueError(message)
-    return table
+    return table.assign(end_time=numbers(table, "end_time", path)).reset_index(drop=True)
 
 
 def all_rows(decisions: Mapping[str, Decisions], species: Sequence[str]) -> pd.DataFrame:
@@ -236,9 +232,9 @@ def submission_faults(submission: Path, test: Path) -> list[str]:
     """
     rows = read_test_rows(test)
     try:
-        given = pd.read_csv(submission, dtype=str, keep_default_na=False)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        return [f"{submission}: not readable as a table ({error})"]
+        given = read_table("", submission)
+    except ValueError as error:
+        return [str(error)]
     if list(given.columns) != ["row_id", "target"]:
         return [f"{submission}: columns {', '.join(given.columns)}; expected row_id, target"]
     faults = []
@@ -252,8 +248,8 @@ def submission_faults(submission: Path, test: Path) -> list[str]:
             faults.append(f"{submission}: {len(found)} rows {what}, the first is {found[0]}")
     other = given.index[~given["target"].isin(["True", "False"])]
     if len(other):
-        line, value = other[0] + 2, given["target"].iloc[other[0]]
-        faults.append(f"{submission}: {len(other)} targets are not True or False; line {line} has {value!r}")
+        where, value = line_of(submission, other[0]), given["target"][other[0]]
+        faults.append(f"{where}: target {value!r} is not True or False; {len(other)} are not")
     if not faults and ids.tolist() != rows["row_id"].tolist():
         faults.append(f"{submission}: every row is there, but not in the order of {test}")
     return faults

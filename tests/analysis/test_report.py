@@ -334,7 +334,7 @@ def test_each_figure_can_be_a_file_with_its_caption(make_run: MakeRun, tmp_path:
     [
         ({"probabilities": None}, "soundscapes and probabilities: name both, or neither"),
         ({"probabilities": "absent.parquet"}, "probabilities=absent.parquet: no such file"),
-        ({"probabilities": __file__}, "the name must end in .parquet or .csv"),
+        ({"probabilities": __file__}, r"test_report\.py, line .* cells for 1 columns"),
         ({"truth": "absent.csv"}, "truth=absent.csv: no such file"),
         ({"out": "report.txt"}, r"out=report.txt: a page ends in \.html"),
         ({"format": "png", "out": "report.html"}, "out=report.html: --format=png wants a folder"),
