@@ -25,7 +25,7 @@ from core.scoring.intervals import METHODS, Draws, Method
 from core.scoring.predictions import Predictions
 from core.scoring.reliability import draw_reliability_numbers
 from core.scoring.resampling import Resampler
-from core.scoring.score_curves import QUANTILES, draw_curve
+from core.scoring.score_curves import CurveKind, draw_curve
 from core.scoring.sign_flips import flip_test
 
 LARGE = 200
@@ -153,11 +153,10 @@ def difference_of_models(name: str, predictions: list[Predictions], resampler: R
     return second - first
 
 
-def best_setting(kind: str, predictions: list[Predictions], resampler: Resampler) -> Draws:
+def best_setting(kind: CurveKind, predictions: list[Predictions], resampler: Resampler) -> Draws:
     """Return the best threshold or quantile of the first model."""
     one = predictions[0]
-    quantiles = QUANTILES if kind == "quantile" else None
-    return draw_curve(one.truth, one.probability, resampler, quantiles)[2]
+    return draw_curve(kind, one.truth, one.probability, resampler)[2]
 
 
 def calibration(place: int, predictions: list[Predictions], resampler: Resampler) -> Draws:

@@ -28,7 +28,7 @@ from core.scoring.pictures import (
     set_log_ticks,
 )
 from core.scoring.reliability import reliability
-from core.scoring.score_curves import score_by_threshold
+from core.scoring.score_curves import score_curve
 
 DASHES = ((), (7, 3), (2, 2.5), (9, 3, 2, 3))
 SAME_DASHES = 4
@@ -168,7 +168,7 @@ def decision_drawings(run: Run, number: int, threshold: float) -> list[Drawing]:
     """
     rows, confidence = run.predictions, run.valid.confidence
     resampler = rows.resampler(num_resamples=run.valid.num_resamples)
-    curve = score_by_threshold(rows.truth, rows.probability, resampler, confidence)
+    curve = score_curve("threshold", rows.truth, rows.probability, resampler, confidence)
     found = reliability(rows.truth, rows.probability, resampler, confidence=confidence)
     by_threshold = (
         f"{run.name}: the 2022 score if every species were decided at one threshold. The band is the "

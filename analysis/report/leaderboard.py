@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.report.selection import Group
 from analysis.runs import Run, config_differences
-from core.scoring.comparison import Comparison, compare_drawn
+from core.scoring.comparison import Comparison, compare_pairs
 from core.scoring.evaluation import Evaluation, evaluate
 from core.scoring.intervals import Interval
 from core.scoring.metric_names import IN_CORE, LABELS, SPECIES_LABELS, MetricName
@@ -171,10 +171,10 @@ def comparisons(group: Group, evaluations: Mapping[str, Evaluation]) -> list[lis
         for run in group.runs
     ]
     return [
-        compare_drawn(
+        compare_pairs(
             rows,
-            [one.drawn[metric] for one in found],
             metric,
+            [one.drawn[metric] for one in found],
             pairs="all" if len(rows) <= ALL_PAIRS else "first",
             confidence=valid.confidence,
             quantile=valid.threshold_quantile,

@@ -30,7 +30,7 @@ from core.scoring.fitting import CALIBRATIONS, Calibration, FitConfig
 from core.scoring.judging import JudgedRule, judge_calibrations, judge_rules
 from core.scoring.predictions import Predictions
 from core.scoring.reliability import reliability
-from core.scoring.score_curves import score_by_quantile, score_by_threshold
+from core.scoring.score_curves import score_curve
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,8 +174,8 @@ def judge_predictions(
         quantile,
         judged,
         refit(rows, fit, fewer, confidence),
-        score_by_threshold(truth, probability, resampler, confidence),
-        score_by_quantile(truth, probability, resampler, confidence),
+        score_curve("threshold", truth, probability, resampler, confidence),
+        score_curve("quantile", truth, probability, resampler, confidence),
         penalty,
         reliability(truth, probability, resampler, confidence=confidence),
         calibrated,

@@ -130,6 +130,7 @@ class Comparison:
 def compare_pairs(
     runs: Sequence[Predictions],
     metric: MetricName = "score",
+    drawn: Sequence[Draws] | None = None,
     *,
     pairs: Literal["first", "all"] = "first",
     by: Unit = "recording",
@@ -149,12 +150,22 @@ def compare_pairs(
         Their predictions of the same clips.
     metric
         What is compared, a macro mean.
-    num_resamples
-        Of the bootstrap.
+    drawn
+        (run,) the metric of each on the same resamples, where it is known already.
+    pairs
+        "first": every run against the first; "all": every run against every earlier one.
+    by
+        What is drawn, and exchanged, as a whole.
+    num_resamples, num_flips
+        Of the bootstrap and of the test.
+    confidence, method
+        Of intervals and verdicts.
+    quantile
+        Each run's threshold of the 2022 score is this quantile of its probabilities.
     repicked
-        Whether each run's threshold of the 2022 score is its quantile in every resample anew.
-    pairs, by, num_flips, confidence, quantile, method, seed
-        As in `compare_drawn`.
+        Whether it is picked anew in every resample.
+    seed
+        Of resamples and flips.
 
     Raises
     ------
@@ -163,54 +174,13 @@ def compare_pairs(
     """
     require(len(runs) > 1, "comparing takes two runs at least")
     require_same_clips(runs)
-    truth, name, resampler = runs[0].truth, IN_CORE[metric], runs[0].resampler(by, num_resamples, seed)
-    found = (
-        draw_metrics(truth, one.probability, resampler, (name,), quantile=quantile, repicked=repicked)
-        for one in runs
-    )
-    drawn = [one[name].mean() for one in found]
-    return compare_drawn(
-        runs, drawn, metric, pairs=pairs, by=by, num_flips=num_flips, confidence=confidence,
-        quantile=quantile, method=method, seed=seed,
-    )  # fmt: skip
-
-
-def compare_drawn(
-    runs: Sequence[Predictions],
-    drawn: Sequence[Draws],
-    metric: MetricName,
-    *,
-    pairs: Literal["first", "all"] = "first",
-    by: Unit = "recording",
-    num_flips: int = NUM_FLIPS,
-    confidence: float = CONFIDENCE,
-    quantile: float = QUANTILE,
-    method: Method = "adjusted",
-    seed: int = 0,
-) -> list[Comparison]:
-    """Compare runs in pairs, whose metric is drawn already.
-
-    Parameters
-    ----------
-    runs
-        Their predictions of the same clips, at least two.
-    drawn
-        (run,) the metric of each on the same resamples.
-    metric
-        Which that is.
-    pairs
-        "first": every run against the first; "all": every run against every earlier one.
-    by
-        What was drawn, and is exchanged, as a whole.
-    num_flips
-        Of the test.
-    confidence, method
-        Of intervals and verdicts.
-    quantile
-        Each run's threshold of the 2022 score is this quantile of its probabilities.
-    seed
-        Of the flips.
-    """
+    if drawn is None:
+        resampler, name = runs[0].resampler(by, num_resamples, seed), IN_CORE[metric]
+        found_by_run = (
+            draw_metrics(one.truth, one.probability, resampler, (name,), quantile=quantile, repicked=repicked)
+            for one in runs
+        )
+        drawn = [one[name].mean() for one in found_by_run]
     truth, exchanged = runs[0].truth, np.unique(runs[0].exchanged_units(by), return_inverse=True)[1]
     found = []
     for a, b in combinations(range(len(runs)), 2):

@@ -76,13 +76,7 @@ def called_and_there(rows: Predictions, quantile: float) -> tuple[np.ndarray, np
 
 
 def similarity_order(share: np.ndarray) -> np.ndarray:
-    """Return an order of the species that puts those which are confused beside each other, (species,).
-
-    Parameters
-    ----------
-    share
-        (species, species) of `Confusion`, unordered.
-    """
+    """Return an order (species,) of an unordered `Confusion.share` that puts confused species together."""
     if len(share) < 3:
         return np.arange(len(share))
     mixed = np.nan_to_num(share)

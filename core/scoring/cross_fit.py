@@ -16,16 +16,14 @@ from sklearn.model_selection import StratifiedGroupKFold
 from core.config import require
 from core.scoring.decisions import DecisionConfig, adjust, thresholds
 from core.scoring.intervals import Draws
-from core.scoring.metrics import balanced_accuracy, macro
+from core.scoring.metrics import balanced_accuracy, balanced_accuracy_below, macro
 from core.scoring.predictions import Predictions, Unit
 from core.scoring.resampling import Resampler, sum_by_cluster
-from core.scoring.threshold_ladder import ThresholdLadder, balanced_accuracy_below
+from core.scoring.threshold_ladder import ThresholdLadder
 from core.scoring.weighted_metrics import DecisionMetric, WeightedMetric
 
 Part = tuple[np.ndarray, np.ndarray]
 """Positions of the rows that fit, and of those that are decided."""
-Fitter = Callable[[Predictions], DecisionConfig]
-"""Maps the rows that may be learned from to settings; of settled settings a constant."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,11 @@ class Rule:
     name
         For tables.
     fit
-        Maps the rows that may be learned from to settings.
+        Maps the rows that may be learned from to settings; of settled settings a constant.
     """
 
     name: str
-    fit: Fitter
+    fit: Callable[[Predictions], DecisionConfig]
 
 
 def parts_of(rows: Predictions, splits: int, seed: int, by: Unit = "recording") -> list[Part]:

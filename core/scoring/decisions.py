@@ -118,40 +118,10 @@ def subtract_penalty(probability: np.ndarray, counts: np.ndarray, strength: floa
     return probability - strength * counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1)
 
 
-def boost_rare(probability: np.ndarray, counts: np.ndarray, power: float) -> np.ndarray:
-    """Return probabilities times (recordings / mean over species) ** -power.
-
-    A species without recordings counts as having one. Shapes as in `subtract_penalty`.
-
-    Examples
-    --------
-    >>> print(boost_rare(np.array([[0.2, 0.2]]), np.array([30, 10]), power=1.0).round(3))
-    [[0.133 0.4  ]]
-    """
+def _boost_rare(probability: np.ndarray, counts: np.ndarray, power: float) -> np.ndarray:
+    """Return probabilities times (recordings / mean over species) ** -power; no recordings count as one."""
     counts = np.maximum(counts, 1)
     return probability * (counts / counts.mean(axis=-1, keepdims=True)) ** -power
-
-
-def gate_hard(probability: np.ndarray, bird: np.ndarray, threshold: float) -> np.ndarray:
-    """Return probabilities (window, species), 0 in windows whose p(bird), (window,), is below `threshold`.
-
-    Examples
-    --------
-    >>> print(gate_hard(np.array([[0.9], [0.8]]), np.array([0.7, 0.2]), threshold=0.5).T)
-    [[0.9 0. ]]
-    """
-    return np.where(bird[:, None] >= threshold, probability, 0.0)
-
-
-def gate_soft(probability: np.ndarray, bird: np.ndarray, power: float) -> np.ndarray:
-    """Return probabilities (window, species) times p(bird) ** power, p(bird) being (window,).
-
-    Examples
-    --------
-    >>> print(gate_soft(np.array([[0.8], [0.8]]), np.array([1.0, 0.5]), power=2.0).T)
-    [[0.8 0.2]]
-    """
-    return probability * bird[:, None] ** power
 
 
 def adjust(
@@ -173,14 +143,12 @@ def adjust(
     probability = calibrate(probability, config)
     if config.gate != "off":
         assert bird is not None, "the configuration asks for --nocall with post.gate"
-        if config.gate == "hard":
-            probability = gate_hard(probability, bird, config.gate_threshold)
-        else:
-            probability = gate_soft(probability, bird, config.gate_power)
+        passed = bird >= config.gate_threshold if config.gate == "hard" else bird**config.gate_power
+        probability = probability * passed[:, None]
     if config.penalty > 0:
         probability = subtract_penalty(probability, counts, config.penalty)
     if config.rare_boost > 0:
-        probability = boost_rare(probability, counts, config.rare_boost)
+        probability = _boost_rare(probability, counts, config.rare_boost)
     return probability
 
 

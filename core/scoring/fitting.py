@@ -7,7 +7,7 @@ keep the order of a species' clips, but for ties, so neither ROC-AUC nor the sco
 them: they matter where a probability is read, or a threshold is carried to another network.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from core.config import ValidConfig, require
-from core.scoring.decisions import DecisionConfig, adjust, calibrate, clipped_logit, thresholds
+from core.scoring.decisions import DecisionConfig, adjust, clipped_logit, thresholds
 from core.scoring.metrics import balanced_accuracy, balanced_accuracy_at, macro
 from core.scoring.predictions import Predictions
 from core.scoring.score_curves import QUANTILES
@@ -81,20 +81,14 @@ def fit_decision(rules: Sequence[ThresholdRule], rows: Predictions, config: FitC
     """
     base = replace(fit_calibration(config.calibration, rows), quantile=config.quantile)
     found = [
-        fit_threshold(rule, rows, adjusted, config.shrinkage)
+        fit_threshold(rule, rows, replace(base, penalty=penalty, rare_boost=boost), config.shrinkage)
         for rule in rules
-        for adjusted in adjustments(base, config)
+        for penalty in config.penalties
+        for boost in config.rare_boosts
     ]
     if len(found) == 1:
         return found[0]
     return max(found, key=lambda one: decision_score(rows, one))
-
-
-def adjustments(base: DecisionConfig, config: FitConfig) -> Iterator[DecisionConfig]:
-    """Yield `base` with every combination of penalty and boost."""
-    for penalty in config.penalties:
-        for boost in config.rare_boosts:
-            yield replace(base, penalty=penalty, rare_boost=boost)
 
 
 def fit_threshold(
@@ -118,28 +112,18 @@ def fit_threshold(
     adjusted = adjust(rows.probability, base, rows.counts)
     if rule == "quantile":
         candidates = np.quantile(adjusted, QUANTILES)
-        best = best_of(macro(balanced_accuracy_at(rows.truth, adjusted, candidates)))
+        best = _best_of(macro(balanced_accuracy_at(rows.truth, adjusted, candidates)))
         return replace(base, threshold="quantile", quantile=float(QUANTILES[best]))
     common = np.unique(np.quantile(adjusted, np.linspace(0, 1, NUM_THRESHOLDS)))
-    fixed = float(common[best_of(macro(balanced_accuracy_at(rows.truth, adjusted, common)))])
+    fixed = float(common[_best_of(macro(balanced_accuracy_at(rows.truth, adjusted, common)))])
     if rule == "fixed":
         return replace(base, threshold="fixed", fixed=fixed)
-    own = fit_class_wise(rows.truth, adjusted, fixed, shrinkage)
+    own = _fit_class_wise(rows.truth, adjusted, fixed, shrinkage)
     return replace(base, threshold="class_wise", class_wise=dict(zip(rows.species, own, strict=True)))
 
 
-def fit_class_wise(truth: np.ndarray, adjusted: np.ndarray, common: float, shrinkage: float) -> list[float]:
-    """Return each species' best threshold, drawn to the common one where positives are few.
-
-    Parameters
-    ----------
-    truth, adjusted
-        (row, species).
-    common
-        The threshold that suits all.
-    shrinkage
-        Positives that `common` counts for.
-    """
+def _fit_class_wise(truth: np.ndarray, adjusted: np.ndarray, common: float, shrinkage: float) -> list[float]:
+    """Return each species' best threshold, drawn to the common one where positives are few."""
     grid = np.quantile(adjusted, np.linspace(0, 1, NUM_THRESHOLDS), axis=0)  # (threshold, species)
     scores = balanced_accuracy_at(truth, adjusted, grid)
     found = []
@@ -147,12 +131,12 @@ def fit_class_wise(truth: np.ndarray, adjusted: np.ndarray, common: float, shrin
         if np.isnan(scores[:, species]).all():
             found.append(common)
             continue
-        best = grid[best_of(scores[:, species]), species]
+        best = grid[_best_of(scores[:, species]), species]
         found.append(float((positives * best + shrinkage * common) / (positives + shrinkage)))
     return found
 
 
-def best_of(scores: np.ndarray) -> int:
+def _best_of(scores: np.ndarray) -> int:
     """Return the middle of the candidates, (candidate,), that share the highest score."""
     return int(middle_of_best(scores[None])[0])
 
@@ -189,8 +173,3 @@ def fit_calibration(method: Calibration, rows: Predictions) -> DecisionConfig:
 
     log_temperature = float(minimize_scalar(loss, bounds=LOG_TEMPERATURES, method="bounded").x)
     return DecisionConfig(calibration="logistic", calibration_slope=float(np.exp(-log_temperature)))
-
-
-def brier_score(rows: Predictions, config: DecisionConfig) -> float:
-    """Return the mean squared distance of calibrated probabilities from the truth."""
-    return float(((calibrate(rows.probability, config) - rows.truth) ** 2).mean())

@@ -160,7 +160,7 @@ class Draws:
         found = []
         for place, value in enumerate(self.values):
             influence = self.influence(place)
-            interval = bounded(float(value), self.drawn[:, place], influence, confidence, method)
+            interval = _bounded(float(value), self.drawn[:, place], influence, confidence, method)
             if self.reach is not None and not np.isnan(self.reach[place]):
                 reach = float(self.reach[place])
                 interval = replace(interval, low=min(interval.low, reach), high=max(interval.high, reach))
@@ -168,8 +168,8 @@ class Draws:
             interval = replace(interval, num_dropped=interval.num_dropped + self.num_lacking, note=note)
             if self.support is not None:
                 if influence.standard_error == 0:  # a point would be no interval
-                    interval = without_bounds(interval, f"{self.resampler.unit} all alike: no interval")
-                interval = few_noted(interval, int(self.support[place]), self.resampler.unit)
+                    interval = _without_bounds(interval, f"{self.resampler.unit} all alike: no interval")
+                interval = _few_noted(interval, int(self.support[place]), self.resampler.unit)
             found.append(interval)
         return found
 
@@ -238,45 +238,27 @@ class Draws:
         )
 
 
-def bounded(
+def _bounded(
     value: float, drawn: np.ndarray, influence: Influence, confidence: float, method: Method
 ) -> Interval:
-    """Return the interval of one quantity; nan bounds where none is defined, its own value always inside.
-
-    Parameters
-    ----------
-    value
-        On the rows themselves.
-    drawn
-        (resample,), nan where it was undefined.
-    influence
-        Of the clusters; not used for percentiles.
-    confidence
-        Wanted coverage.
-    method
-        Which interval.
-    """
+    """Return the interval of one quantity; nan bounds where none is defined, its own value always inside."""
     defined = drawn[~np.isnan(drawn)]
     num_dropped = len(drawn) - len(defined)
     if len(defined) == 0 or np.isnan(value):
         return Interval(value, np.nan, np.nan, num_dropped)
     tail = (1 - confidence) / 2
     levels = np.array([tail, 1 - tail])
-    if method != "percentile":
-        levels = corrected_levels(value, defined, influence, confidence, method)
+    if method == "adjusted":
+        half_width = student.isf(tail, max(influence.effective_clusters - 1, 1))
+        levels = _corrected_levels(value, defined, influence, half_width)
+    elif method == "bca":
+        levels = _corrected_levels(value, defined, influence, -ndtri(tail))
     low, high = np.quantile(defined, levels)
     return Interval(value, min(float(low), value), max(float(high), value), num_dropped)
 
 
-def corrected_levels(
-    value: float, drawn: np.ndarray, influence: Influence, confidence: float, method: Method
-) -> np.ndarray:
-    """Return which quantiles of the drawn values bound a bca or adjusted interval, (2,)."""
-    tail = (1 - confidence) / 2
-    if method == "adjusted":
-        half_width = student.isf(tail, max(influence.effective_clusters - 1, 1))
-    else:
-        half_width = -ndtri(tail)
+def _corrected_levels(value: float, drawn: np.ndarray, influence: Influence, half_width: float) -> np.ndarray:
+    """Return which quantiles of the drawn values bound a bca interval of a half-width in deviations, (2,)."""
     close = np.abs(drawn - value) <= 1e-6  # rounding to float32 must not decide on which side a value lies
     share = ((drawn < value) & ~close).mean() + close.mean() / 2
     bias = ndtri(np.clip(share, 1 / len(drawn), 1 - 1 / len(drawn)))
@@ -286,12 +268,12 @@ def corrected_levels(
     return levels
 
 
-def few_noted(interval: Interval, number: int, unit: str) -> Interval:
+def _few_noted(interval: Interval, number: int, unit: str) -> Interval:
     """Return an interval with a note where clusters are few, without bounds where they are far too few."""
     if number == 0:
-        return without_bounds(interval, f"no {unit}")
+        return _without_bounds(interval, f"no {unit}")
     if number < FAR_TOO_FEW:
-        return without_bounds(interval, f"{unit}: {number}, no interval")
+        return _without_bounds(interval, f"{unit}: {number}, no interval")
     if number < TOO_FEW and not np.isnan(interval.low):
         return replace(interval, note=f"{unit}: {number}, interval may be too short")
     return interval
@@ -305,12 +287,10 @@ def bounds_of(intervals: Sequence[Interval]) -> tuple[np.ndarray, np.ndarray, np
     >>> bounds_of([Interval(0.5, 0.25, 0.75)])
     (array([0.5]), array([0.25]), array([0.75]))
     """
-    value, low, high = (
-        np.array([getattr(one, name) for one in intervals]) for name in ("value", "low", "high")
-    )
+    value, low, high = np.array([(one.value, one.low, one.high) for one in intervals]).T
     return value, low, high
 
 
-def without_bounds(interval: Interval, note: str) -> Interval:
+def _without_bounds(interval: Interval, note: str) -> Interval:
     """Return an interval whose bounds are unknown."""
     return replace(interval, low=np.nan, high=np.nan, note=note)

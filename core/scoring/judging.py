@@ -23,7 +23,7 @@ from core.files import write_atomically
 from core.scoring.cross_fit import Part, Rule, cross_fit, draw_in_turn
 from core.scoring.decisions import DecisionConfig, calibrate
 from core.scoring.draws import clusters_with_positive, draw_quantity
-from core.scoring.fitting import Calibration, brier_score, decision_score, fit_calibration
+from core.scoring.fitting import Calibration, decision_score, fit_calibration
 from core.scoring.intervals import CONFIDENCE, Draws, Interval
 from core.scoring.predictions import Predictions
 from core.scoring.reliability import Reliability, reliability
@@ -239,7 +239,7 @@ def judge_calibrations(
                 config,
                 judged,
                 mean_of_rows(change, resampler).interval(confidence),
-                judged.brier.value - brier_score(rows, config),
+                judged.brier.value - float(((calibrate(rows.probability, config) - rows.truth) ** 2).mean()),
             )
         )
     return found

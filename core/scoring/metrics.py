@@ -13,6 +13,7 @@ weightings of the recordings. Definitions:
 
 import numpy as np
 from scipy.stats import rankdata
+from sklearn.metrics import average_precision_score
 
 PADDING_ROWS = 5
 
@@ -52,16 +53,31 @@ def balanced_accuracy_at(truth: np.ndarray, probability: np.ndarray, thresholds:
         (threshold,) for all species, or (threshold, species); a row is positive where it reaches it.
     """
     grid = np.broadcast_to(thresholds.reshape(len(thresholds), -1), (len(thresholds), truth.shape[1]))
-    scores = np.empty(grid.shape)
-    for species in range(truth.shape[1]):
-        is_positive = truth[:, species].astype(bool)
-        sides = [np.sort(probability[side, species]) for side in (is_positive, ~is_positive)]
-        missed, rejected = (np.searchsorted(side, grid[:, species], side="left") for side in sides)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            scores[:, species] = (
-                1 - missed / np.int64(len(sides[0])) + rejected / np.int64(len(sides[1]))
-            ) / 2
-    return scores
+    below = np.empty((len(thresholds), 2 * truth.shape[1]))
+    for species, is_positive in enumerate(truth.astype(bool).T):
+        for kind, side in enumerate((~is_positive, is_positive)):
+            ordered = np.sort(probability[side, species])
+            below[:, 2 * species + kind] = np.searchsorted(ordered, grid[:, species])
+    positives = truth.astype(bool).sum(axis=0)
+    return balanced_accuracy_below(below, np.stack([len(truth) - positives, positives], axis=1).ravel())
+
+
+def balanced_accuracy_below(below: np.ndarray, totals: np.ndarray) -> np.ndarray:
+    """Return the 2022 score (..., species) from how many rows lie below a threshold, and how many there are.
+
+    Both are (..., 2 species): the negative rows of a species, then its positive ones.
+
+    Examples
+    --------
+    Two of three negative rows lie below, and one of two positive rows:
+
+    >>> print(balanced_accuracy_below(np.array([2, 1]), np.array([3, 2])).round(3))
+    [0.583]
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rejected = below[..., 0::2] / totals[..., 0::2]
+        missed = below[..., 1::2] / totals[..., 1::2]
+        return np.asarray((1 - missed + rejected) / 2)
 
 
 def roc_auc(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
@@ -89,7 +105,7 @@ def roc_auc(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
         return np.asarray((ranks - positives * (positives + 1) / 2) / (positives * (len(truth) - positives)))
 
 
-def average_precision(truth: np.ndarray, probability: np.ndarray, padding: int = 0) -> np.ndarray:
+def average_precision(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """Return the average precision of each species, (species,).
 
     Parameters
@@ -97,10 +113,7 @@ def average_precision(truth: np.ndarray, probability: np.ndarray, padding: int =
     truth
         (row, species) bool.
     probability
-        (row, species) scores at most 1.
-    padding
-        Rows of truth 1 and probability 1 to append, `PADDING_ROWS` for the padded cmAP of 2023. A species
-        without a positive row is nan unless padded.
+        (row, species) scores of any scale.
 
     Examples
     --------
@@ -110,24 +123,12 @@ def average_precision(truth: np.ndarray, probability: np.ndarray, padding: int =
     >>> print(average_precision(truth, np.array([[0.9], [0.8], [0.7]])).round(3))
     [0.833]
     """
-    ones = np.ones((padding, truth.shape[1]))
-    truth = np.concatenate([truth.astype(bool), ones.astype(bool)])
-    probability = np.concatenate([probability, ones])
-    precisions = np.empty(truth.shape[1])
-    for species in range(truth.shape[1]):
-        order = np.argsort(-probability[:, species], kind="stable")
-        descending = probability[order, species]
-        last_of_tie = np.flatnonzero(np.append(descending[1:] != descending[:-1], True))
-        positive = np.cumsum(truth[order, species])[last_of_tie]
-        with np.errstate(invalid="ignore"):
-            precisions[species] = (
-                np.diff(positive, prepend=0) * positive / (last_of_tie + 1)
-            ).sum() / positive[-1]
-    return precisions
+    columns = zip(truth.astype(bool).T, probability.T, strict=True)
+    return np.array([average_precision_score(*one) if one[0].any() else np.nan for one in columns])
 
 
 def padded_average_precision(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Return the padded average precision of 2023 of each species, (species,).
+    """Return the padded average precision of 2023 of each species, (species,); probabilities at most 1.
 
     Examples
     --------
@@ -136,7 +137,8 @@ def padded_average_precision(truth: np.ndarray, probability: np.ndarray) -> np.n
     >>> print(padded_average_precision(np.zeros((2, 1)), np.array([[0.2], [0.1]])))
     [1.]
     """
-    return average_precision(truth, probability, PADDING_ROWS)
+    ones = np.ones((PADDING_ROWS, truth.shape[1]))
+    return average_precision(np.concatenate([truth, ones]), np.concatenate([probability, ones]))
 
 
 def top_one(truth: np.ndarray, probability: np.ndarray) -> float:

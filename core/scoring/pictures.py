@@ -220,7 +220,7 @@ def draw_score_by_threshold(
     Parameters
     ----------
     curve
-        Of `score_by_threshold` or `score_by_quantile` in `core.scoring.score_curves`.
+        Of `core.scoring.score_curves`.
     decided
         The setting that a run decides with, to mark; None: no mark.
     title

@@ -200,7 +200,7 @@ def pool_predictions(parts: Sequence[Predictions], name: str = "") -> Prediction
     first = parts[0]
     for other in parts[1:]:
         if other.species != first.species:
-            message = f"{first.name} and {other.name}: {labels_differ(first.species, other.species)}"
+            message = f"{first.name} and {other.name}: {_labels_differ(first.species, other.species)}"
             raise ValueError(message)
     joined: dict[str, Any] = {
         column: np.concatenate([getattr(one, column) for one in parts]) for column in first.columns_of_rows()
@@ -255,10 +255,10 @@ def require_same_clips(runs: Sequence[Predictions]) -> None:
 def difference_of(one: Predictions, other: Predictions) -> str | None:
     """Return why two sets of predictions cannot be put side by side; None if they can."""
     if one.species != other.species:
-        return labels_differ(one.species, other.species)
+        return _labels_differ(one.species, other.species)
     clips = [list(zip(run.recording, run.start_seconds, strict=True)) for run in (one, other)]
     if clips[0] != clips[1]:
-        return clips_differ(*map(set, clips))
+        return _clips_differ(*map(set, clips))
     differs = one.fold != other.fold
     if differs.any():
         row = int(np.flatnonzero(differs)[0])
@@ -277,29 +277,29 @@ def difference_of(one: Predictions, other: Predictions) -> str | None:
     return None
 
 
-def labels_differ(one: Sequence[str], other: Sequence[str]) -> str:
+def _labels_differ(one: Sequence[str], other: Sequence[str]) -> str:
     """Return how two lists of scored species differ."""
     if set(one) == set(other):
         place = next(i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
         return f"other label order: species {place} is {one[place]} in one and {other[place]} in the other"
     only = [sorted(set(a) - set(b)) for a, b in ((one, other), (other, one))]
     return (
-        f"other scored species: {first_names(only[0])} only in the first, {first_names(only[1])} only in the "
-        "second"
+        f"other scored species: {_first_names(only[0])} only in the first, "
+        f"{_first_names(only[1])} only in the second"
     )
 
 
-def clips_differ(one: set[Any], other: set[Any]) -> str:
+def _clips_differ(one: set[Any], other: set[Any]) -> str:
     """Return how two sets of clips, (recording, start) each, differ."""
     names = [sorted({name for name, _ in a - b}) for a, b in ((one, other), (other, one))]
     return (
         f"other validated clips ({len(one)} and {len(other)}, {len(one & other)} in common): "
-        f"{first_names(names[0])} only in the first, {first_names(names[1])} only in the second; compare the "
-        "same folds of the same data"
+        f"{_first_names(names[0])} only in the first, {_first_names(names[1])} only in the second; "
+        "compare the same folds of the same data"
     )
 
 
-def first_names(names: Sequence[str]) -> str:
+def _first_names(names: Sequence[str]) -> str:
     """Return the first of some names, and how many more there are."""
     if not names:
         return "none"

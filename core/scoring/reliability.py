@@ -11,7 +11,7 @@ from scipy.special import ndtr
 from scipy.stats import chi2
 
 from core.scoring.draws import draw_quantity
-from core.scoring.intervals import CONFIDENCE, Draws, Interval, Method, bounds_of
+from core.scoring.intervals import CONFIDENCE, Draws, Interval, bounds_of
 from core.scoring.resampling import Resampler, sum_by_cluster
 
 BINS = 10
@@ -55,7 +55,6 @@ def reliability(
     *,
     bins: int = BINS,
     confidence: float = CONFIDENCE,
-    method: Method = "adjusted",
 ) -> Reliability:
     """Return how often predictions of each height came true.
 
@@ -67,7 +66,7 @@ def reliability(
         Of the rows' recordings.
     bins
         Of equally many predictions each; fewer where many are equal.
-    confidence, method
+    confidence
         Of all intervals.
 
     Examples
@@ -81,7 +80,7 @@ def reliability(
     [0.2 0.6] [0.25 0.75] 0.1
     """
     drawn, (count, predicted, _) = draw_reliability_numbers(truth, probability, resampler, bins)
-    *observed, error, brier = drawn.intervals(confidence, method)
+    *observed, error, brier = drawn.intervals(confidence)
     error = Interval(max(error.value, 0.0), max(error.low, 0.0), max(error.high, 0.0))
     shares, low, high = bounds_of(observed)
     raw_error = float((np.abs(shares - predicted / count) * count).sum() / count.sum())
@@ -106,7 +105,7 @@ def draw_reliability_numbers(
         See `reliability`.
     """
     clusters = resampler.cluster_of_row
-    of_cluster = sum_by_cluster(sums_of_bins(truth, probability, bins), clusters)
+    of_cluster = sum_by_cluster(_sums_of_bins(truth, probability, bins), clusters)
     rows = np.bincount(clusters)
     squared = sum_by_cluster(((probability - truth) ** 2).mean(axis=1), clusters)
     totals = of_cluster.sum(axis=0)
@@ -126,14 +125,14 @@ def draw_reliability_numbers(
             share = positives / count
             distance = np.abs(predicted - positives) / count
             brier = squared @ weights / (rows @ weights)
-            parts = np.where(count > 0, count * (2 * distance - folded_mean(distance, chance)), 0)
+            parts = np.where(count > 0, count * (2 * distance - _folded_mean(distance, chance)), 0)
             error = parts.sum(axis=1) / count.sum(axis=1)
         return np.concatenate([share, error[:, None], brier[:, None]], axis=1)
 
     return replace(draw_quantity(measure, resampler), reach=reach), totals
 
 
-def folded_mean(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+def _folded_mean(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     """Return the mean absolute value of normal numbers, by their mean and standard deviation."""
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(deviation > 0, mean / deviation, np.inf)
@@ -141,7 +140,7 @@ def folded_mean(mean: np.ndarray, deviation: np.ndarray) -> np.ndarray:
     return np.asarray(chance + mean * (1 - 2 * ndtr(-ratio)))
 
 
-def sums_of_bins(truth: np.ndarray, probability: np.ndarray, bins: int) -> np.ndarray:
+def _sums_of_bins(truth: np.ndarray, probability: np.ndarray, bins: int) -> np.ndarray:
     """Return number, summed probability and positives of each row by bin, (row, 3, bin)."""
     edges = np.unique(np.quantile(probability, np.linspace(0, 1, bins + 1)))[1:-1]
     place = np.searchsorted(edges, probability, side="right")  # (row, species)

@@ -146,31 +146,25 @@ class Resampler:
             weights[left_out, np.arange(len(left_out))] = 0
             yield weights
 
+    def _deviations(self, gradients: np.ndarray) -> np.ndarray:
+        """Return gradients (cluster, ...) less their mean over the stratum."""
+        sums = np.zeros((len(self.sizes), *gradients.shape[1:]))
+        np.add.at(sums, self.stratum_of_cluster, gradients)
+        return np.asarray(gradients - (sums.T / self.sizes).T[self.stratum_of_cluster])
+
     def covariance(self, gradients: np.ndarray) -> np.ndarray:
         """Return the covariance of quantities by the linear part of their dependence on the clusters.
 
-        Parameters
-        ----------
-        gradients
-            (cluster, quantity), derivative by the clusters' weights.
-
-        Returns
-        -------
-        covariance
-            (quantity, quantity).
+        `gradients` is (cluster, quantity), derivative by the clusters' weights; the covariance is
+        (quantity, quantity).
         """
-        stratum, size = self.stratum_of_cluster, self.sizes
-        sums = np.zeros((len(size), gradients.shape[1]))
-        np.add.at(sums, stratum, gradients)
-        centred = (gradients - (sums / size[:, None])[stratum]) * np.sqrt(size / np.maximum(size - 1, 1))[
-            stratum, None
-        ]
+        scale = np.sqrt(self.sizes / np.maximum(self.sizes - 1, 1))[self.stratum_of_cluster]
+        centred = self._deviations(gradients) * scale[:, None]
         return np.asarray(centred.T @ centred)
 
     def influence(self, gradient: np.ndarray) -> Influence:
         """Return what the derivative of a quantity by the clusters' weights (cluster,) tells about it."""
-        mean = np.bincount(self.stratum_of_cluster, gradient) / self.sizes
-        centred = gradient - mean[self.stratum_of_cluster]
+        centred = self._deviations(gradient)
         by_stratum = np.bincount(self.stratum_of_cluster, centred**2)
         total = by_stratum.sum()
         variance = (by_stratum * self.sizes / np.maximum(self.sizes - 1, 1)).sum()

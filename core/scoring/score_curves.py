@@ -5,15 +5,17 @@ the best setting lies.
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from core.scoring.draws import MeasuredQuantity, draw
-from core.scoring.intervals import CONFIDENCE, Draws, Interval, Method, bounds_of
+from core.scoring.intervals import CONFIDENCE, Draws, Interval, bounds_of
 from core.scoring.resampling import Resampler
 from core.scoring.threshold_ladder import ThresholdLadder, middle_of_best
 
 QUANTILES = np.round(np.arange(0.50, 0.995, 0.01), 2)
+CurveKind = Literal["threshold", "quantile"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class ScoreCurve:
         Of the band and of where the best is.
     """
 
-    kind: str
+    kind: CurveKind
     positions: np.ndarray
     score: np.ndarray = field(repr=False)
     low: np.ndarray = field(repr=False)
@@ -87,18 +89,19 @@ class CurveMetric:
 
 
 def draw_curve(
-    truth: np.ndarray, probability: np.ndarray, resampler: Resampler, quantiles: np.ndarray | None = None
+    kind: CurveKind, truth: np.ndarray, probability: np.ndarray, resampler: Resampler
 ) -> tuple[np.ndarray, Draws, Draws]:
     """Return the 2022 score over thresholds or quantiles, and where it is highest, on all resamples.
 
     Parameters
     ----------
+    kind
+        "threshold": some hundred between which the values lie; "quantile": `QUANTILES` of all values, taken
+        anew in each resample.
     truth, probability
         (row, species) bool and float.
     resampler
         Of the rows' recordings.
-    quantiles
-        (point,) to choose from; None: thresholds are.
 
     Returns
     -------
@@ -109,8 +112,9 @@ def draw_curve(
     best
         The best position.
     """
-    metric = CurveMetric(ThresholdLadder(truth, probability, resampler.cluster_of_row), quantiles)
-    positions = metric.ladder.thresholds if quantiles is None else quantiles
+    ladder = ThresholdLadder(truth, probability, resampler.cluster_of_row)
+    positions = ladder.thresholds if kind == "threshold" else QUANTILES
+    metric = CurveMetric(ladder, None if kind == "threshold" else QUANTILES)
 
     def best_of(scores: np.ndarray) -> np.ndarray:
         """Return the best position (resample, 1) of scores (resample, point)."""
@@ -123,62 +127,30 @@ def draw_curve(
     return positions, curve, best
 
 
-def score_by_threshold(
+def score_curve(
+    kind: CurveKind,
     truth: np.ndarray,
     probability: np.ndarray,
     resampler: Resampler,
     confidence: float = CONFIDENCE,
-    method: Method = "adjusted",
 ) -> ScoreCurve:
-    """Return the 2022 score at some hundred thresholds between which the values lie.
+    """Return the 2022 score over thresholds or quantiles with its band.
 
     Parameters
     ----------
-    truth, probability
-        (row, species) bool and float.
-    resampler
-        Of the rows' recordings.
-    confidence, method
+    kind, truth, probability, resampler
+        See `draw_curve`.
+    confidence
         Of the band, and of where the best is.
 
     Examples
     --------
     >>> truth = np.array([[False], [False], [True], [True]])
     >>> probability = np.array([[0.1], [0.3], [0.6], [0.9]])
-    >>> curve = score_by_threshold(truth, probability, Resampler(range(4), truth[:, 0]))
+    >>> curve = score_curve("threshold", truth, probability, Resampler(range(4), truth[:, 0]))
     >>> print(curve.positions, curve.score, curve.best.value)
     [0.1 0.3 0.6 0.9] [0.5  0.75 1.   0.75] 0.6
     """
-    return curve_of(truth, probability, resampler, None, confidence, method)
-
-
-def score_by_quantile(
-    truth: np.ndarray,
-    probability: np.ndarray,
-    resampler: Resampler,
-    confidence: float = CONFIDENCE,
-    method: Method = "adjusted",
-) -> ScoreCurve:
-    """Return the 2022 score at quantiles of all values from 0.50 to 0.99, taken anew in each resample.
-
-    Parameters
-    ----------
-    truth, probability, resampler, confidence, method
-        See `score_by_threshold`.
-    """
-    return curve_of(truth, probability, resampler, QUANTILES, confidence, method)
-
-
-def curve_of(
-    truth: np.ndarray,
-    probability: np.ndarray,
-    resampler: Resampler,
-    quantiles: np.ndarray | None,
-    confidence: float,
-    method: Method,
-) -> ScoreCurve:
-    """Return a curve over thresholds, or over (point,) quantiles; parameters as in `score_by_threshold`."""
-    positions, curve, best = draw_curve(truth, probability, resampler, quantiles)
-    score, low, high = bounds_of(curve.intervals(confidence, method))
-    kind = "threshold" if quantiles is None else "quantile"
-    return ScoreCurve(kind, positions, score, low, high, best.interval(confidence, method), confidence)
+    positions, curve, best = draw_curve(kind, truth, probability, resampler)
+    score, low, high = bounds_of(curve.intervals(confidence))
+    return ScoreCurve(kind, positions, score, low, high, best.interval(confidence), confidence)

@@ -91,7 +91,7 @@ def flip_test(
     0.0312, p = 0.51
     """
     number = int(cluster_of_row.max()) + 1
-    metric = both_models(truth, (first, second), cluster_of_row, name, quantile)
+    metric = _both_models(truth, (first, second), cluster_of_row, name, quantile)
     observed = float(_differences(metric, name, np.ones((number, 1), dtype=np.float32))[0])
     as_large = 0
     for start in range(0, num_flips, BLOCK):
@@ -102,7 +102,7 @@ def flip_test(
     return FlipTest(observed, (1 + as_large) / (1 + num_flips))
 
 
-def both_models(
+def _both_models(
     truth: np.ndarray,
     probability: Sequence[np.ndarray],
     cluster_of_row: np.ndarray,
@@ -116,11 +116,11 @@ def both_models(
     if name == "score":
         decisions = [one >= np.quantile(one, quantile) for one in probability]
         return DecisionMetric(twice, np.concatenate(decisions), clusters)
-    comparable = probability if name == "top1" else [within_species(one) for one in probability]
+    comparable = probability if name == "top1" else [_within_species(one) for one in probability]
     return build_metrics(twice, np.concatenate(list(comparable)), clusters, (name,))[0]
 
 
-def within_species(probability: np.ndarray) -> np.ndarray:
+def _within_species(probability: np.ndarray) -> np.ndarray:
     """Return each row's rank (row, species), below 1; exact ones, which tie with the padding, stay ones."""
     ranks = rankdata(probability, axis=0) / (len(probability) + 1)
     return np.where(probability == 1, 1.0, ranks)

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from scipy import sparse
 
-from core.scoring.metrics import macro
+from core.scoring.metrics import balanced_accuracy_below, macro
 from core.scoring.weighted_metrics import DecisionMetric
 
 MIN_STEPS = 256
@@ -185,14 +185,6 @@ def middle_of_best(scores: np.ndarray) -> np.ndarray:
     filled = np.where(np.isnan(scores), -np.inf, scores)
     best = filled >= filled.max(axis=1, keepdims=True) - 1e-6
     return np.asarray((np.cumsum(best, axis=1) > best.sum(axis=1, keepdims=True) // 2).argmax(axis=1))
-
-
-def balanced_accuracy_below(below: np.ndarray, totals: np.ndarray) -> np.ndarray:
-    """Return the score from the weights of cells below a threshold and in all, (..., cell) both."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        rejected = below[..., 0::2] / totals[..., 0::2]
-        missed = below[..., 1::2] / totals[..., 1::2]
-        return (1 - missed + rejected) / 2
 
 
 class RepickedMetric:

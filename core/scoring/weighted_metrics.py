@@ -14,7 +14,7 @@ within 2e-6 on 15,000 rows (tested), a thousandth of the width of any interval h
 (Efron 1982; for the area under the curve DeLong's placements), which a leave-one-out loop would approximate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +24,9 @@ from core.scoring.metrics import PADDING_ROWS
 from core.scoring.resampling import sum_by_cluster
 
 PADDING_SCORE = 1.0
+
+
+Ratios = Callable[[np.ndarray], list[tuple[np.ndarray, np.ndarray]]]
 
 
 class WeightedMetric(Protocol):
@@ -38,7 +41,41 @@ class WeightedMetric(Protocol):
         """Return each metric's derivative by the weights at 1, (cluster, species)."""
 
 
-class DecisionMetric:
+class RatioMetric:
+    """A mean of ratios of sums over rows, such as the share of right ones among all.
+
+    Parameters
+    ----------
+    name
+        Key of the values.
+    cells
+        (row, cell) what is summed.
+    cluster_of_row
+        (row,) index of the cluster.
+    ratios
+        Maps sums (..., cell) to the numerator and denominator, (..., column) each, of every ratio.
+    """
+
+    def __init__(self, name: str, cells: np.ndarray, cluster_of_row: np.ndarray, ratios: Ratios) -> None:
+        self.names: tuple[str, ...] = (name,)
+        self.ratios = ratios
+        self.counts = sparse.csr_matrix(sum_by_cluster(cells, cluster_of_row).T)
+
+    def values(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the metric, (resample, column)."""
+        ratios = self.ratios((self.counts @ weights).T)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return {self.names[0]: sum(part / whole for part, whole in ratios) / len(ratios)}
+
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Return its derivative, (cluster, column)."""
+        ratios = self.ratios(self.counts.toarray().T)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            slopes = [(part - whole * (part.sum(0) / whole.sum(0))) / whole.sum(0) for part, whole in ratios]
+        return {self.names[0]: sum(slopes) / len(slopes)}
+
+
+class DecisionMetric(RatioMetric):
     """The 2022 score (balanced accuracy) of settled decisions.
 
     Parameters
@@ -58,55 +95,26 @@ class DecisionMetric:
     [[0.75  0.875]]
     """
 
-    names: tuple[str, ...] = ("score",)
-
     def __init__(self, truth: np.ndarray, decision: np.ndarray, cluster_of_row: np.ndarray) -> None:
         # negatives are most of all rows: they are what the positives leave
         cells = np.concatenate([truth, truth & decision, ~truth & decision, np.ones((len(truth), 1))], axis=1)
-        self.counts = sparse.csr_matrix(sum_by_cluster(cells, cluster_of_row).T)
-
-    def _rates(self, sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return weights of rightly positive, positive, rightly negative, negative rows of each species."""
-        positive, found, false, total = np.split(sums, np.arange(1, 4) * (len(sums.T) // 3), axis=1)
-        return found, positive, total - positive - false, total - positive
-
-    def values(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the 2022 score of each species."""
-        found, positive, rejected, negative = self._rates((self.counts @ weights).T)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return {"score": (found / positive + rejected / negative) / 2}
-
-    def gradients(self) -> dict[str, np.ndarray]:
-        """Return its derivative."""
-        found, positive, rejected, negative = self._rates(self.counts.toarray().T)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            sensitivity = (found - positive * (found.sum(0) / positive.sum(0))) / positive.sum(0)
-            specificity = (rejected - negative * (rejected.sum(0) / negative.sum(0))) / negative.sum(0)
-        return {"score": (sensitivity + specificity) / 2}
+        super().__init__("score", cells, cluster_of_row, _rates)
 
 
-class TopOneMetric:
+def _rates(sums: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return rightly positive and positive, rightly negative and negative rows of each species."""
+    positive, found, false, total = np.split(sums, np.arange(1, 4) * (sums.shape[1] // 3), axis=1)
+    return [(found, positive), (total - positive - false, total - positive)]
+
+
+class TopOneMetric(RatioMetric):
     """How often the highest score is a true one, over rows with a positive; one column for all species."""
-
-    names: tuple[str, ...] = ("top1",)
 
     def __init__(self, truth: np.ndarray, probability: np.ndarray, cluster_of_row: np.ndarray) -> None:
         has_positive = truth.any(axis=1)
         hit = truth[np.arange(len(truth)), probability.argmax(axis=1)] & has_positive
-        cells = np.stack([hit, has_positive], axis=1).astype(np.float64)
-        self.counts = sparse.csr_matrix(sum_by_cluster(cells, cluster_of_row).T)
-
-    def values(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the accuracy, (resample, 1)."""
-        hit, total = self.counts @ weights
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return {"top1": (hit / total)[:, None]}
-
-    def gradients(self) -> dict[str, np.ndarray]:
-        """Return its derivative, (cluster, 1)."""
-        hit, total = self.counts.toarray()
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return {"top1": ((hit - total * (hit.sum() / total.sum())) / total.sum())[:, None]}
+        cells = np.stack([hit, has_positive], axis=1)
+        super().__init__("top1", cells, cluster_of_row, lambda sums: [(sums[:, :1], sums[:, 1:])])
 
 
 class RankMetric:
@@ -172,36 +180,27 @@ class RankMetric:
 
     def values(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return the metrics of each species."""
-        sums = self.matrix @ weights
         found = {name: np.empty((weights.shape[1], len(self.levels))) for name in self.names}
-        for species, (start, number) in enumerate(zip(self.starts, self.levels, strict=True)):
-            counts = _Counts(sums[start : start + 3 * number + 1], number)
+        for species, counts in enumerate(self._counts(weights)):
             for name in self.names:
-                found[name][:, species] = self._value(name, counts, species)
+                found[name][:, species] = counts.value(name)
         return found
-
-    def _value(self, name: str, counts: "_Counts", species: int) -> np.ndarray:
-        """Return one metric of one species."""
-        if name == "auc":
-            return counts.area()
-        padded = self.padded_level[species] if name == "padded_average_precision" else None
-        return counts.average_precision(padded)
 
     def gradients(self) -> dict[str, np.ndarray]:
         """Return the derivatives of the metrics."""
-        sums = self.matrix @ np.ones((self.matrix.shape[1], 1), dtype=np.float32)
-        found = {name: np.empty((self.matrix.shape[1], len(self.levels))) for name in self.names}
-        for species, (start, number) in enumerate(zip(self.starts, self.levels, strict=True)):
-            counts = _Counts(sums[start : start + 3 * number + 1], number)
+        number = self.matrix.shape[1]
+        found = {name: np.empty((number, len(self.levels))) for name in self.names}
+        for species, counts in enumerate(self._counts(np.ones((number, 1), dtype=np.float32))):
             for name in self.names:
-                if name == "auc":
-                    of_bin = counts.area_gradient()
-                else:
-                    padded = self.padded_level[species] if name == "padded_average_precision" else None
-                    of_bin = counts.precision_gradient(padded)
-                of_row = of_bin[self.bins[species]]
+                of_row = counts.gradient(name)[self.bins[species]]
                 found[name][:, species] = np.bincount(self.cluster_of_row, of_row)
         return found
+
+    def _counts(self, weights: np.ndarray) -> Iterator["_Counts"]:
+        """Yield the weights of each species' rows by bin."""
+        sums = self.matrix @ weights
+        for start, number, padded in zip(self.starts, self.levels, self.padded_level, strict=True):
+            yield _Counts(sums[start : start + 3 * number + 1], number, padded)
 
 
 class _Counts:
@@ -215,9 +214,12 @@ class _Counts:
         (level, resample) negatives above each level, and at or above it.
     negatives, positives
         (resample,) in all.
+    padded_level
+        Where the padding's score of 1 stands.
     """
 
-    def __init__(self, sums: np.ndarray, num_levels: int) -> None:
+    def __init__(self, sums: np.ndarray, num_levels: int, padded_level: int) -> None:
+        self.padded_level = padded_level
         cumulated = np.cumsum(sums[: 2 * num_levels + 1], axis=0)
         self.above, self.at_least = cumulated[0:-1:2], cumulated[1::2]
         self.negatives = cumulated[-1].astype(np.float64)
@@ -225,34 +227,42 @@ class _Counts:
         self.cumulated = np.cumsum(self.positive, axis=0)
         self.positives = self.cumulated[-1].astype(np.float64)
 
+    def value(self, name: str) -> np.ndarray:
+        """Return a metric, (resample,)."""
+        return self.area() if name == "auc" else self.average_precision(name)
+
+    def gradient(self, name: str) -> np.ndarray:
+        """Return a metric's derivative by the weight of a row in each bin, (bin,), for one resample."""
+        return self.area_gradient() if name == "auc" else self.precision_gradient(name)
+
     def area(self) -> np.ndarray:
         """Return the area under the ROC curve, (resample,)."""
         twice_above = np.einsum("lr,lr->r", self.positive, self.above + self.at_least, dtype=np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
             return 1 - twice_above / 2 / (self.positives * self.negatives)
 
-    def padded(self, level: int | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    def padded(self, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return positives at, positives down to, rows down to each level, and all positives."""
         positive, cumulated, total = self.positive, self.cumulated, self.positives
         retrieved = cumulated + self.at_least
-        if level is not None:
+        if name == "padded_average_precision":
             padding = np.zeros((len(positive), 1), dtype=np.float32)
-            padding[level] = PADDING_ROWS
+            padding[self.padded_level] = PADDING_ROWS
             positive, total = positive + padding, total + PADDING_ROWS
-            padding[level:] = PADDING_ROWS
+            padding[self.padded_level :] = PADDING_ROWS
             cumulated, retrieved = cumulated + padding, retrieved + padding
         return positive, cumulated, retrieved, total
 
-    def average_precision(self, padded_level: int | None) -> np.ndarray:
+    def average_precision(self, name: str) -> np.ndarray:
         """Return the average precision, (resample,)."""
-        positive, cumulated, retrieved, total = self.padded(padded_level)
+        positive, cumulated, retrieved, total = self.padded(name)
         # where a resample holds no row down to a level, nothing was gained there either
         precision = cumulated / np.maximum(retrieved, np.float32(1e-30))
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.einsum("lr,lr->r", positive, precision, dtype=np.float64) / total
 
     def area_gradient(self) -> np.ndarray:
-        """Return the derivative of the area by the weight of a row in each bin, (bin,), for one resample."""
+        """Return the derivative of the area."""
         positives, negatives = self.positives[0], self.negatives[0]
         if positives == 0 or negatives == 0:
             return np.full(3 * len(self.positive) + 1, np.nan)
@@ -261,19 +271,17 @@ class _Counts:
         of_positive = (1 - (above + at_least) / 2 / negatives - area) / positives
         # a negative loses half of the positives at its own level and all below
         cumulated = np.concatenate([[0.0], self.cumulated[:, 0].astype(np.float64)])
-        between = cumulated
-        at = (cumulated[:-1] + cumulated[1:]) / 2
-        of_negative = np.empty(2 * len(at) + 1)
-        of_negative[0::2], of_negative[1::2] = between, at
+        of_negative = np.empty(2 * len(cumulated) - 1)
+        of_negative[0::2], of_negative[1::2] = cumulated, (cumulated[:-1] + cumulated[1:]) / 2
         return np.concatenate([(of_negative / positives - area) / negatives, of_positive])
 
-    def precision_gradient(self, padded_level: int | None) -> np.ndarray:
-        """Return the same of the average precision."""
-        at, cumulated, retrieved, total = (np.asarray(a, dtype=np.float64) for a in self.padded(padded_level))
+    def precision_gradient(self, name: str) -> np.ndarray:
+        """Return the derivative of the average precision."""
+        at, cumulated, retrieved, total = (np.asarray(a, dtype=np.float64) for a in self.padded(name))
         at, cumulated, retrieved = at[:, 0], cumulated[:, 0], retrieved[:, 0]
         if total[0] == 0:
             return np.full(3 * len(at) + 1, np.nan)
-        value = self.average_precision(padded_level)[0]
+        value = self.average_precision(name)[0]
         filled = np.maximum(retrieved, 1e-30)
         precision = cumulated / filled
         # a row counts as retrieved at its own level and at every lower one

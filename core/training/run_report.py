@@ -27,7 +27,7 @@ from core.scoring.pictures import (
 )
 from core.scoring.predictions import Predictions, pool_predictions
 from core.scoring.reliability import reliability
-from core.scoring.score_curves import score_by_threshold
+from core.scoring.score_curves import score_curve
 from core.training.pictures import PICTURE_DPI, draw_curves
 from core.training.state import Progress
 
@@ -195,7 +195,7 @@ def draw_scores(
     """
     truth, probability, valid = predictions.truth, predictions.probability, config.valid
     resampler = predictions.resampler(num_resamples=config.valid.num_resamples)
-    curve = score_by_threshold(truth, probability, resampler, valid.confidence)
+    curve = score_curve("threshold", truth, probability, resampler, valid.confidence)
     found = reliability(truth, probability, resampler, confidence=valid.confidence)
     title = f"{config.name}, fold {config.data.fold}"
     figures = {

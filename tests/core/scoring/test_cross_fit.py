@@ -16,7 +16,6 @@ from core.scoring.fitting import (
     decide_rows,
     decision_score,
     fit_calibration,
-    fit_class_wise,
     fit_decision,
     fit_threshold,
 )
@@ -130,12 +129,18 @@ def test_shrinkage_draws_rare_species_to_the_common_threshold() -> None:
     rows = invent([1.0, 0.1], signal=2.0)
     truth = rows.truth.copy()
     truth[np.flatnonzero(truth[:, 1])[2:], 1] = False  # two positives are left
-    common = 0.5
-    free, shrunk = (fit_class_wise(truth, rows.probability, common, strength) for strength in (0.0, 10.0))
+    fitted = replace(rows, truth=truth)
+    common = fit_threshold("fixed", fitted, DecisionConfig(), 0.0).fixed
+
+    def class_wise(one: Predictions, shrinkage: float) -> list[float]:
+        return list(fit_threshold("class_wise", one, DecisionConfig(), shrinkage).class_wise.values())
+
+    free, shrunk = (class_wise(fitted, strength) for strength in (0.0, 10.0))
     assert abs(shrunk[1] - common) < abs(free[1] - common) / 4
     assert abs(shrunk[0] - common) > abs(free[0] - common) / 4
     truth[:, 1] = False
-    assert fit_class_wise(truth, rows.probability, common, 10.0)[1] == common
+    common = fit_threshold("fixed", fitted, DecisionConfig(), 0.0).fixed
+    assert class_wise(fitted, 10.0)[1] == common
 
 
 def test_recordings_and_authors_stay_whole_and_parts_cover_every_row_once() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.scoring.decisions import DecisionConfig, adjust, boost_rare, calibrate, subtract_penalty, thresholds
+from core.scoring.decisions import DecisionConfig, adjust, calibrate, subtract_penalty, thresholds
 
 PROBABILITY = np.array([[0.9, 0.2], [0.4, 0.3], [0.1, 0.8]])
 COUNTS = np.array([30.0, 10.0])
@@ -14,7 +14,7 @@ def test_the_penalty_is_the_share_of_recordings() -> None:
 
 
 def test_rare_species_rise_and_common_ones_fall() -> None:
-    boosted = boost_rare(PROBABILITY, COUNTS, 0.5)
+    boosted = adjust(PROBABILITY, DecisionConfig(rare_boost=0.5), COUNTS)
     np.testing.assert_allclose(boosted / PROBABILITY, [[1.5**-0.5, 0.5**-0.5]] * 3)
 
 

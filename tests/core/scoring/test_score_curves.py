@@ -8,7 +8,7 @@ from core.scoring.metrics import balanced_accuracy, macro
 from core.scoring.pictures import draw_reliability, draw_score_by_threshold
 from core.scoring.reliability import reliability
 from core.scoring.resampling import Resampler
-from core.scoring.score_curves import QUANTILES, score_by_quantile, score_by_threshold
+from core.scoring.score_curves import QUANTILES, score_curve
 
 
 def rows(number: int = 120, species: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -23,7 +23,7 @@ def resampler(number: int, resamples: int = 300) -> Resampler:
 
 def test_the_curve_over_quantiles_decides_as_the_quantile_of_all_values_does() -> None:
     truth, probability = rows()
-    curve = score_by_quantile(truth, probability, resampler(len(truth)))
+    curve = score_curve("quantile", truth, probability, resampler(len(truth)))
     for quantile, score in zip(QUANTILES, curve.score, strict=True):
         decided = probability >= np.quantile(probability, quantile, method="inverted_cdf")
         near = [
@@ -37,7 +37,7 @@ def test_the_best_threshold_is_found_and_the_band_holds_the_curve() -> None:
     generator = np.random.default_rng(3)
     truth = np.arange(400)[:, None] % 4 == 0
     probability = np.where(truth, generator.uniform(0.3, 0.9, (400, 1)), generator.uniform(0, 0.3, (400, 1)))
-    curve = score_by_threshold(truth, probability, resampler(400))
+    curve = score_curve("threshold", truth, probability, resampler(400))
     assert curve.score.max() == 1
     assert curve.best.low <= curve.best.value <= curve.best.high
     assert curve.best.low > 0.25
@@ -49,7 +49,7 @@ def test_the_best_threshold_is_found_and_the_band_holds_the_curve() -> None:
 
 def test_many_values_are_told_apart_by_some_hundred_thresholds() -> None:
     truth, probability = rows(2000, 2)
-    curve = score_by_threshold(truth, probability, resampler(2000, 20))
+    curve = score_curve("threshold", truth, probability, resampler(2000, 20))
     assert 200 < len(curve.positions) <= 600
     decided = probability >= curve.positions[150]
     assert curve.score[150] == pytest.approx(macro(balanced_accuracy(truth, decided)))
@@ -92,7 +92,7 @@ def legend(axes: Axes) -> list[str]:
 def test_the_figures_hold_curve_marks_and_labels() -> None:
     truth, probability = rows()
     sampler = resampler(len(truth))
-    curve = score_by_quantile(truth, probability, sampler)
+    curve = score_curve("quantile", truth, probability, sampler)
     (axes,) = draw_score_by_threshold(curve, decided=0.85, title="timm").axes
     np.testing.assert_allclose(np.asarray(axes.lines[0].get_ydata()), curve.score)
     words = legend(axes)
