@@ -7,7 +7,7 @@ few or many recordings a species, several clips a recording that resemble one an
 hold a second species; what is true is the same quantity of a data set hundreds of times as large.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -20,7 +20,7 @@ from analysis.command import run_command
 from analysis.ensemble.weights import combined
 from analysis.species.confusion import draw_confusions
 from core.config import require
-from core.scoring.draws import build_metrics, draw_metrics
+from core.scoring.draws import draw_metrics
 from core.scoring.intervals import METHODS, Draws, Method
 from core.scoring.predictions import Predictions
 from core.scoring.reliability import draw_reliability_numbers
@@ -108,9 +108,9 @@ class World:
         own = generator.normal(size=shape)
         return np.sqrt(self.recording_share) * common + np.sqrt(1 - self.recording_share) * own
 
-    def draw_numbered(self, number: int, seed: int = 0, stream: int = 2) -> list[Predictions]:
+    def draw_numbered(self, number: int, stream: int = 2) -> list[Predictions]:
         """Return the data set of a number, predicted by both models."""
-        return self.draw(np.random.default_rng([self.seed, stream, seed, number]), num_models=2)
+        return self.draw(np.random.default_rng([self.seed, stream, 0, number]), num_models=2)
 
     @cached_property
     def large(self) -> list[Predictions]:
@@ -206,9 +206,6 @@ def coverage(
     num_resamples: int,
     names: Iterable[str] = tuple(QUANTITIES),
     methods: Sequence[Method] = METHODS,
-    *,
-    one_less: bool = True,
-    seed: int = 0,
 ) -> pd.DataFrame:
     """Return how often 95 % intervals hold the true value.
 
@@ -222,10 +219,6 @@ def coverage(
         Keys of `QUANTITIES`.
     methods
         Intervals.
-    one_less
-        See `Resampler`.
-    seed
-        Of the data sets.
 
     Returns
     -------
@@ -235,12 +228,11 @@ def coverage(
         `below`, of those that lie on one side of it; `covered_mean`, of those that hold the mean value of
         sets of this size, which for average precision is higher; mean `width`.
     """
-    names = list(names)
-    rows = []
+    names, rows = list(names), []
+    true = true_values(world, names)
     for number in tqdm(range(num_datasets), desc="data sets", disable=None):
-        predictions = world.draw_numbered(number, seed)
-        one = predictions[0]
-        resampler = Resampler(one.recording, one.primary, num_resamples, number, one_less=one_less)
+        predictions = world.draw_numbered(number)
+        resampler = predictions[0].resampler(num_resamples=num_resamples, seed=number)
         for name in names:
             drawn = QUANTITIES[name](predictions, resampler)
             rows += [
@@ -249,37 +241,16 @@ def coverage(
                 for place, interval in enumerate(drawn.intervals(method=method))
             ]
     table = pd.DataFrame(rows, columns=["quantity", "method", "place", "value", "low", "high"])
-    return summarise_coverage(table, true_values(world, names), world.recordings)
-
-
-def summarise_coverage(
-    table: pd.DataFrame, true: Mapping[str, np.ndarray], recordings: Sequence[int]
-) -> pd.DataFrame:
-    """Return the table of `coverage` from one row a data set, quantity, method and place.
-
-    Parameters
-    ----------
-    table
-        Columns quantity, method, place, value, low, high.
-    true
-        Quantity -> (place,).
-    recordings
-        (species,)
-    """
-    groups = ["quantity", "method", "place"]
     table["true"] = [true[name][place] for name, place in zip(table["quantity"], table["place"], strict=True)]
+    groups = ["quantity", "method", "place"]
     table["mean"] = table.groupby(groups)["value"].transform("mean")
     table["covered"] = table["true"].between(table["low"], table["high"])
     table["covered_mean"] = table["mean"].between(table["low"], table["high"])
     table["above"], table["below"] = table["low"] > table["true"], table["high"] < table["true"]
     table["width"] = table["high"] - table["low"]
     means = table.groupby(groups, sort=False).mean().drop(columns=["value", "low", "high"]).reset_index()
-    of_species = dict(enumerate(recordings))
-    is_species = means["quantity"].isin(SPECIES_METRICS)
-    means["recordings"] = [
-        of_species.get(place, 0) if one else 0 for place, one in zip(means["place"], is_species, strict=True)
-    ]
-    return means
+    recordings = means["place"].map(dict(enumerate(world.recordings))).fillna(0).astype(int)
+    return means.assign(recordings=recordings.where(means["quantity"].isin(SPECIES_METRICS), 0))
 
 
 def true_values(world: World, names: Iterable[str]) -> dict[str, np.ndarray]:
@@ -290,27 +261,13 @@ def true_values(world: World, names: Iterable[str]) -> dict[str, np.ndarray]:
     return found | {name: np.zeros(1) for name in found if name == CALIBRATED}
 
 
-def true_difference(world: World, name: str) -> float:
-    """Return second model minus first of a macro metric on very many recordings; 0 where they are equal."""
-    if world.gain == 0:
-        return 0.0
-    return float(true_values(world, [f"difference in {name}"])[f"difference in {name}"][0])
-
-
 @dataclass(frozen=True)
 class Power:
-    """How often a test finds a difference.
+    """How often a test finds a difference: on very many recordings, and in data sets.
 
-    Attributes
-    ----------
-    true_difference
-        Second model minus first, on very many recordings.
-    found, wrong_sign
-        Shares of data sets in which p is at most 0.05, and in which then the worse model leads.
-    standard_error
-        Of the difference: how much it varies between data sets.
-    estimated_error
-        Mean of what the single data sets say about that by the clusters' influence.
+    `found` is the share of data sets in which p is at most 0.05, `wrong_sign` of those in which then the
+    worse model leads; `standard_error` is how much the difference varies between data sets,
+    `estimated_error` the mean of what the single data sets say about that by the clusters' influence.
     """
 
     true_difference: float
@@ -320,7 +277,7 @@ class Power:
     estimated_error: float
 
 
-def power(world: World, num_datasets: int, num_flips: int = 500, name: str = "score", seed: int = 0) -> Power:
+def power(world: World, num_datasets: int, num_flips: int = 500, name: str = "score") -> Power:
     """Return how often the sign-flip test tells the two models of a world apart.
 
     Parameters
@@ -330,34 +287,22 @@ def power(world: World, num_datasets: int, num_flips: int = 500, name: str = "sc
     num_datasets, num_flips
         How many.
     name
-        Metric, of `core.scoring.intervals.METRICS`.
-    seed
-        Of the data sets.
+        Metric, of `core.scoring.draws.METRICS`.
     """
-    true = true_difference(world, name)
+    difference = f"difference in {name}"
+    true = float(true_values(world, [difference])[difference][0]) if world.gain else 0.0
     differences, p_values, errors = [], [], []
     for number in range(num_datasets):
-        first, second = world.draw_numbered(number, seed, stream=3)
+        first, second = world.draw_numbered(number, stream=3)
+        resampler = first.resampler(num_resamples=1)
         clusters = np.unique(first.recording, return_inverse=True)[1]
         test = flip_test(
-            first.truth,
-            first.probability,
-            second.probability,
-            clusters,
-            name,
-            num_flips=num_flips,
+            first.truth, first.probability, second.probability, clusters, name, num_flips=num_flips,
             seed=number,
-        )
+        )  # fmt: skip
         differences.append(test.difference)
         p_values.append(test.p)
-        resampler = first.resampler(num_resamples=1)
-        gradients = [
-            build_metrics(one.truth, one.probability, resampler.cluster_of_row, (name,))[0]
-            .gradients()[name]
-            .mean(axis=1)
-            for one in (first, second)
-        ]
-        errors.append(resampler.influence(gradients[1] - gradients[0]).standard_error)
+        errors.append(QUANTITIES[difference]([first, second], resampler).influence().standard_error)
     found = np.array(p_values) <= 0.05
     return Power(
         true_difference=true,

@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from core.config import ValidConfig
 from core.files import write_atomically
 from core.machine import code_version
 from core.scoring.comparison import compare_pairs
 from core.scoring.evaluation import evaluate
-from core.scoring.predictions import Predictions
+from core.scoring.predictions import Predictions, pool_predictions
 
 BASE = "timm_007"
 EXPERIMENTS = sorted(path.parent.name for path in Path("experiments").glob("*/run.py"))
@@ -54,23 +53,30 @@ def train(name: str, fold: int, words: list[str], outputs: Path) -> dict[str, An
     return done
 
 
-def pooled_predictions(name: str, runs: list[dict[str, Any]]) -> Predictions:
-    """Return the pooled predictions of an experiment's folds."""
-    tables = [pd.read_parquet(Path(run["folder"]) / "predictions.parquet") for run in runs]
-    return Predictions.from_table(pd.concat(tables, ignore_index=True), name)
+def row_of(name: str, runs: list[dict[str, Any]], pooled: Predictions, base: Predictions | None) -> str:
+    """Return an experiment's row of the table.
 
-
-def paired_difference(one: Predictions, base: Predictions) -> str:
-    """Return the difference in macro ROC-AUC with its interval."""
-    if one.recording.tolist() != base.recording.tolist():
-        return "other recordings"
-    (comparison,) = compare_pairs([base, one], "macro_auc")
-    return str(comparison.difference)
-
-
-def parameters_of(run: dict[str, Any]) -> float:
-    """Return a run's parameters in millions."""
-    return float(json.loads((Path(run["folder"]) / "summary.json").read_text())["parameters"]) / 1e6
+    Parameters
+    ----------
+    name
+        Of the experiment.
+    runs
+        Its folds, each of `train`.
+    pooled, base
+        The predictions of all its folds, and those it is compared with.
+    """
+    difference = "-"
+    if base is not None and name != BASE:
+        difference = "other recordings"
+        if pooled.recording.tolist() == base.recording.tolist():
+            difference = str(compare_pairs([base, pooled], "macro_auc")[0].difference)
+    result = evaluate(pooled, ValidConfig()).metrics
+    minutes = np.mean([run["minutes"] for run in runs])
+    summary = json.loads((Path(runs[0]["folder"]) / "summary.json").read_text())
+    return (
+        f"| {name} | {result['score']} | {result['macro_auc']} | {minutes:.1f} "
+        f"| {summary['parameters'] / 1e6:.2f} | {difference} |"
+    )
 
 
 def main() -> None:
@@ -90,19 +96,17 @@ def main() -> None:
     for fold in given.folds:
         for name, done in runs.items():
             done.append(train(name, fold, words, given.outputs))
-    tables = {name: pooled_predictions(name, done) for name, done in runs.items()}
+    tables = {
+        name: pool_predictions(
+            [Predictions.read(Path(run["folder"]) / "predictions.parquet") for run in done], name
+        )
+        for name, done in runs.items()
+    }
     print(f"\n{platform.machine()}, {sys.version.split()[0]}, commit {code_version()}\n")
     columns = "2022 score | macro ROC-AUC | minutes a fold | M parameters | macro ROC-AUC minus timm_007"
-    print(f"| experiment | {columns} |")
-    print("|---|---|---|---|---|---|")
+    print(f"| experiment | {columns} |\n|---|---|---|---|---|---|")
     for name, table in tables.items():
-        result = evaluate(table, ValidConfig()).metrics
-        difference = paired_difference(table, tables[BASE]) if BASE in tables and name != BASE else "-"
-        print(
-            f"| {name} | {result['score']} | {result['macro_auc']} "
-            f"| {np.mean([run['minutes'] for run in runs[name]]):.1f} "
-            f"| {parameters_of(runs[name][0]):.2f} | {difference} |"
-        )
+        print(row_of(name, runs[name], table, tables.get(BASE)))
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def tune_cpu(num_processes: int = 1) -> None:
 
     glibc gives large freed blocks back to the kernel and fetches them again at every layer: on a virtual
     machine of two cores, keeping them made training steps of EfficientNet-Lite0 1.45 times as fast
-    (benchmarks/training_step.py).
+    (experiments/README.md, waiting threads, has the program).
     """
     import torch
 

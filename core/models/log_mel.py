@@ -2,7 +2,7 @@
 
 The torchaudio front end of the published solution (periodic Hann, centred with reflected edges, HTK mels,
 10 log10 with a floor of 1e-10), computed from `torch.stft` with a product over each filter's own bins only:
-how much faster that is, benchmarks/log_mel.py measures. float16 cannot hold it: a full-scale tone has power
+1.58 times as fast on a CPU (experiments/README.md). float16 cannot hold it: a full-scale tone has power
 262,144 at n_fft 2048 where float16 ends at 65,504, and the floor 1e-10 becomes 0, so silence becomes -inf.
 Hence autocast is off in here and inputs are cast.
 """

@@ -65,14 +65,14 @@ class RatioMetric:
         """Return the metric, (resample, column)."""
         ratios = self.ratios((self.counts @ weights).T)
         with np.errstate(invalid="ignore", divide="ignore"):
-            return {self.names[0]: sum(part / whole for part, whole in ratios) / len(ratios)}
+            return {self.names[0]: np.mean([part / whole for part, whole in ratios], axis=0)}
 
     def gradients(self) -> dict[str, np.ndarray]:
         """Return its derivative, (cluster, column)."""
         ratios = self.ratios(self.counts.toarray().T)
         with np.errstate(invalid="ignore", divide="ignore"):
             slopes = [(part - whole * (part.sum(0) / whole.sum(0))) / whole.sum(0) for part, whole in ratios]
-        return {self.names[0]: sum(slopes) / len(slopes)}
+        return {self.names[0]: np.mean(slopes, axis=0)}
 
 
 class DecisionMetric(RatioMetric):
