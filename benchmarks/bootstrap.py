@@ -25,7 +25,7 @@ from core.scoring.metrics import PADDING_ROWS
 from core.scoring.predictions import Predictions
 from core.scoring.weighted_metrics import WeightedMetric
 
-ROWS, NUM_SPECIES = 15_000, 21
+ROWS, TIMED_SPECIES = 15_000, 21
 SHARED_BY_SCIKIT_LEARN = 3  # resamples
 
 
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=1, help="of each recording, at most")
     parser.add_argument("--resamples", type=int, default=10_000)
     given = parser.parse_args()
-    recordings = np.geomspace(300, 5, NUM_SPECIES).round().astype(int)
+    recordings = np.geomspace(300, 5, TIMED_SPECIES).round().astype(int)
     other = 2 * ROWS // (1 + given.clips) - recordings.sum()
     world = World(
         recordings=tuple(recordings.tolist()), other_recordings=other, max_clips=given.clips,
@@ -71,7 +71,7 @@ def main() -> None:
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, one thread used, numpy "
         f"{np.__version__}, scipy {scipy.__version__}, scikit-learn {sklearn.__version__}\n"
-        f"{len(rows)} rows, {resampler.num_clusters} recordings, {NUM_SPECIES} species, {rows.truth.sum()} "
+        f"{len(rows)} rows, {resampler.num_clusters} recordings, {TIMED_SPECIES} species, {rows.truth.sum()} "
         f"positives, {given.resamples} resamples\n"
     )
     print("| what | seconds | ratio to scikit-learn |\n|---|---|---|")

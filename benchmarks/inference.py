@@ -100,7 +100,7 @@ def write_soundscapes(folder: Path, number: int) -> list[Path]:
     return paths
 
 
-def read_windows(path: Path) -> Tensor:
+def waves_of(path: Path) -> Tensor:
     """Return the waves (window, sample) of a soundscape."""
     return torch.from_numpy(soundfile.read(path, dtype="float32")[0][: 60 * RATE]).reshape(WINDOWS, -1)
 
@@ -144,7 +144,7 @@ class PlainWay(OriginalWay):
 
     def logits(self, path: Path) -> Tensor:
         """Return (model, window, species)."""
-        waves = read_windows(path)
+        waves = waves_of(path)
         return torch.stack([model(waves).clip_logit for model in self.models])
 
 
@@ -154,7 +154,7 @@ UNTUNED: dict[str, Way] = {}
 
 def start_untuned(backbone: str, seeds: Sequence[int], file: Path) -> None:
     """Make the same models in the other process."""
-    ensemble = build_ensemble(backbone, seeds, read_windows(file))
+    ensemble = build_ensemble(backbone, seeds, waves_of(file))
     UNTUNED.update({"the original's way": OriginalWay(ensemble), "plain, batched": PlainWay(ensemble)})
 
 
@@ -205,7 +205,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         files = write_soundscapes(folder, 1 if given.quick else NUM_FILES)
-        waves = read_windows(files[0])
+        waves = waves_of(files[0])
         ensemble = build_ensemble(given.backbone, seeds, waves)
         if any(not backend.startswith("torch") for backend in given.backends):
             write_files(ensemble, seeds, waves, folder)
