@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from typing import Any, Literal
 
@@ -160,10 +161,8 @@ def compare_pairs(
         Of the bootstrap and of the test.
     confidence, method
         Of intervals and verdicts.
-    quantile
-        Each run's threshold of the 2022 score is this quantile of its probabilities.
-    repicked
-        Whether it is picked anew in every resample.
+    quantile, repicked
+        Each run's threshold of the 2022 score is this quantile of its probabilities, in every resample anew.
     seed
         Of resamples and flips.
 
@@ -174,32 +173,41 @@ def compare_pairs(
     """
     require(len(runs) > 1, "comparing takes two runs at least")
     require_same_clips(runs)
+    truth, name = runs[0].truth, IN_CORE[metric]
     if drawn is None:
-        resampler, name = runs[0].resampler(by, num_resamples, seed), IN_CORE[metric]
-        found_by_run = (
-            draw_metrics(one.truth, one.probability, resampler, (name,), quantile=quantile, repicked=repicked)
-            for one in runs
-        )
-        drawn = [one[name].mean() for one in found_by_run]
-    truth, exchanged = runs[0].truth, np.unique(runs[0].exchanged_units(by), return_inverse=True)[1]
+        resampler = runs[0].resampler(by, num_resamples, seed)
+        draw = partial(draw_metrics, resampler=resampler, names=(name,), quantile=quantile, repicked=repicked)
+        drawn = [draw(truth, one.probability)[name].mean() for one in runs]
+    units = np.unique(runs[0].exchanged_units(by), return_inverse=True)[1]
+    test = partial(flip_test, truth, num_flips=num_flips, seed=seed, quantile=quantile)
     found = []
     for a, b in combinations(range(len(runs)), 2):
         if a == 0 or pairs == "all":
-            test = flip_test(
-                truth, runs[a].probability, runs[b].probability, exchanged, IN_CORE[metric],
-                num_flips=num_flips, seed=seed, quantile=quantile,
-            )  # fmt: skip
-            difference = drawn[b] - drawn[a]
+            p = test(runs[a].probability, runs[b].probability, units, name).p
             found.append(
-                Comparison(
-                    runs[a].name, runs[b].name, metric, float(drawn[a].values[0]), float(drawn[b].values[0]),
-                    difference.interval(confidence, method), test.p, test.p,
-                    float(difference.standard_error[0]), difference.resampler.num_clusters,
-                    len(np.unique(runs[0].fold)), confidence, by,
-                )
-            )  # fmt: skip
+                _compared((runs[a], runs[b]), (drawn[a], drawn[b]), metric, p, confidence, method, by)
+            )
     corrected = holm(np.array([one.p for one in found]))
     return [replace(one, p_holm=float(p)) for one, p in zip(found, corrected, strict=True)]
+
+
+def _compared(
+    runs: tuple[Predictions, Predictions],
+    drawn: tuple[Draws, Draws],
+    metric: MetricName,
+    p: float,
+    confidence: float,
+    method: Method,
+    by: Unit,
+) -> Comparison:
+    """Return what is said of two runs, before a correction of p."""
+    base, run = drawn
+    difference = run - base
+    return Comparison(
+        runs[0].name, runs[1].name, metric, float(base.values[0]), float(run.values[0]),
+        difference.interval(confidence, method), p, p, float(difference.standard_error[0]),
+        difference.resampler.num_clusters, len(np.unique(runs[0].fold)), confidence, by,
+    )  # fmt: skip
 
 
 def show_p(p: float) -> str:
