@@ -157,14 +157,12 @@ def compare_pairs(
         "first": every run against the first; "all": every run against every earlier one.
     by
         What is drawn, and exchanged, as a whole.
-    num_resamples, num_flips
+    num_resamples, num_flips, seed
         Of the bootstrap and of the test.
     confidence, method
         Of intervals and verdicts.
     quantile, repicked
         Each run's threshold of the 2022 score is this quantile of its probabilities, in every resample anew.
-    seed
-        Of resamples and flips.
 
     Raises
     ------
