@@ -287,7 +287,7 @@ def bounds_of(intervals: Sequence[Interval]) -> tuple[np.ndarray, np.ndarray, np
     >>> bounds_of([Interval(0.5, 0.25, 0.75)])
     (array([0.5]), array([0.25]), array([0.75]))
     """
-    value, low, high = np.array([(one.value, one.low, one.high) for one in intervals]).T
+    value, low, high = np.array([(one.value, one.low, one.high) for one in intervals]).reshape(-1, 3).T
     return value, low, high
 
 
