@@ -65,6 +65,8 @@ class DataConfig:
     """Folder of the decoded int16 cache (64 kB per second of audio); None: decode at every read."""
     max_bad_share: float = 0.2
     """Largest share of missing or corrupt recordings with which a run still starts."""
+    strict: bool = False
+    """Leave out recordings that are damaged; otherwise what can be decoded of them is used, and listed."""
     clip_seconds: float = 30.0
     """Length of a clip in seconds, a whole number of parts."""
     valid_clip_seconds: float | None = None

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from core.config import Config
 from core.data.clips import Batch, draw_gates
 from core.data.competition import Competition
+from core.data.decoding import AudioError
 from core.data.loaders import Loaders, build_loaders, open_data, read_recordings
 from core.machine import follow_launcher, tune_cpu
 from core.models.base import Output, SpeciesModel
@@ -156,7 +157,7 @@ class Trainer:
     def start(self) -> None:
         """Continue from the run's checkpoint if there is one; open the record."""
         self.progress = self.checkpoints.restore()
-        self.record.open(self.data.bad, self.progress.global_step, self.progress.wandb_id)
+        self.record.open(self.data.listed, self.progress.global_step, self.progress.wandb_id)
         machine = f"{self.accelerator.num_processes} x {self.accelerator.device}"
         self.accelerator.print(
             format_start(self.config, self.data, self.model, self.loaders.batches, machine)
@@ -315,7 +316,7 @@ def train_folds(trainer_class: type[Trainer], config: Config) -> None:
                     open_run_folder(started, stamp, create=True)
             if not folders:
                 accelerator.print(format_advice(config, len(trainer.data.train)), end="")
-            trainer.fit()
+            _fit(trainer)
             accelerator.free_memory()
         folders.append(folder)
     if is_main and (config.data.fold == "all" or config.resume):
@@ -331,6 +332,16 @@ def build_trainer(
         return trainer_class(config, folder, accelerator)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _fit(trainer: Trainer) -> None:
+    """Train; a recording that can no longer be read is told in a line, with status 2."""
+    try:
+        trainer.fit()
+    except AudioError as error:
+        told = str(error).strip().rpartition("\n")[2].rpartition("AudioError: ")[2]  # a worker tells more
+        print(f"error: {told}; restore it, then continue with --resume", file=sys.stderr)
         sys.exit(2)
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from analysis.report.media import AUDIO_RATE, PICTURE, frequency_ticks, opus, picture, read_stretch
 from analysis.soundscapes import read_soundscapes
 from core.config import require
-from core.data.audio import AudioError, duration_seconds
+from core.data.audio import duration_seconds
+from core.data.decoding import AudioError
 from core.data.soundscapes import WINDOW_SECONDS, find_soundscapes, read_targets
 from core.scoring.intervals import QUANTILE
 from core.scoring.predictions import Predictions

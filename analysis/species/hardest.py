@@ -13,9 +13,10 @@ from core import checkpoint
 from core.checkpoint import Card, CheckpointError
 from core.config import DataConfig, FeatureConfig
 from core.config_values import from_dict
-from core.data.audio import AudioError, read_mono
+from core.data.audio import read_mono
 from core.data.clips import fill_clip
 from core.data.competition import AUDIO_FOLDERS
+from core.data.decoding import AudioError
 from core.inference.ensemble import find_checkpoints
 from core.models.base import SpeciesModel
 from core.models.log_mel import LogMel, cut_parts

@@ -1,7 +1,7 @@
 """Read any recording as blocks of mono float32 at one sample rate.
 
-libsndfile decodes (OGG Vorbis and Opus, WAV, FLAC, MP3), soxr resamples. Both work block by block, so a
-recording of hours needs no more memory than one of seconds.
+`core.data.decoding` decodes, soxr resamples. Both work block by block, so a recording of hours needs no more
+memory than one of seconds. What is odd about a recording is measured on the way.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,18 +11,21 @@ import numpy as np
 import soundfile
 import soxr
 
-AUDIO_SUFFIXES = (".ogg", ".opus", ".wav", ".flac", ".mp3", ".aif", ".aiff")
-BLOCK_FRAMES = 1 << 18
-OGG_HEADER_BYTES = 27  # then one size a segment, then the segments; the last byte counts them
-END_OF_STREAM = 4  # bit of an Ogg page header's type field, RFC 3533
-OGG_TAIL_BYTES = 1 << 17  # two pages of the largest size
+from core.data.decoding import AudioError, Findings, decode
+
+AUDIO_SUFFIXES = (
+    ".ogg", ".oga", ".opus", ".wav", ".wave", ".flac", ".mp3", ".aif", ".aiff", ".w64", ".caf",
+    ".m4a", ".mp4", ".aac", ".wma", ".3gp", ".amr", ".webm",
+)  # fmt: skip
+CANCELLING_SHARE = 0.05
+"""Of the louder channel's power, below which the mean of channels has lost the sound."""
+LISTED_OFFSET = 0.005
+LISTED_CLIPPING = 1e-4
+FULL_SCALE = 127 / 128  # the highest sample of 8 bits
+PLAUSIBLE_BITS, USUAL_BITS = 1000, 64_000  # a second, at least and typically
 
 
-class AudioError(Exception):
-    """A recording that cannot be used; the message is the reason, without the file's name."""
-
-
-def stream_mono(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
+def stream_mono(path: Path, sample_rate: int, findings: Findings | None = None) -> Iterator[np.ndarray]:
     """Yield the recording's blocks, mixed down to mono and resampled.
 
     Parameters
@@ -31,6 +34,8 @@ def stream_mono(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
         Audio file of any sample rate and channel count.
     sample_rate
         Wanted samples per second.
+    findings
+        Gets what is damaged and odd about the recording; complete after the last block.
 
     Yields
     ------
@@ -40,13 +45,15 @@ def stream_mono(path: Path, sample_rate: int) -> Iterator[np.ndarray]:
     Raises
     ------
     AudioError
-        If the file is missing, empty, not audio, truncated, or holds samples that are not numbers.
+        If the file is missing, empty, not audio, or holds samples that are not numbers.
     """
-    for (block,) in stream_rates(path, (sample_rate,)):
+    for (block,) in stream_rates(path, (sample_rate,), findings):
         yield block
 
 
-def stream_rates(path: Path, sample_rates: Sequence[int]) -> Iterator[tuple[np.ndarray, ...]]:
+def stream_rates(
+    path: Path, sample_rates: Sequence[int], findings: Findings | None = None
+) -> Iterator[tuple[np.ndarray, ...]]:
     """Yield the recording's blocks at several sample rates, decoded once; see `stream_mono`.
 
     Parameters
@@ -55,6 +62,8 @@ def stream_rates(path: Path, sample_rates: Sequence[int]) -> Iterator[tuple[np.n
         Audio file.
     sample_rates
         (rate,) wanted samples per second.
+    findings
+        As `stream_mono`.
 
     Yields
     ------
@@ -66,55 +75,85 @@ def stream_rates(path: Path, sample_rates: Sequence[int]) -> Iterator[tuple[np.n
     AudioError
         As `stream_mono`.
     """
-    check_file(path)
-    try:
-        with soundfile.SoundFile(path) as file:
-            decoded = 0
-            resamplers = [
-                None if rate == file.samplerate else soxr.ResampleStream(file.samplerate, rate, 1)
-                for rate in sample_rates
-            ]
-            for block in file.blocks(BLOCK_FRAMES, dtype="float32", always_2d=True):
-                decoded += len(block)
-                mono = block.mean(axis=1, dtype=np.float32) if block.shape[1] > 1 else block[:, 0]
-                if not np.isfinite(mono).all():
-                    raise AudioError("samples that are not finite numbers")
-                yield tuple(r.resample_chunk(mono) if r else mono for r in resamplers)
-            if decoded == 0:
-                raise AudioError("no samples")
-            if decoded < file.frames:
-                raise AudioError(f"truncated: {decoded} of {file.frames} frames decoded")
-            silence = np.zeros(0, np.float32)
-            yield tuple(r.resample_chunk(silence, last=True) if r else silence for r in resamplers)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(f"not readable as audio: {error.error_string}") from error
+    found = findings if findings is not None else Findings()
+    mixer, present = _Mixer(), 0
+    resamplers: list[soxr.ResampleStream | None] = []
+    silence = np.zeros(0, np.float32)
+    for rate, block in decode(path, found):
+        if rate != present:  # of the first block, or of another stream in the same file
+            if resamplers:
+                yield tuple(r.resample_chunk(silence, last=True) if r else silence for r in resamplers)
+            resamplers = [None if r == rate else soxr.ResampleStream(rate, r, 1) for r in sample_rates]
+            present = rate
+        mono = mixer.mix(block)
+        if not np.isfinite(mono).all():
+            raise AudioError("samples that are not finite numbers")
+        yield tuple(r.resample_chunk(mono) if r else mono for r in resamplers)
+    found.notes += mixer.notes()
+    yield tuple(r.resample_chunk(silence, last=True) if r else silence for r in resamplers)
 
 
-def check_file(path: Path) -> None:
-    """Raise `AudioError` for what shows without decoding: a missing, empty or cut-off file."""
-    if not path.is_file():
-        raise AudioError("missing file")
-    size = path.stat().st_size
-    if size == 0:
-        raise AudioError("empty file (0 bytes)")
-    with path.open("rb") as file:
-        if file.read(4) != b"OggS":
-            return
-        file.seek(max(0, size - OGG_TAIL_BYTES))
-        tail = file.read()
-    page = tail[max(tail.rfind(b"OggS"), 0) :]
-    number = page[OGG_HEADER_BYTES - 1] if len(page) >= OGG_HEADER_BYTES else 0
-    sizes = page[OGG_HEADER_BYTES : OGG_HEADER_BYTES + number]
-    if not sizes or not page[5] & END_OF_STREAM or len(page) < OGG_HEADER_BYTES + len(sizes) + sum(sizes):
-        raise AudioError("truncated: its last Ogg page is not the end of the stream")
+class _Mixer:
+    """Mix channels down, and measure what is odd about the samples."""
+
+    def __init__(self) -> None:
+        self.frames = self.clipped = self.cancelled = 0
+        self.sum = self.peak = 0.0
+        self.channel = -1
+
+    def mix(self, block: np.ndarray) -> np.ndarray:
+        """Return (frame,) float32 from (frame, channel)."""
+        high = np.abs(block) >= FULL_SCALE
+        if high.any():
+            flat = np.zeros_like(high)
+            flat[1:] = block[1:] == block[:-1]  # a clipped wave stays at its limit
+            self.clipped += int((high & (flat | (np.abs(block) > 1))).any(axis=1).sum())
+        mono = block[:, 0] if block.shape[1] == 1 else self._mixed(block)
+        self.frames += len(mono)
+        self.sum += float(mono.sum(dtype=np.float64))
+        self.peak = max(self.peak, float(np.abs(mono).max()))
+        return mono
+
+    def _mixed(self, block: np.ndarray) -> np.ndarray:
+        """Return the mean of channels, or the loudest one where they cancel."""
+        mono: np.ndarray = block.mean(axis=1, dtype=np.float32)
+        power = block.var(axis=0)
+        if mono.var() >= CANCELLING_SHARE * power.max():
+            return mono
+        if self.channel < 0:
+            self.channel = int(power.argmax())
+        self.cancelled += len(block)
+        return block[:, self.channel]
+
+    def notes(self) -> list[str]:
+        """Return what is to be known about the samples, a sentence each."""
+        found, share = [], self.clipped / self.frames
+        if self.cancelled:
+            part = "" if self.cancelled == self.frames else f" in {self.cancelled / self.frames:.0%} of it"
+            found.append(f"channels cancel out{part}: channel {self.channel + 1} alone is used there")
+        if self.peak == 0:
+            found.append("silent: every sample is 0")
+        if abs(self.sum / self.frames) >= LISTED_OFFSET:
+            found.append(f"DC offset of {self.sum / self.frames:.3f} of full scale")
+        if share >= LISTED_CLIPPING:
+            found.append(f"clipped: {share:.2%} of samples")
+        return found
 
 
 def duration_seconds(path: Path) -> float:
-    """Return the length that the file's header states, 0 if it cannot be read."""
+    """Return about how long a recording is, for forecasts; 0 for a file that is not there.
+
+    By its header, or by its size where no file of that size can hold what the header says.
+    """
     try:
-        return float(soundfile.info(path).duration)
-    except (soundfile.LibsndfileError, OSError):
+        size = path.stat().st_size
+        information = soundfile.info(path)
+    except OSError:
         return 0.0
+    except soundfile.SoundFileError:
+        return size * 8 / USUAL_BITS
+    claimed = information.frames / max(information.samplerate, 1)
+    return claimed if 0 < claimed <= size * 8 / PLAUSIBLE_BITS else size * 8 / USUAL_BITS
 
 
 def read_mono(path: Path, sample_rate: int) -> np.ndarray:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from torch.utils.data import DataLoader
 
 from core.config import Config, DataConfig
@@ -41,6 +42,8 @@ class RunData:
         Samples of each set of background noise.
     bad
         File -> reason, for recordings and noise that cannot be used.
+    listed
+        Table of these and of files that are damaged or odd: `file`, `status`, `used_seconds`, `reason`.
     """
 
     competition: Competition
@@ -51,6 +54,7 @@ class RunData:
     valid: np.ndarray
     noise: Sequence[PcmStore]
     bad: dict[str, str]
+    listed: pd.DataFrame
 
     @property
     def train_counts(self) -> dict[str, int]:
@@ -116,9 +120,12 @@ def open_data(config: Config, competition: Competition, *, quiet: bool = False) 
     cache = Path(data.cache) if data.cache is not None else None
     rate = config.features.sample_rate
     recordings = competition.recordings
-    store = PcmStore(recordings["path"].tolist(), rate, cache, quiet=quiet)
+    store = PcmStore(recordings["path"].tolist(), rate, cache, quiet=quiet, strict=data.strict)
     refuse_if_too_many_bad(store, data)
-    noise = [PcmStore(files, rate, cache, quiet=quiet) for files in find_noise(Path(data.root), data.noise)]
+    noise = [
+        PcmStore(files, rate, cache, quiet=quiet, strict=data.strict)
+        for files in find_noise(Path(data.root), data.noise)
+    ]
     folds = folds_of(competition, data)
     train, valid = split(folds, data.fold)
     usable = store.lengths > 0
@@ -132,7 +139,20 @@ def open_data(config: Config, competition: Competition, *, quiet: bool = False) 
         valid=valid[usable[valid]],
         noise=noise,
         bad={str(part.paths[i]): reason for part in (store, *noise) for i, reason in part.bad.items()},
+        listed=list_files([store, *noise]),
     )
+
+
+def list_files(stores: Sequence[PcmStore]) -> pd.DataFrame:
+    """Return `file`, `status`, `used_seconds` and `reason` of files that are unusable, damaged or odd."""
+    rows = []
+    for store in stores:
+        rows += [(str(store.paths[i]), "unusable", 0.0, reason) for i, reason in store.bad.items()]
+        for i, found in store.findings.items():
+            seconds = round(int(store.lengths[i]) / store.sample_rate, 3)
+            reason = "; ".join(filter(None, [found.damage, *found.notes]))
+            rows.append((str(store.paths[i]), "damaged" if found.damage else "odd", seconds, reason))
+    return pd.DataFrame(sorted(rows), columns=["file", "status", "used_seconds", "reason"])
 
 
 def refuse_if_too_many_bad(store: PcmStore, data: DataConfig) -> None:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from core.data.audio import AudioError, stream_rates
+from core.data.audio import stream_rates
+from core.data.decoding import AudioError
 from core.inference.config import WindowConfig
 from core.inference.ensemble import SEGMENTS, Ensemble, Waves
 from core.inference.journal import FileResult

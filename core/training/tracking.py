@@ -57,13 +57,13 @@ class RunRecord:
         """W&B's own id of the run; a resumed run continues it."""
         return self.tracker.wandb_id
 
-    def open(self, bad_files: dict[str, str], global_step: int, wandb_id: str | None) -> None:
+    def open(self, listed: pd.DataFrame, global_step: int, wandb_id: str | None) -> None:
         """Write what is known before the first step; drop what was logged after `global_step`.
 
         Parameters
         ----------
-        bad_files
-            File -> reason, for audio that cannot be used.
+        listed
+            Audio that is unusable, damaged or odd, see `RunData`.
         global_step
             Optimiser steps done: 0, or those of the checkpoint that the run continues from.
         wandb_id
@@ -73,10 +73,13 @@ class RunRecord:
             return
         folder = self.folder
         folder.write_json("environment", describe_environment(self.accelerator.device))
-        ledger = pd.DataFrame(sorted(bad_files.items()), columns=["file", "reason"])
-        folder.write_csv("bad_files", ledger)
-        if bad_files:
-            print(f"{len(bad_files)} files cannot be used, see {folder.path / 'bad_files.csv'}")
+        folder.write_csv("bad_files", listed)
+        if len(listed):
+            bad, damaged, odd = ((listed["status"] == one).sum() for one in ("unusable", "damaged", "odd"))
+            print(
+                f"{bad} files cannot be used, {damaged} are damaged and used as far as they can be decoded, "
+                f"{odd} are odd, see {folder.path / 'bad_files.csv'}"
+            )
         folder.rewind(global_step)
         outdated = offline_records(folder.path)
         group = os.environ.get("WANDB_RUN_GROUP", folder.stamp)

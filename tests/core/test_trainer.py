@@ -321,11 +321,18 @@ def test_bad_recordings_are_listed_and_the_rest_trains(
     config = with_data(replace(config, epochs=1), root=str(root), cache=str(tmp_path / "cache"))
     TinyTrainer.main(config)
     (run,) = runs_of(config)
-    ledger = pd.read_csv(run / "bad_files.csv").set_index("file")["reason"]
-    assert set(ledger.index) == {str(file) for file in files[:3]}
-    assert ledger.notna().all()
-    assert "3 files cannot be used" in capsys.readouterr().out
-    assert json.loads((run / "summary.json").read_text())["bad_files"] == 3
+    ledger = pd.read_csv(run / "bad_files.csv").set_index("file")
+    cut, empty, text = (str(file) for file in files[:3])
+    assert ledger["status"].to_dict() == {cut: "damaged", empty: "unusable", text: "unusable"}
+    assert ledger["reason"].notna().all()
+    assert "cut off" in ledger["reason"][cut]
+    assert 2 < ledger["used_seconds"][cut] < 3
+    assert "2 files cannot be used, 1 are damaged" in capsys.readouterr().out
+    assert json.loads((run / "summary.json").read_text())["bad_files"] == 2
+    TinyTrainer.main(with_data(config, strict=True))
+    run = next(one for one in runs_of(config) if one != run)
+    assert set(pd.read_csv(run / "bad_files.csv")["file"]) == {cut, empty, text}
+    assert "3 files cannot be used, 0 are damaged" in capsys.readouterr().out
 
 
 def test_a_path_that_leaves_the_folder_is_refused(

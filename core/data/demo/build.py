@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from core.data.audio import AudioError, check_file
+from core.data.contents import inspect_content
 from core.data.demo.birds import BY_CODE, UNRECORDED
 from core.data.demo.scenes import BACKGROUNDS, Singer, make_background, make_recording, make_soundscape
 from core.data.demo.songs import SAMPLE_RATE, generator_of
@@ -210,11 +210,10 @@ def _write_ogg(file: Path, wave: np.ndarray) -> None:
     with soundfile.SoundFile(file, "w", SAMPLE_RATE, channels=1, format="OGG", subtype="VORBIS") as out:
         for start in range(0, len(wave), BLOCK_SAMPLES):
             out.write(wave[start : start + BLOCK_SAMPLES])
-    try:
-        check_file(file)
-    except AudioError as error:
-        message = f"{file}: written, but {error}; check the free space of its disk"
-        raise OSError(message) from error
+    content = inspect_content(file)
+    if content.kind != "ogg" or content.damage:
+        message = f"{file}: written, but {content.damage or 'empty'}; check the free space of its disk"
+        raise OSError(message)
 
 
 def _write_background(folder: Path, plan: DemoPlan, seed: int, index: int) -> None:

@@ -3,12 +3,14 @@
 import multiprocessing
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
 from core.data import pcm
+from core.data.decoding import AudioError
 from core.data.pcm import PcmStore
 
 
@@ -71,3 +73,82 @@ def test_bad_files_have_a_reason_and_no_length(files: list[Path], tmp_path: Path
     store = PcmStore([*files, tmp_path / "absent.ogg"], 32000, tmp_path / "cache", quiet=True)
     assert store.lengths.tolist() == [32000, 0, 32000, 32000, 0]
     assert store.bad == {1: "empty file (0 bytes)", 4: "missing file"}
+
+
+@pytest.mark.parametrize("with_cache", [True, False])
+def test_what_is_damaged_or_odd_is_listed_in_every_run(
+    files: list[Path], tmp_path: Path, with_cache: bool
+) -> None:
+    cache = tmp_path / "cache" if with_cache else None
+    files[0].write_bytes(files[0].read_bytes()[:32044])
+    soundfile.write(files[1], np.zeros(32000), 32000)
+    files[2].write_text("no audio")
+    for _ in range(2):
+        store = PcmStore(files, 32000, cache, quiet=True)
+        assert store.lengths.tolist() == [16000, 32000, 0, 32000]
+        assert set(store.bad) == {2}
+        assert store.findings[0].damage == "cut off: its header says 1.0 s; 0.5 s can be decoded"
+        assert store.findings[1].notes == ["silent: every sample is 0"]
+        assert len(store.read(0, 0, 32000)) == 16000
+    strict = PcmStore(files, 32000, cache, quiet=True, strict=True)
+    assert strict.bad[0] == store.findings[0].damage
+    assert strict.lengths.tolist() == [0, 32000, 0, 32000]
+
+
+@pytest.mark.parametrize("damage", ["shorter", "longer", "empty", "former"])
+def test_a_damaged_cache_file_is_written_anew(files: list[Path], tmp_path: Path, damage: str) -> None:
+    cache = tmp_path / "cache"
+    before = PcmStore(files[:1], 32000, cache, quiet=True).read(0, 0, 32000)
+    (stored,) = cache.rglob("*.i16")
+    content = stored.read_bytes()
+    changed = {"shorter": content[:1000] + content[-100:], "longer": content * 2, "former": content[:64000]}
+    stored.write_bytes(changed.get(damage, b""))
+    after = PcmStore(files[:1], 32000, cache, quiet=True)
+    assert after.lengths.tolist() == [32000]
+    np.testing.assert_array_equal(after.read(0, 0, 32000), before)
+    assert stored.read_bytes() == content
+
+
+def test_a_file_that_is_gone_while_training_is_named(files: list[Path], tmp_path: Path) -> None:
+    store = PcmStore(files, 32000, tmp_path / "cache", quiet=True)
+    before = store.read(0, 100, 1000)
+    for stored in (tmp_path / "cache").rglob("*.i16"):
+        stored.unlink()
+    np.testing.assert_array_equal(store.read(0, 100, 1000), before)  # of the recording itself
+    files[0].unlink()
+    with pytest.raises(AudioError, match=r"0\.wav: missing file"):
+        store.read(0, 0, 1000)
+
+
+def test_a_recording_that_may_not_be_read_is_bad_and_a_cache_that_may_not_be_written_is_told(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Path.open
+
+    def refuse(path: Path, *words: Any, **more: Any) -> Any:
+        if path == files[1]:
+            raise PermissionError(13, "Permission denied")
+        return opened(path, *words, **more)
+
+    monkeypatch.setattr(Path, "open", refuse)  # whoever runs tests as root may read everything
+    store = PcmStore(files, 32000, tmp_path / "cache", quiet=True)
+    assert store.bad == {1: "not readable: Permission denied"}
+    (tmp_path / "other").mkdir()
+    for name in range(256):
+        (tmp_path / "other" / f"{name:02x}").write_text("no folder")
+    with pytest.raises(ValueError, match=r"data\.cache=.*other: cannot be written: File exists"):
+        PcmStore(files, 32000, tmp_path / "other", quiet=True)
+
+
+def test_no_claim_of_one_file_refuses_the_others(
+    files: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write(tmp_path / "a.flac", np.zeros(32000), 32000)
+    content = bytearray((tmp_path / "a.flac").read_bytes())
+    content[21] |= 15
+    content[22:26] = b"\xff" * 4  # 2^36 - 1 samples, 137 GB
+    (tmp_path / "a.flac").write_bytes(content)
+    store = PcmStore([*files, tmp_path / "a.flac"], 32000, tmp_path / "cache")
+    assert store.lengths.tolist() == [32000] * 5
+    assert "of 2147483.6 s can be decoded" in store.findings[4].damage
+    assert "0.00 GB" in capsys.readouterr().out

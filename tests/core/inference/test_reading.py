@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.data.audio import AudioError, read_mono
+from core.data.audio import read_mono
+from core.data.decoding import AudioError
 from core.inference import reading
 from core.inference.reading import Blocks, read_ahead
 from tests.core.inference.conftest import RATE, write_noise
