@@ -23,37 +23,22 @@ LAUNCHER_WORDS = ("--num_processes", "--multi_gpu", "--main_process_port")
 ON_CPU = "ACCELERATE_USE_CPU=true"
 
 
-def adapted_text(sweep: SweepFile, words: Sequence[str], processes: int | None, *, cpu: bool) -> str:
-    """Return the text of a sweep file that says more to every trial.
-
-    Parameters
-    ----------
-    sweep
-        The file to start from.
-    words
-        For the program of every trial.
-    processes
-        Of every trial; None: as the file has it.
-    cpu
-        Whether several processes share the CPU instead of having a GPU each.
-    """
+def _adapted_text(sweep: SweepFile, words: Sequence[str], processes: int | None, *, cpu: bool) -> str:
+    """Return the text of a sweep file that says more to every trial."""
     content = yaml.safe_load(sweep.text)
-    replaced = set(keys_of(words))
-    kept = {key: entry for key, entry in content["parameters"].items() if key not in replaced}
-    content["parameters"] = kept
-    command = list(sweep.command) if processes is None else with_processes(sweep, processes, cpu=cpu)
+    replaced, entries = set(keys_of(words)), content["parameters"]
+    content["parameters"] = {key: entry for key, entry in entries.items() if key not in replaced}
+    command = list(sweep.command) if processes is None else _with_processes(sweep, processes, cpu=cpu)
     content["command"] = [*command, *words]
     text = yaml.safe_dump(content, sort_keys=False, width=10**6)
     return f"# {sweep.question}\n{text}" if sweep.question else text
 
 
-def with_processes(sweep: SweepFile, processes: int, *, cpu: bool) -> list[str]:
+def _with_processes(sweep: SweepFile, processes: int, *, cpu: bool) -> list[str]:
     """Return a file's command with another number of processes."""
     words = list(sweep.command)
-    require(
-        "launch" in words[: words.index("${program}")],
-        f"{sweep.file}: command: --processes needs one with accelerate launch",
-    )
+    launched = "launch" in words[: words.index("${program}")]
+    require(launched, f"{sweep.file}: command: --processes needs one with accelerate launch")
     words = [word for word in words if word.partition("=")[0] not in LAUNCHER_WORDS and word != ON_CPU]
     several = ["--multi_gpu", "--main_process_port=0"] if processes > 1 else []
     place = words.index("launch") + 1
@@ -78,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         require(given.processes is None or given.processes >= 1, f"--processes={given.processes}: at least 1")
         require(given.to.resolve() != given.file.resolve(), f"--to={given.to}: is the file itself")
         sweep = checked_sweep(given.file, words)
-        write_atomically(given.to, adapted_text(sweep, words, given.processes, cpu=given.cpu))
+        write_atomically(given.to, _adapted_text(sweep, words, given.processes, cpu=given.cpu))
         checked_sweep(given.to)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

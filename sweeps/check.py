@@ -29,10 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 NUM_COMBINATIONS = 500
 """Combinations of values that are tried; all of them where there are fewer."""
 FRAME = re.compile(r"[│─╭╮╰╯]|-{4,}")
-OWN_FIELDS = {
-    "resume": "a sweep goes on by itself",
-    "name": "it names the experiment",
-}
+OWN_FIELDS = {"resume": "a sweep goes on by itself", "name": "it names the experiment"}
 """Fields that a sweep decides, and why."""
 
 
@@ -58,11 +55,15 @@ def checked_sweep(file: Path, words: Sequence[str] = ()) -> SweepFile:
         twice = sorted(set(keys_of(fixed)) & set(keys_of(words)))
         require(not twice, f"--{', '.join(twice)}: the file's command gives it already")
         words = [*fixed, *words]
-        sweep = without_replaced(sweep, words)
-        check_fields(sweep, words)
-        base = parsed(default, words)
-        require(not isinstance(base, str), f"{' '.join(words)}: {base}")
-        check_combinations(base, checked_values(sweep, default, words))
+        given = set(keys_of(words))
+        for one in sweep.parameters:
+            beside = f"{one.key} is swept; --{one.key} cannot be given beside it"
+            require(one.is_constant or one.key not in given, beside)
+        sweep = replace(sweep, parameters=tuple(one for one in sweep.parameters if one.key not in given))
+        _check_fields(sweep, words)
+        with naming(" ".join(words)):
+            base = parsed(default, words)
+        _check_combinations(base, _checked_values(sweep, default, words))
     return sweep
 
 
@@ -79,61 +80,43 @@ def keys_of(words: Iterable[str]) -> list[str]:
     return [word.partition("=")[0].removeprefix("--") for word in words if word.startswith("--")]
 
 
-def without_replaced(sweep: SweepFile, words: Sequence[str]) -> SweepFile:
-    """Return the sweep without the constants that words replace."""
-    given = set(keys_of(words))
-    for parameter in sweep.parameters:
-        require(
-            parameter.is_constant or parameter.key not in given,
-            f"{parameter.key} is swept; --{parameter.key} cannot be given beside it",
-        )
-    return replace(sweep, parameters=tuple(one for one in sweep.parameters if one.key not in given))
-
-
-def check_fields(sweep: SweepFile, words: Sequence[str]) -> None:
+def _check_fields(sweep: SweepFile, words: Sequence[str]) -> None:
     """Check that fields which a sweep cannot leave to its trials are left alone."""
     for key in (*(parameter.key for parameter in sweep.parameters), *keys_of(words)):
         require(key not in OWN_FIELDS, f"{key}: {OWN_FIELDS.get(key)}; leave it out")
     folds = [value for one in sweep.parameters if one.key == "data.fold" for value in one.candidates]
     folds += [word.partition("=")[2] for word in words if word.startswith("--data.fold=")]
-    require(
-        "all" not in folds,
-        "data.fold=all: a trial is one run; give data.fold the values [0, 1, 2, 3, 4]",
-    )
+    all_folds = "data.fold=all: a trial is one run; give data.fold the values [0, 1, 2, 3, 4]"
+    require("all" not in folds, all_folds)
     blind = sweep.metric.startswith("valid/") and any(fold in (None, "None") for fold in folds)
     require(not blind, f"data.fold=None validates nothing, so {sweep.metric} is never logged")
 
 
-def checked_values(sweep: SweepFile, default: Any, words: Sequence[str]) -> dict[str, list[Any]]:
+def _checked_values(sweep: SweepFile, default: Any, words: Sequence[str]) -> dict[str, list[Any]]:
     """Return the candidates of every parameter as its program reads them; refuse what it refuses."""
     candidates = {parameter.key: parameter.candidates for parameter in sweep.parameters}
     found: dict[str, list[Any]] = {key: [] for key in candidates}
     for i in range(max(map(len, candidates.values()), default=0)):
         chosen = {key: values[i] for key, values in candidates.items() if i < len(values)}
-        config = parsed(default, [*words, *parameter_words(chosen)])
-        if isinstance(config, str):
-            raise ValueError(explained(config, chosen, default, words))
-        flat = flatten(config)
+        try:
+            flat = flatten(parsed(default, [*words, *parameter_words(chosen)]))
+        except ValueError:
+            for key, value in chosen.items():
+                with naming(f"{key}={value}"):
+                    parsed(default, [*words, *parameter_words({key: value})])
+            with naming(_named_values(chosen)):
+                raise
         for key in chosen:
             found[key].append(flat[key])
     return found
 
 
-def explained(refusal: str, chosen: dict[str, Any], default: Any, words: Sequence[str]) -> str:
-    """Return which of some values a program refuses and why; all of them where it takes each alone."""
-    for key, value in chosen.items():
-        reason = parsed(default, [*words, *parameter_words({key: value})])
-        if isinstance(reason, str):
-            return f"{key}={value}: {reason}"
-    return f"{named_values(chosen)}: {refusal}"
-
-
-def named_values(chosen: dict[str, Any]) -> str:
+def _named_values(chosen: dict[str, Any]) -> str:
     """Return parameters and their values in a line."""
     return ", ".join(f"{key}={value}" for key, value in chosen.items())
 
 
-def check_combinations(base: Any, values: dict[str, list[Any]]) -> None:
+def _check_combinations(base: Any, values: dict[str, list[Any]]) -> None:
     """Build the configuration of every combination of values, or of a random `NUM_COMBINATIONS` of them."""
     if math.prod(map(len, values.values())) <= NUM_COMBINATIONS:
         chosen: Iterable[tuple[Any, ...]] = itertools.product(*values.values())
@@ -143,14 +126,14 @@ def check_combinations(base: Any, values: dict[str, list[Any]]) -> None:
     for combination in chosen:
         together = dict(zip(values, combination, strict=True))
         try:
-            from_dict(base, nested(together))
+            from_dict(base, _nested(together))
         except ValueError as error:
             named = {key: value for key, value in together.items() if key in str(error)}
-            message = f"{named_values(named or together)}, which may come together: {error}"
+            message = f"{_named_values(named or together)}, which may come together: {error}"
             raise ValueError(message) from error
 
 
-def nested(flat: dict[str, Any]) -> dict[str, Any]:
+def _nested(flat: dict[str, Any]) -> dict[str, Any]:
     """Return `{"mixup": {"alpha": 0.4}}` for `{"mixup.alpha": 0.4}`."""
     tree: dict[str, Any] = {}
     for key, value in flat.items():
@@ -163,7 +146,7 @@ def nested(flat: dict[str, Any]) -> dict[str, Any]:
 
 
 def parsed(default: Any, words: Sequence[str], parser: Callable[..., Any] = parse_arguments) -> Any:
-    """Return the configuration that a program makes of words, or as text why it refuses them.
+    """Return the configuration that a program makes of words.
 
     Parameters
     ----------
@@ -173,14 +156,19 @@ def parsed(default: Any, words: Sequence[str], parser: Callable[..., Any] = pars
         Of the command line.
     parser
         `parse_arguments`, or `parse_config`, which also refuses what is missing here, such as a folder.
+
+    Raises
+    ------
+    ValueError
+        If the program refuses them; it says why.
     """
     output = io.StringIO()
     try:
         with contextlib.redirect_stderr(output), contextlib.redirect_stdout(io.StringIO()):
             return parser(default, list(words))
-    except SystemExit:
+    except SystemExit as stop:
         reason = FRAME.sub(" ", output.getvalue()).partition("For full helptext")[0]
-        return " ".join(reason.split()).removeprefix("error: ") or "refused"
+        raise ValueError(" ".join(reason.split()).removeprefix("error: ") or "refused") from stop
 
 
 def main() -> None:
@@ -191,12 +179,11 @@ def main() -> None:
     for file in files or sorted(Path(__file__).parent.glob("*.yaml")):
         try:
             checked_sweep(file, words)
-        except ValueError as error:
-            wrong += 1
-            print(f"error: {error}", file=sys.stderr)
-        else:
             print(f"{file}: right")
-    sys.exit(1 if wrong else 0)
+        except ValueError as error:
+            wrong = 1
+            print(f"error: {error}", file=sys.stderr)
+    sys.exit(wrong)
 
 
 if __name__ == "__main__":

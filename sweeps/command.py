@@ -12,6 +12,7 @@ ARGUMENTS = ("${args}", "${args_no_equals}")
 KNOWN = ("${env}", "${interpreter}", "${program}", *ARGUMENTS, "${envvar:NAME}")
 MACRO = re.compile(r"\$\{.*\}")
 VARIABLE = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
+PROCESSES = re.compile(r"--(?:num_processes|nproc[_-]per[_-]node)[= ](\d+)")
 
 
 def check_command(command: Any) -> tuple[str, ...]:
@@ -27,13 +28,10 @@ def check_command(command: Any) -> tuple[str, ...]:
     for word in words:
         known = word in KNOWN or VARIABLE.search(word) or not MACRO.search(word)
         require(bool(known), f"command: {word} is not supported; experiments take {', '.join(KNOWN)}")
-    given = [word for word in words if word in ARGUMENTS]
-    require("${program}" in words, "command lacks ${program}")
-    require(bool(given), "command lacks ${args}")
-    once = len(given) == 1 and words.count("${program}") == 1
-    require(once, "command: ${program} and ${args} come once each")
-    behind = words.index("${program}") < words.index(given[0])
-    require(behind, f"command: {given[0]} has to come after ${{program}}")
+    order = [word for word in words if word == "${program}" or word in ARGUMENTS]
+    right = order in [["${program}", given] for given in ARGUMENTS]
+    found = " ".join(order) or "neither"
+    require(right, f"command: needs ${{program}} once and behind it ${{args}} once, found {found}")
     return words
 
 
@@ -66,32 +64,20 @@ def trial_command(
     more
         Further words for the program, behind the parameters.
     """
-    words: list[str] = []
-    for word in command:
-        if word == "${env}":
-            words += ["/usr/bin/env"] if sys.platform != "win32" else []
-        elif word == "${interpreter}":
-            words.append(sys.executable)
-        elif word == "${program}":
-            words.append(program)
-        elif word in ARGUMENTS:
-            words += [*parameter_words(parameters, word), *more]
-        else:
-            words.append(_with_variables(word))
-    return words
+    meant = {macro: [*parameter_words(parameters, macro), *more] for macro in ARGUMENTS}
+    meant |= {"${interpreter}": [sys.executable], "${program}": [program]}
+    meant["${env}"] = ["/usr/bin/env"] if sys.platform != "win32" else []
+    return [part for word in command for part in (meant[word] if word in meant else [_with_variables(word)])]
 
 
 def num_processes(command: Sequence[str]) -> int:
     """Return how many processes a command launches for one trial."""
-    for i, word in enumerate(command):
-        key, _, value = word.partition("=")
-        if key in ("--num_processes", "--nproc_per_node", "--nproc-per-node"):
-            number = value or next(iter(command[i + 1 :]), "")
-            return max(int(number), 1) if number.isdigit() else 1
-    return 1
+    told = PROCESSES.search(" ".join(command))
+    return max(int(told[1]), 1) if told else 1
 
 
 def _with_variables(word: str) -> str:
+    """Return a word with the variables of the environment that it names."""
     for name in VARIABLE.findall(word):
         require(name in os.environ, f"command: {word}: the variable {name} is not set here")
     return VARIABLE.sub(lambda match: os.environ[match[1]], word)

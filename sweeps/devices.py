@@ -51,7 +51,16 @@ def visible_cores() -> list[int]:
 
 
 def share_devices(jobs: int, processes: int, gpus: Sequence[str], cores: Sequence[int]) -> list[Slot]:
-    """Return one place for each of `jobs` trials of `processes` processes.
+    """Return a place for each trial at once.
+
+    Parameters
+    ----------
+    jobs
+        Trials at once.
+    processes
+        Of each trial: so many GPUs it gets.
+    gpus, cores
+        What there is to share; cores where there are no GPUs.
 
     Raises
     ------
@@ -62,13 +71,9 @@ def share_devices(jobs: int, processes: int, gpus: Sequence[str], cores: Sequenc
     if jobs == 1:
         return [Slot()]
     if gpus:
-        require(
-            jobs * processes <= len(gpus),
-            f"--jobs={jobs}: {processes} GPU for each trial, and {len(gpus)} are visible",
-        )
+        lacking = f"--jobs={jobs}: {processes} GPU for each trial, and {len(gpus)} are visible"
+        require(jobs * processes <= len(gpus), lacking)
         return [Slot(gpus=tuple(gpus[i * processes : (i + 1) * processes])) for i in range(jobs)]
-    require(
-        jobs <= len(cores), f"--jobs={jobs}: a CPU core for each trial at least, and {len(cores)} are usable"
-    )
     each = len(cores) // jobs
+    require(each > 0, f"--jobs={jobs}: a CPU core for each trial at least, and {len(cores)} are usable")
     return [Slot(cores=tuple(cores[i * each : (i + 1) * each])) for i in range(jobs)]

@@ -4,7 +4,7 @@ After Li et al., Hyperband (2018, https://arxiv.org/abs/1603.06560), without its
 logged values, the brackets, a trial goes on only if it is among the best 1/eta of all that came as far.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from core.config import require
 from sweeps.parameters import is_number, naming
 
 HYPERBAND_KEYS = ("type", "min_iter", "max_iter", "s", "eta", "strict")
+NEEDED = "needs type: hyperband and min_iter, or max_iter and s"
 MOST_ITERATIONS = 10**6
 
 
@@ -66,33 +67,29 @@ def read_hyperband(entry: Any) -> Hyperband | None:
     if entry is None:
         return None
     with naming("early_terminate"):
-        require(isinstance(entry, dict), "needs type: hyperband and min_iter, or max_iter and s")
+        require(isinstance(entry, dict), NEEDED)
         unknown = sorted(set(entry) - set(HYPERBAND_KEYS))
         require(not unknown, f"unknown key {', '.join(unknown)}; known are {', '.join(HYPERBAND_KEYS)}")
         require(entry.get("type") == "hyperband", f"type={entry.get('type')}: only hyperband")
-        whole = type(entry.get("min_iter", 1)) is int and type(entry.get("max_iter", 1)) is int
-        require(whole, "min_iter and max_iter are whole numbers")
+        for name in {"min_iter", "max_iter", "s"} & set(entry):
+            whole = type(entry[name]) is int and entry[name] >= 1
+            require(whole, f"{name}={entry[name]}: at least 1, a whole number")
         eta, strict = entry.get("eta", 3), entry.get("strict", False)
         require(is_number(eta) and eta > 1, f"eta={eta}: a number above 1")
         require(isinstance(strict, bool), f"strict={strict}: true or false")
-        brackets = brackets_of(entry, eta)
+        brackets = tuple(sorted(set(_brackets(entry, eta)) - {0}))
         require(bool(brackets), "no bracket is left; raise max_iter or lower eta")
         return Hyperband(brackets, float(eta), strict)
 
 
-def brackets_of(entry: Mapping[str, Any], eta: float) -> tuple[int, ...]:
-    """Return the brackets: min_iter, min_iter * eta, ... or max_iter / eta, max_iter / eta**2, ..."""
+def _brackets(entry: Mapping[str, Any], eta: float) -> Iterator[int]:
+    """Yield the brackets: min_iter, min_iter * eta, ... or max_iter / eta, max_iter / eta**2, ..."""
+    given = {"min_iter", "max_iter", "s"} & set(entry)
+    require(given in ({"min_iter"}, {"max_iter", "s"}), f"{NEEDED}, the number of brackets")
     if "max_iter" in entry:
-        steps, most = entry.get("s", 0), float(entry["max_iter"])
-        require("min_iter" not in entry, "min_iter or max_iter, not both")
-        require(is_number(steps) and steps >= 1, "max_iter needs s, the number of brackets, at least 1")
-        falling = {int(most / eta**i) for i in range(1, int(steps) + 1)}
-        return tuple(sorted(falling - {0}))
-    require("min_iter" in entry, "needs min_iter, or max_iter and s")
-    require("s" not in entry, "s goes with max_iter")
-    require(entry["min_iter"] >= 1, f"min_iter={entry['min_iter']}: at least 1")
-    rising, bracket = set(), float(entry["min_iter"])
+        yield from (int(entry["max_iter"] / eta**i) for i in range(1, entry["s"] + 1))
+        return
+    bracket = float(entry["min_iter"])
     while bracket < MOST_ITERATIONS:
-        rising.add(int(bracket))
+        yield int(bracket)
         bracket *= eta
-    return tuple(sorted(rising))

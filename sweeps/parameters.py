@@ -16,26 +16,59 @@ from typing import Any
 from core.config import require
 
 RANGE = ("min", "max")
-NEEDED_KEYS: dict[str, tuple[str, ...]] = {
-    "constant": ("value",),
-    "categorical": ("values",),
-    **dict.fromkeys(
-        (
-            "int_uniform", "uniform", "q_uniform", "log_uniform", "log_uniform_values", "q_log_uniform",
-            "q_log_uniform_values", "inv_log_uniform", "inv_log_uniform_values",
-        ),
-        RANGE,
-    ),
-    **dict.fromkeys(("beta", "q_beta"), ("a", "b")),
-    **dict.fromkeys(("normal", "q_normal", "log_normal", "q_log_normal"), ()),
-}  # fmt: skip
-"""Distribution -> the keys it cannot do without."""
 NUMBERS = (*RANGE, "q", "mu", "sigma", "a", "b")
 COUNTABLE = ("constant", "categorical", "int_uniform", "q_uniform")
 """What a grid can go through."""
 TAIL = 1e-3
 """Share of a normal distribution beyond each of the two ends that are checked."""
+IMPLIED = {"value": "constant", "values": "categorical", "mu": "normal", "sigma": "normal"}
 VALUES_NEEDED = "needs value, a list of values, or min and max; found"
+Entry = Mapping[str, Any]
+
+
+def _uniform(entry: Entry, share: float) -> float:
+    return float(entry["min"] + share * (entry["max"] - entry["min"]))
+
+
+def _int_uniform(entry: Entry, share: float) -> int:
+    count = entry["max"] - entry["min"] + 1
+    return int(entry["min"] + min(int(share * count), count - 1))
+
+
+def _log_uniform_values(entry: Entry, share: float) -> float:
+    low, high = float(entry["min"]), float(entry["max"])
+    return min(max(low ** (1 - share) * high**share, low), high)
+
+
+def _normal(entry: Entry, share: float) -> float:
+    inside = min(max(share, 1e-12), 1 - 1e-12)
+    return NormalDist(entry.get("mu", 0.0), entry.get("sigma", 1.0)).inv_cdf(inside)
+
+
+def _beta(entry: Entry, share: float) -> float:
+    from scipy.special import betaincinv
+
+    return float(betaincinv(entry["a"], entry["b"], share))
+
+
+NUMERIC: dict[str, tuple[tuple[str, ...], Callable[[Entry, float], Any]]] = {
+    "int_uniform": (RANGE, _int_uniform),
+    "uniform": (RANGE, _uniform),
+    "log_uniform": (RANGE, lambda entry, share: math.exp(_uniform(entry, share))),
+    "log_uniform_values": (RANGE, _log_uniform_values),
+    "inv_log_uniform": (RANGE, lambda entry, share: math.exp(-_uniform(entry, 1 - share))),
+    "inv_log_uniform_values": (RANGE, _log_uniform_values),
+    "beta": (("a", "b"), _beta),
+    "normal": ((), _normal),
+    "log_normal": ((), lambda entry, share: math.exp(_normal(entry, share))),
+}
+"""Distribution -> the keys it cannot do without, and its quantile function."""
+NUMERIC |= {f"q_{name}": known for name, known in NUMERIC.items() if not name.startswith(("int", "inv"))}
+NEEDED_KEYS = {
+    "constant": ("value",),
+    "categorical": ("values",),
+    **{name: needed for name, (needed, _) in NUMERIC.items()},
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +87,7 @@ class Parameter:
 
     key: str
     distribution: str
-    entry: Mapping[str, Any]
+    entry: Entry
 
     @property
     def is_constant(self) -> bool:
@@ -93,52 +126,13 @@ class Parameter:
 
     def quantile(self, share: float) -> Any:
         """Return the value below which a share (0 to 1) of a numeric distribution lies."""
-        base = self.distribution.removeprefix("q_")
-        value = QUANTILE_FUNCTIONS[base](self.entry, share)
-        if self.distribution == base:
+        value = NUMERIC[self.distribution][1](self.entry, share)
+        if not self.distribution.startswith("q_"):
             return value
         step = self.entry.get("q", 1)
         rounded = round(value / step) * step
         # 0.3 and not 0.30000000000000004
         return rounded if isinstance(step, int) else float(f"{rounded:.12g}")
-
-
-def _uniform(entry: Mapping[str, Any], share: float) -> float:
-    return float(entry["min"] + share * (entry["max"] - entry["min"]))
-
-
-def _int_uniform(entry: Mapping[str, Any], share: float) -> int:
-    count = entry["max"] - entry["min"] + 1
-    return int(entry["min"] + min(int(share * count), count - 1))
-
-
-def _log_uniform_values(entry: Mapping[str, Any], share: float) -> float:
-    low, high = float(entry["min"]), float(entry["max"])
-    return min(max(low ** (1 - share) * high**share, low), high)
-
-
-def _normal(entry: Mapping[str, Any], share: float) -> float:
-    inside = min(max(share, 1e-12), 1 - 1e-12)
-    return NormalDist(entry.get("mu", 0.0), entry.get("sigma", 1.0)).inv_cdf(inside)
-
-
-def _beta(entry: Mapping[str, Any], share: float) -> float:
-    from scipy.special import betaincinv
-
-    return float(betaincinv(entry["a"], entry["b"], share))
-
-
-QUANTILE_FUNCTIONS: dict[str, Callable[[Mapping[str, Any], float], Any]] = {
-    "int_uniform": _int_uniform,
-    "uniform": _uniform,
-    "log_uniform": lambda entry, share: math.exp(_uniform(entry, share)),
-    "log_uniform_values": _log_uniform_values,
-    "inv_log_uniform": lambda entry, share: math.exp(-_uniform(entry, 1 - share)),
-    "inv_log_uniform_values": _log_uniform_values,
-    "beta": _beta,
-    "normal": _normal,
-    "log_normal": lambda entry, share: math.exp(_normal(entry, share)),
-}
 
 
 @contextmanager
@@ -175,16 +169,16 @@ def read_parameters(entries: Any, prefix: str = "") -> list[Parameter]:
             found += read_parameters(entry["parameters"], f"{name}.")
         else:
             with naming(name):
-                found.append(read_parameter(name, entry))
+                found.append(_read_parameter(name, entry))
     keys = [parameter.key for parameter in found]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     require(not twice, f"{', '.join(twice)}: given twice, nested and dotted")
     return found
 
 
-def read_parameter(key: str, entry: Any) -> Parameter:
+def _read_parameter(key: str, entry: Any) -> Parameter:
     """Return one parameter after checking its entry."""
-    distribution = distribution_of(entry)
+    distribution = _distribution_of(entry)
     known = {*NEEDED_KEYS[distribution], "distribution"}
     known |= {"q"} if distribution.startswith("q_") else set()
     known |= {"mu", "sigma"} if distribution.endswith("normal") else set()
@@ -192,60 +186,54 @@ def read_parameter(key: str, entry: Any) -> Parameter:
     strange = sorted(set(entry) - known)
     require(not strange, f"{', '.join(strange)} does not go with distribution {distribution}")
     if distribution == "categorical":
-        check_listed(entry)
-    elif distribution != "constant":
-        check_numbers(distribution, entry)
+        _check_listed(entry)
+    elif distribution in NUMERIC:
+        _check_numbers(distribution, entry)
     for value in (entry.get("value"), *entry.get("values", ())):
         require(not isinstance(value, dict), f"{value}: name the fields, such as {key}.FIELD")
     return Parameter(key, distribution, entry)
 
 
-def distribution_of(entry: Any) -> str:
+def _distribution_of(entry: Any) -> str:
     """Return the distribution that an entry names or implies."""
-    keys = {"value", "values", "probabilities", "distribution", *NUMBERS}
-    require(isinstance(entry, dict) and not set(entry) - keys, f"{VALUES_NEEDED} {entry}")
+    require(isinstance(entry, dict), f"{VALUES_NEEDED} {entry}")
     if "distribution" in entry:
         distribution = str(entry["distribution"])
         require(distribution in NEEDED_KEYS, f"distribution={distribution}: one of {', '.join(NEEDED_KEYS)}")
         missing = [name for name in NEEDED_KEYS[distribution] if name not in entry]
         require(not missing, f"distribution {distribution} needs {' and '.join(missing)}")
         return distribution
-    if "value" in entry:
-        return "constant"
-    if "values" in entry:
-        return "categorical"
-    if {"mu", "sigma"} & set(entry):
-        return "normal"
+    for name, implied in IMPLIED.items():
+        if name in entry:
+            return implied
     require(set(RANGE) <= set(entry), f"{VALUES_NEEDED} {entry}")
     return "int_uniform" if all(isinstance(entry[end], int) for end in RANGE) else "uniform"
 
 
-def check_listed(entry: Mapping[str, Any]) -> None:
+def _check_listed(entry: Entry) -> None:
     """Check a list of values and their probabilities."""
     values, chances = entry["values"], entry.get("probabilities")
     require(isinstance(values, list) and bool(values), f"{VALUES_NEEDED} {dict(entry)}")
-    if chances is None:
-        return
-    right = isinstance(chances, list) and all(is_number(chance) and chance >= 0 for chance in chances)
-    require(right and len(chances) == len(values), "probabilities: one number for each value")
-    require(math.isclose(sum(chances), 1.0, abs_tol=1e-6), f"probabilities add up to {sum(chances)}")
+    if chances is not None:
+        right = isinstance(chances, list) and all(is_number(chance) and chance >= 0 for chance in chances)
+        require(right and len(chances) == len(values), "probabilities: one number for each value")
+        require(math.isclose(sum(chances), 1.0, abs_tol=1e-6), f"probabilities add up to {sum(chances)}")
 
 
-def check_numbers(distribution: str, entry: Mapping[str, Any]) -> None:
+def _check_numbers(distribution: str, entry: Entry) -> None:
     """Check the numbers of a numeric distribution."""
     for name in NUMBERS:
         value = entry.get(name, 1)  # yaml reads 1e-3 as text, 1.0e-3 as a number
         require(is_number(value), f"{name}: {value!r} is no number (write 1.0e-3, not 1e-3)")
         require(value > 0 or name in (*RANGE, "mu"), f"{name}={value}: must be positive")
-    if "min" not in entry:
-        return
-    low, high = entry["min"], entry["max"]
-    require(low < high, f"min={low} is not below max={high}")
-    if distribution == "int_uniform":
+    if "min" in entry:
+        low, high = entry["min"], entry["max"]
+        require(low < high, f"min={low} is not below max={high}")
         whole = isinstance(low, int) and isinstance(high, int)
-        require(whole, f"int_uniform needs whole numbers, found {low} and {high}")
-    if distribution.endswith("_values"):
-        require(low > 0, f"min={low}: must be positive for {distribution}")
+        unfit = distribution == "int_uniform" and not whole
+        require(not unfit, f"int_uniform needs whole numbers, found {low} and {high}")
+        positive = low > 0 or not distribution.endswith("_values")
+        require(positive, f"min={low}: must be positive for {distribution}")
 
 
 def is_number(value: Any) -> bool:

@@ -3,20 +3,19 @@
 import itertools
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sweeps.parameters import Parameter
 from sweeps.sweep_file import SweepFile
-from sweeps.trial import FINISHED, RUNNING, Trial
+from sweeps.sweep_folder import FINISHED, RUNNING, Trial
 
 if TYPE_CHECKING:
-    import optuna
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
 
 NUM_RANDOM = 5
 """Trials of a bayes sweep that are random, before the sampler has results to learn from."""
-
-
 Known = Sequence[tuple[Trial, list[float]]]
 """Trials with the values of the metric that each has logged."""
 
@@ -30,7 +29,7 @@ def num_trials(sweep: SweepFile, count: int | None) -> int | None:
 
 
 def propose(sweep: SweepFile, seed: int, number: int, known: Known = ()) -> Trial:
-    """Return a new trial.
+    """Return a new trial; of a grid, the last parameter by name varies fastest, as in W&B.
 
     Parameters
     ----------
@@ -43,22 +42,19 @@ def propose(sweep: SweepFile, seed: int, number: int, known: Known = ()) -> Tria
     known
         The trials before it, in their order; only a bayes sweep looks at them.
     """
-    if sweep.method == "grid":
-        return Trial(number, next(itertools.islice(grid(sweep), number, None)))
     if sweep.method == "bayes":
-        return suggest(sweep, seed, number, known)
-    generator = random.Random(f"{seed}:{number}")
-    return Trial(number, {parameter.key: parameter.draw(generator) for parameter in sweep.parameters})
-
-
-def grid(sweep: SweepFile) -> Iterator[dict[str, Any]]:
-    """Yield every combination; the last parameter by name varies fastest, as in W&B."""
+        return _suggest(sweep, seed, number, known)
+    if sweep.method == "grid":
+        every = itertools.product(*(parameter.values or [] for parameter in sweep.parameters))
+        values = next(itertools.islice(every, number, None))
+    else:
+        generator = random.Random(f"{seed}:{number}")
+        values = tuple(parameter.draw(generator) for parameter in sweep.parameters)
     keys = [parameter.key for parameter in sweep.parameters]
-    for values in itertools.product(*(parameter.values or [] for parameter in sweep.parameters)):
-        yield dict(zip(keys, values, strict=True))
+    return Trial(number, dict(zip(keys, values, strict=True)))
 
 
-def suggest(sweep: SweepFile, seed: int, number: int, known: Known) -> Trial:
+def _suggest(sweep: SweepFile, seed: int, number: int, known: Known) -> Trial:
     """Return what Optuna's tree-structured Parzen estimator suggests.
 
     Bergstra et al., Algorithms for hyper-parameter optimization (NeurIPS 2011). The study is built anew for
@@ -66,7 +62,6 @@ def suggest(sweep: SweepFile, seed: int, number: int, known: Known) -> Trial:
     every distribution the uniform one that the sampler knows.
     """
     import optuna
-    from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler = optuna.samplers.TPESampler(
@@ -76,22 +71,20 @@ def suggest(sweep: SweepFile, seed: int, number: int, known: Known) -> Trial:
     )
     study = optuna.create_study(direction=sweep.goal, sampler=sampler)
     space: dict[str, BaseDistribution] = {
-        parameter.key: CategoricalDistribution(range(len(parameter.entry["values"])))
+        parameter.key: optuna.distributions.CategoricalDistribution(range(len(parameter.entry["values"])))
         if parameter.distribution == "categorical"
-        else FloatDistribution(0.0, 1.0)
+        else optuna.distributions.FloatDistribution(0.0, 1.0)
         for parameter in sweep.parameters
         if not parameter.is_constant
     }
     for trial, values in known:
-        study.add_trial(known_trial(trial, values, space))
+        study.add_trial(_known_trial(trial, values, space))
     positions = dict(study.ask(space).params)
-    parameters = {
-        parameter.key: value_at(parameter, positions.get(parameter.key)) for parameter in sweep.parameters
-    }
+    parameters = {one.key: _value_at(one, positions.get(one.key)) for one in sweep.parameters}
     return Trial(number, parameters, positions)
 
 
-def value_at(parameter: Parameter, position: float | None) -> Any:
+def _value_at(parameter: Parameter, position: float | None) -> Any:
     """Return the value at a position of the space that is searched; of a constant, its only one."""
     if position is None:
         return parameter.entry["value"]
@@ -100,19 +93,14 @@ def value_at(parameter: Parameter, position: float | None) -> Any:
     return parameter.quantile(position)
 
 
-def known_trial(
-    trial: Trial, values: list[float], space: "dict[str, optuna.distributions.BaseDistribution]"
-) -> "optuna.trial.FrozenTrial":
+def _known_trial(trial: Trial, values: list[float], space: "dict[str, BaseDistribution]") -> "FrozenTrial":
     """Return an earlier trial as Optuna knows it; one that has logged nothing yet counts as running."""
     from optuna.trial import TrialState, create_trial
 
-    if trial.state == RUNNING or not values:
-        return create_trial(params=trial.positions, distributions=space, state=TrialState.RUNNING)
-    if trial.state == FINISHED:
-        return create_trial(params=trial.positions, distributions=space, value=values[-1])
-    return create_trial(
-        params=trial.positions,
-        distributions=space,
-        state=TrialState.PRUNED,
-        intermediate_values=dict(enumerate(values, start=1)),
-    )
+    facts: dict[str, Any] = {"state": TrialState.RUNNING}
+    if trial.state == FINISHED and values:
+        facts = {"value": values[-1]}
+    elif trial.state != RUNNING and values:
+        logged = dict(enumerate(values, start=1))
+        facts = {"state": TrialState.PRUNED, "intermediate_values": logged}
+    return create_trial(params=trial.positions, distributions=space, **facts)

@@ -1,6 +1,6 @@
 """A sweep file: the question, the program, the parameters and how they are chosen."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -90,20 +90,28 @@ def read_sweep_file(file: Path) -> SweepFile:
         message = f"{file}: not readable as yaml: {error}"
         raise ValueError(message) from error
     with naming(file):
-        return parse_sweep(file, text, content)
+        return _parse_sweep(file, text, content)
 
 
-def parse_sweep(file: Path, text: str, content: Any) -> SweepFile:
+def _parse_sweep(file: Path, text: str, content: Any) -> SweepFile:
     """Return what the content of a sweep file says, after checking it."""
     require(isinstance(content, dict), "holds no mapping of keys")
     unknown = sorted(set(content) - set(SWEEP_KEYS))
     require(not unknown, f"unknown key {', '.join(unknown)}; known are {', '.join(sorted(SWEEP_KEYS))}")
     for key in ("program", "method", "metric", "parameters"):
         require(key in content, f"no {key}")
-    method, cap = content["method"], content.get("run_cap")
+    method, metric, cap = content["method"], content["metric"], content.get("run_cap")
     require(method in SEARCH_METHODS, f"method={method}: one of {', '.join(SEARCH_METHODS)}")
-    parameters = read_parameters(content["parameters"])
-    check_method(method, parameters)
+    right = (
+        isinstance(metric, dict) and metric.keys() == {"name", "goal"} and metric["goal"] in get_args(Goal)
+    )
+    require(right, f"metric: needs a name, and goal: maximize or minimize, found {metric}")
+    require(
+        metric["name"] in LOGGED,
+        f"metric: name={metric['name']}: nothing logs that; one of {', '.join(LOGGED)}",
+    )
+    parameters = tuple(read_parameters(content["parameters"]))
+    _check_method(method, parameters)
     require(cap is None or (type(cap) is int and cap > 0), f"run_cap={cap}: a number above 0")
     return SweepFile(
         file=file,
@@ -113,45 +121,21 @@ def parse_sweep(file: Path, text: str, content: Any) -> SweepFile:
         program=str(content["program"]),
         command=check_command(content.get("command", DEFAULT_COMMAND)),
         method=method,
-        metric=check_metric(content["metric"]),
-        goal=content["metric"]["goal"],
-        parameters=tuple(parameters),
+        metric=metric["name"],
+        goal=metric["goal"],
+        parameters=parameters,
         early_terminate=read_hyperband(content.get("early_terminate")),
         run_cap=cap,
     )
 
 
-def check_metric(metric: Any) -> str:
-    """Return the name of the metric."""
-    right = (
-        isinstance(metric, dict)
-        and metric.get("goal") in get_args(Goal)
-        and isinstance(metric.get("name"), str)
-    )
-    require(right, "metric: needs a name, and goal: maximize or minimize")
-    unknown = sorted(set(metric) - {"name", "goal"})
-    require(not unknown, f"metric: unknown key {', '.join(unknown)}; known are name and goal")
-    name: str = metric["name"]
-    require(name in LOGGED, f"metric: name={name}: nothing logs that; one of {', '.join(LOGGED)}")
-    return name
-
-
-def check_method(method: str, parameters: list[Parameter]) -> None:
+def _check_method(method: str, parameters: Sequence[Parameter]) -> None:
     """Check that a method can choose from the parameters."""
-    for parameter in parameters:
-        with naming(parameter.key):
-            weighted = "probabilities" in parameter.entry
-            require(
-                method == "random" or not weighted,
-                f"method {method} takes no probabilities, only random does",
-            )
-            require(
-                method != "grid" or parameter.distribution in COUNTABLE,
-                f"method grid goes through values; it cannot through a {parameter.distribution} range "
-                "(give values, or take random or bayes)",
-            )
-    varied = any(not parameter.is_constant for parameter in parameters)
-    require(
-        method == "grid" or varied,
-        f"parameters: all are constant, method {method} has nothing to choose",
-    )
+    for one in parameters:
+        weighted = method != "random" and "probabilities" in one.entry
+        require(not weighted, f"{one.key}: method {method} takes no probabilities, only random does")
+        endless = method == "grid" and one.distribution not in COUNTABLE
+        found = f"{one.key}: method grid goes through values; it cannot through a {one.distribution} range"
+        require(not endless, f"{found} (give values, or take random or bayes)")
+    varied = method == "grid" or not all(one.is_constant for one in parameters)
+    require(varied, f"parameters: all are constant, method {method} has nothing to choose")

@@ -11,20 +11,52 @@ a trial that has ended cannot be tried again.
 
 import csv
 import fcntl
-import hashlib
-import io
 import json
+import secrets
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from core.config import require
-from core.files import write_atomically
+from core.files import replacing, write_atomically
 from core.machine import code_version
 from core.run_folder import RunFolder, run_name, stamp_of
 from sweeps.parameters import naming
 from sweeps.sweep_file import SweepFile, read_sweep_file
-from sweeps.trial import FAILED, FINISHED, STOPPED, Trial, trial_of
+
+RUNNING, FINISHED, FAILED, STOPPED = STATES = ("running", "finished", "failed", "stopped")
+
+
+@dataclass
+class Trial:
+    """One trial of a sweep.
+
+    Attributes
+    ----------
+    number
+        From 0.
+    parameters
+        By dotted key, in W&B's order.
+    positions
+        Where they lie in the space that the bayes sampler sees; empty for other methods.
+    wandb_id
+        W&B's id of its run, however often it is taken up again.
+    state
+        `RUNNING` until it has ended by itself: one that was interrupted goes on with the sweep.
+    minutes
+        It has run so far, starts included.
+    value
+        The metric's last when it ended; None: it logged none.
+    """
+
+    number: int
+    parameters: dict[str, Any]
+    positions: dict[str, float] = field(default_factory=dict)
+    wandb_id: str = field(default_factory=lambda: secrets.token_hex(4))
+    state: str = RUNNING
+    minutes: float = 0.0
+    value: float | None = None
 
 
 class SweepFolder:
@@ -41,6 +73,7 @@ class SweepFolder:
     def __init__(self, path: Path, sweep: SweepFile) -> None:
         self.path, self.sweep = path, sweep
         self.trials: dict[int, Trial] = {}
+        self._swept = [parameter.key for parameter in sweep.parameters if not parameter.is_constant]
         self._values: dict[int, tuple[int, list[float]]] = {}  # by trial: size of the log, and what it held
 
     def open(self, seed: int, words: Sequence[str]) -> None:
@@ -52,7 +85,12 @@ class SweepFolder:
             If it belongs to another file, seed or words, or another process has it open.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock()
+        self._locked = (self.path / ".lock").open("w")
+        try:
+            fcntl.flock(self._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            message = f"{self.path}: another process is running this sweep"
+            raise ValueError(message) from error
         copy, file = self.path / "sweep.yaml", self.path / "sweep.json"
         if not copy.is_file():
             write_atomically(copy, self.sweep.text)
@@ -63,27 +101,16 @@ class SweepFolder:
             write_atomically(file, json.dumps(asked | {"code_version": code_version()}, indent=2) + "\n")
         known = json.loads(file.read_text())
         for key, given in asked.items():
-            require(
-                known.get(key) == given,
-                f"{self.path}: begun with {key}={known.get(key)}, not {given}; choose another --id",
-            )
+            begun = f"{self.path}: begun with {key}={known.get(key)}, not {given}; choose another --id"
+            require(known.get(key) == given, begun)
         self.read_trials()
-        self.write_table()
-
-    def _lock(self) -> None:
-        self._locked = (self.path / ".lock").open("w")
-        try:
-            fcntl.flock(self._locked, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            message = f"{self.path}: another process is running this sweep"
-            raise ValueError(message) from error
+        self._write_table()
 
     def read_trials(self) -> None:
         """Read every `trial.json`."""
-        swept = [parameter.key for parameter in self.sweep.parameters if not parameter.is_constant]
         for file in self.path.glob("trials/*/trial.json"):
             with naming(f"{file}: damaged"):
-                trial = trial_of(json.loads(file.read_text()), swept)
+                trial = _trial_of(json.loads(file.read_text()), self._swept)
             self.trials[trial.number] = trial
         self.trials = dict(sorted(self.trials.items()))
 
@@ -93,9 +120,9 @@ class SweepFolder:
 
     def run_of(self, trial: Trial) -> RunFolder | None:
         """Return the folder of a trial's run, of all folds where it trains all; None if it has none yet."""
-        runs = sorted(file.parent for file in self.folder_of(trial).glob("*/*/config.json"))
-        groups = [run for run in runs if is_group(run)]
-        return RunFolder((groups or runs)[-1]) if runs else None
+        files = sorted(self.folder_of(trial).glob("*/*/config.json"), reverse=True)
+        runs = [file.parent for file in files]
+        return RunFolder(max(runs, key=_is_group)) if runs else None
 
     def is_finished(self, trial: Trial) -> bool:
         """Return whether a trial's run came to its end."""
@@ -107,7 +134,7 @@ class SweepFolder:
         run = self.run_of(trial)
         if run is None:
             return []
-        if is_group(run.path):
+        if _is_group(run.path):
             pooled = run.read_json("summary").get("metrics", {}) if run.is_finished else {}
             value = pooled.get(self.sweep.metric.removeprefix("valid/"), {}).get("value")
             return [] if value is None else [value]
@@ -129,30 +156,24 @@ class SweepFolder:
         """Return the trials with what they logged so far, without those that failed."""
         return [(trial, self.values_of(trial)) for trial in self.trials.values() if trial.state != FAILED]
 
-    def add(self, trial: Trial) -> None:
-        """Enter a new trial."""
-        self.trials = dict(sorted({**self.trials, trial.number: trial}.items()))
-        self.record(trial)
-
     def record(self, trial: Trial) -> None:
-        """Write what has become of a trial."""
+        """Write what has become of a trial, or that there is a new one."""
+        self.trials = dict(sorted({**self.trials, trial.number: trial}.items()))
         trial.value = self.value_of(trial)
         write_atomically(self.folder_of(trial) / "trial.json", json.dumps(asdict(trial), indent=2) + "\n")
-        self.write_table()
+        self._write_table()
 
-    def write_table(self) -> None:
+    def _write_table(self) -> None:
         """Write `trials.csv`."""
-        swept = [parameter.key for parameter in self.sweep.parameters if not parameter.is_constant]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["trial", "state", "run", "minutes", *swept, self.sweep.metric])
-        for number, trial in self.trials.items():
-            run, value = self.run_of(trial), self.value_of(trial)
-            where = run.path.relative_to(self.path) if run is not None else ""
-            parameters = [str(trial.parameters[key]) for key in swept]
-            facts = [number, trial.state, where, f"{trial.minutes:.2f}"]
-            writer.writerow([*facts, *parameters, "" if value is None else value])
-        write_atomically(self.path / "trials.csv", text.getvalue())
+        with replacing(self.path / "trials.csv") as new, new.open("w") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["trial", "state", "run", "minutes", *self._swept, self.sweep.metric])
+            for number, trial in self.trials.items():
+                run = self.run_of(trial)
+                where = run.path.relative_to(self.path) if run is not None else ""
+                parameters = [str(trial.parameters[key]) for key in self._swept]
+                facts = [number, trial.state, where, f"{trial.minutes:.2f}"]
+                writer.writerow([*facts, *parameters, self.value_of(trial)])
 
 
 def read_sweep_folder(path: Path) -> SweepFolder:
@@ -175,12 +196,18 @@ def read_sweep_folder(path: Path) -> SweepFolder:
     return folder
 
 
-def is_group(run: Path) -> bool:
+def _trial_of(content: Any, swept: Sequence[str]) -> Trial:
+    """Return the trial that a `trial.json` holds, after checking it."""
+    needed, known = {"number", "parameters", "state", "minutes"}, {one.name for one in fields(Trial)}
+    right = isinstance(content, dict) and needed <= set(content) <= known
+    require(right, f"needs {', '.join(sorted(needed))}, of {', '.join(sorted(known))}")
+    trial = Trial(**content)
+    require(trial.state in STATES, f"state={trial.state}: one of {', '.join(STATES)}")
+    missing = [key for key in swept if key not in trial.parameters]
+    require(not missing, f"parameters: no {', '.join(missing)}")
+    return trial
+
+
+def _is_group(run: Path) -> bool:
     """Return whether a run's folder is that of all folds."""
     return run.name == run_name(stamp_of(run), "all")
-
-
-def default_id(sweep: SweepFile, seed: int, words: Sequence[str]) -> str:
-    """Return the file's name and a hash of what decides a sweep: file, seed and words."""
-    content = json.dumps([sweep.text, seed, list(words)])
-    return f"{sweep.file.stem}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

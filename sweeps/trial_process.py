@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.machine import PR_SET_PDEATHSIG
+from sweeps.devices import Slot
+from sweeps.sweep_folder import Trial
 
 MARK = "SWEEP_TRIAL"
 """Variable by which every process of a trial is found, whoever its parent is."""
@@ -26,68 +28,66 @@ class TrialProcess:
 
     Parameters
     ----------
+    trial, slot
+        Which, and where.
     command
         What to start.
     folder
         The trial's; takes `output.log`.
     environment
         Variables beside those of this process.
-    cores
-        CPU cores it may use; None: all.
     """
 
     def __init__(
-        self,
-        command: Sequence[str],
-        folder: Path,
-        environment: Mapping[str, str],
-        cores: Sequence[int] | None = None,
+        self, trial: Trial, slot: Slot, command: Sequence[str], folder: Path, environment: Mapping[str, str]
     ) -> None:
-        self.folder, self.started = folder, time.monotonic()
+        self.trial, self.slot, self.folder = trial, slot, folder
+        self.is_stopping = False
+        self._earlier, self._started = trial.minutes, time.monotonic()
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_SWEEP")}
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        inherited["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+        own = {**environment, **slot.environment, MARK: str(folder.resolve())}
         with (folder / "output.log").open("a") as log:
-            self.process = subprocess.Popen(
+            self._process = subprocess.Popen(
                 list(command),
-                env=inherited | {"PATH": path} | dict(environment) | {MARK: str(folder.resolve())},
+                env=inherited | own,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=lambda: prepare(cores),
+                preexec_fn=lambda: _prepare(slot.cores),
             )
-        self.is_stopping = False
 
     @property
     def minutes(self) -> float:
-        """Minutes since it was started."""
-        return (time.monotonic() - self.started) / 60
+        """Minutes that the trial has run, before it was interrupted too."""
+        return self._earlier + (time.monotonic() - self._started) / 60
 
-    def has_ended(self) -> bool:
-        """Return whether the trial and all that it started has ended."""
-        return self.process.poll() is not None and not processes_of(self.folder)
+    @property
+    def exit_status(self) -> int | None:
+        """Exit status of what was started; None while it runs."""
+        return self._process.poll()
 
     def stop(self) -> None:
-        """Ask the trial to save and end."""
+        """Ask the trial to save and end: the launcher, whose end it follows on Linux; elsewhere all of it."""
         self.is_stopping = True
-        terminate(self.process)
+        with contextlib.suppress(ProcessLookupError):
+            if sys.platform.startswith("linux"):
+                self._process.terminate()
+            else:
+                os.killpg(self._process.pid, signal.SIGTERM)
 
     def wait(self, seconds: float) -> None:
-        """Wait for the end; kill what is left after a while."""
+        """Wait for the end of the trial and of all that it started; kill what is left after a while."""
         deadline = time.monotonic() + seconds
-        while not self.has_ended() and time.monotonic() < deadline:
-            time.sleep(STEP_SECONDS)
-        self.kill()
-
-    def kill(self) -> None:
-        """Kill what is left."""
-        kill_all(self.folder)
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        end_processes(self.folder, deadline - time.monotonic())
+        self._process.kill()
+        self._process.wait()
 
 
-def prepare(cores: Sequence[int] | None) -> None:
+def _prepare(cores: Sequence[int] | None) -> None:
     """Ask Linux, in the new process, to end it with this one; bind it to its cores."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
@@ -95,13 +95,14 @@ def prepare(cores: Sequence[int] | None) -> None:
             os.sched_setaffinity(0, cores)
 
 
-def terminate(process: "subprocess.Popen[bytes]") -> None:
-    """Send SIGTERM: to the launcher, whose end a trial follows on Linux; elsewhere to the whole group."""
-    with contextlib.suppress(ProcessLookupError):
-        if sys.platform.startswith("linux"):
-            process.terminate()
-        else:
-            os.killpg(process.pid, signal.SIGTERM)
+def end_processes(folder: Path, seconds: float = STOP_SECONDS) -> None:
+    """Wait until the processes of a trial have ended by themselves; kill what is left after a while."""
+    deadline = time.monotonic() + seconds
+    while (left := processes_of(folder)) and time.monotonic() < deadline:
+        time.sleep(STEP_SECONDS)
+    for process in left:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 def processes_of(folder: Path) -> list[int]:
@@ -118,18 +119,3 @@ def processes_with(variable: str, value: str) -> list[int]:
             if mark in (process / "environ").read_bytes().split(b"\0"):
                 found.append(int(process.name))
     return [process for process in found if process != os.getpid()]
-
-
-def kill_all(folder: Path) -> None:
-    """Kill every process of a trial."""
-    for process in processes_of(folder):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-
-
-def await_leftovers(folder: Path, seconds: float = STOP_SECONDS) -> None:
-    """Wait until processes of a trial that lost its sweep have saved and ended; kill them after a while."""
-    deadline = time.monotonic() + seconds
-    while processes_of(folder) and time.monotonic() < deadline:
-        time.sleep(STEP_SECONDS)
-    kill_all(folder)

@@ -41,7 +41,7 @@ ARROWS = {
 }
 """Room -> the rooms that it may import; an experiment imports core and itself, benchmarks import all."""
 MAX_FILE_LINES, MAX_CLASS_LINES, MAX_FUNCTION_LINES = 450, 250, 60
-READER_OF_SWEEPS = ("sweeps.parameters", "sweeps.sweep_file", "sweeps.sweep_folder", "sweeps.trial")
+READER_OF_SWEEPS = ("sweeps.parameters", "sweeps.sweep_file", "sweeps.sweep_folder")
 LIBRARIES = {"timm", "torch", "datasets", "wandb", "evaluate", "accelerate", "numpy", "pandas", "tyro"}
 
 

@@ -12,7 +12,7 @@ import tyro
 from analysis.command import require_bootstrap, run_command
 from analysis.drawing.figure_files import Format
 from analysis.sweep.files import write_all
-from analysis.sweep.findings import find_all
+from analysis.sweep.findings import SweepFindings
 from analysis.sweep.report import sweep_text
 from analysis.sweep.trial_results import SweepResults, read_results
 from analysis.sweep.wandb_runs import read_wandb_sweep
@@ -45,7 +45,7 @@ class SweepConfig:
         require(self.flips >= 100, f"flips={self.flips}: at least 100")
 
 
-def open_sweep(config: SweepConfig) -> SweepResults:
+def _open_sweep(config: SweepConfig) -> SweepResults:
     """Return the sweep that is named: a folder, else one of W&B."""
     path = Path(config.sweep)
     parts = config.sweep.split("/")
@@ -55,28 +55,21 @@ def open_sweep(config: SweepConfig) -> SweepResults:
     return read_wandb_sweep(config.sweep, Path(config.runs))
 
 
-def analyse_sweep(config: SweepConfig) -> None:
+def _analyse_sweep(config: SweepConfig) -> None:
     """Print what a sweep shows; write tables and figures."""
-    sweep = open_sweep(config)
-    found = find_all(
-        sweep, num_resamples=config.resamples, num_flips=config.flips, confidence=config.confidence
-    )
+    sweep = _open_sweep(config)
+    found = SweepFindings(sweep, config.resamples, config.flips, config.confidence)
     print(sweep_text(found), flush=True)
-    folder = Path(config.out) if config.out is not None else default_folder(sweep)
+    source = Path(sweep.source)
+    home = source if source.is_dir() else Path("outputs/sweeps") / source.name
+    folder = home / "analysis" if config.out is None else Path(config.out)
     files = write_all(found, folder, config.format)
     print(f"\nWritten to {folder}: {', '.join(file.name for file in files)}")
 
 
-def default_folder(sweep: SweepResults) -> Path:
-    """Return where the files of a sweep go: into its own folder, that of a W&B sweep into one of its name."""
-    source = Path(sweep.source)
-    home = source if source.is_dir() else Path("outputs/sweeps") / source.name
-    return home / "analysis"
-
-
 def main() -> None:
     """Analyse the sweep named on the command line."""
-    run_command(SweepConfig, analyse_sweep)
+    run_command(SweepConfig, _analyse_sweep)
 
 
 if __name__ == "__main__":

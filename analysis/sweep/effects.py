@@ -70,16 +70,8 @@ class Effect:
 
 
 @dataclass(frozen=True)
-class ResidualBootstrap:
-    """Intervals of linear estimates by the studentised bootstrap of residuals.
-
-    Attributes
-    ----------
-    metric
-        (trial,).
-    num_resamples, confidence, seed
-        Of the bootstrap.
-    """
+class _ResidualBootstrap:
+    """Intervals of linear estimates by the studentised bootstrap of residuals."""
 
     metric: np.ndarray
     num_resamples: int
@@ -89,12 +81,8 @@ class ResidualBootstrap:
     def intervals(self, weights: np.ndarray, hat: np.ndarray) -> list[Interval]:
         """Return estimates with their intervals; bounds are nan with too few degrees of freedom.
 
-        Parameters
-        ----------
-        weights
-            (estimate, trial): an estimate is their sum over the metric.
-        hat
-            (trial, trial) weights of the fit at the trials themselves.
+        `weights` (estimate, trial): an estimate is their sum over the metric. `hat` (trial, trial): weights
+        of the fit at the trials themselves.
         """
         number = len(self.metric)
         rest = np.eye(number) - hat
@@ -136,20 +124,20 @@ def marginal_effect(
     confidence
         Of bands and intervals.
     """
-    bootstrap = ResidualBootstrap(metric, num_resamples, confidence, seed)
+    bootstrap = _ResidualBootstrap(metric, num_resamples, confidence, seed)
     enough = len(metric) >= FEWEST
     return Effect(
         parameter=parameter,
         coordinates=coordinates,
         metric=metric,
-        levels=level_means(coordinates, len(parameter.levels), bootstrap),
-        curve=smooth_curve(coordinates, bootstrap) if enough and not parameter.levels else np.empty((4, 0)),
-        change=change_along(coordinates, bootstrap) if enough and parameter.has_trend else None,
-        note=note_on(coordinates, parameter),
+        levels=_level_means(coordinates, len(parameter.levels), bootstrap),
+        curve=_smooth_curve(coordinates, bootstrap) if enough and not parameter.levels else np.empty((4, 0)),
+        change=_change_along(coordinates, bootstrap) if enough and parameter.has_trend else None,
+        note=_note_on(coordinates, parameter),
     )
 
 
-def note_on(coordinates: np.ndarray, parameter: SweptParameter) -> str:
+def _note_on(coordinates: np.ndarray, parameter: SweptParameter) -> str:
     """Return what is to be said about the number of trials."""
     number = len(coordinates)
     counts = np.bincount(coordinates.astype(int)) if parameter.levels else np.array([number])
@@ -161,8 +149,8 @@ def note_on(coordinates: np.ndarray, parameter: SweptParameter) -> str:
     return f"{number} trials: only large effects show" if number < FEW else ""
 
 
-def level_means(
-    coordinates: np.ndarray, num_levels: int, bootstrap: ResidualBootstrap
+def _level_means(
+    coordinates: np.ndarray, num_levels: int, bootstrap: _ResidualBootstrap
 ) -> tuple[Interval, ...]:
     """Return the mean of each listed value; without bounds for those of one trial, nan for those of none."""
     member = (coordinates == np.arange(num_levels)[:, None]).astype(float)  # (level, trial)
@@ -175,42 +163,32 @@ def level_means(
     return tuple(means)
 
 
-def change_along(coordinates: np.ndarray, bootstrap: ResidualBootstrap) -> Interval:
+def _change_along(coordinates: np.ndarray, bootstrap: _ResidualBootstrap) -> Interval:
     """Return the change of the metric along a straight line over all trials."""
-    scaled = unit(coordinates)
-    ends = line_weights(scaled, np.array([0.0, 1.0]), np.inf)
-    return bootstrap.intervals(np.diff(ends, axis=0), line_weights(scaled, scaled, np.inf))[0]
+    scaled = _unit(coordinates)
+    ends = _line_weights(scaled, np.array([0.0, 1.0]), np.inf)
+    return bootstrap.intervals(np.diff(ends, axis=0), _line_weights(scaled, scaled, np.inf))[0]
 
 
-def smooth_curve(coordinates: np.ndarray, bootstrap: ResidualBootstrap) -> np.ndarray:
+def _smooth_curve(coordinates: np.ndarray, bootstrap: _ResidualBootstrap) -> np.ndarray:
     """Return the smooth curve of the metric along a range, (4, position) as in `Effect`."""
-    scaled, places = unit(coordinates), np.linspace(0, 1, POSITIONS)
-    hat = line_weights(scaled, scaled, KERNEL)
-    found = bootstrap.intervals(line_weights(scaled, places, KERNEL), hat)
+    scaled, places = _unit(coordinates), np.linspace(0, 1, POSITIONS)
+    hat = _line_weights(scaled, scaled, KERNEL)
+    found = bootstrap.intervals(_line_weights(scaled, places, KERNEL), hat)
     if np.isnan(found[0].low):
         return np.empty((4, 0))
     positions = coordinates.min() + places * np.ptp(coordinates)
     return np.array([positions, *zip(*((one.value, one.low, one.high) for one in found), strict=True)])
 
 
-def unit(coordinates: np.ndarray) -> np.ndarray:
+def _unit(coordinates: np.ndarray) -> np.ndarray:
     """Return coordinates shifted and scaled to 0 to 1."""
     scaled: np.ndarray = (coordinates - coordinates.min()) / np.ptp(coordinates)
     return scaled
 
 
-def line_weights(x: np.ndarray, at: np.ndarray, width: float) -> np.ndarray:
-    """Return what each trial counts in lines that are fitted around positions, (position, trial).
-
-    Parameters
-    ----------
-    x
-        (trial,) within 0 to 1.
-    at
-        (position,) where the lines are read.
-    width
-        Standard deviation of the Gaussian kernel; infinite: one line through all.
-    """
+def _line_weights(x: np.ndarray, at: np.ndarray, width: float) -> np.ndarray:
+    """Return what trials count in lines around positions, (position, trial); width inf: in one line."""
     distance = x[None, :] - at[:, None]
     kernel = np.exp(-0.5 * (distance / width) ** 2)
     kernel /= kernel.sum(axis=1, keepdims=True)

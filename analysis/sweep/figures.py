@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.sweep.best import BestSetting
 from analysis.sweep.effects import Effect
+from analysis.sweep.findings import SweepFindings
 from analysis.sweep.importance import Importance
 from analysis.sweep.trial_results import SweepResults, TrialResult
-from core.scoring.pictures import BLUE, COLOURS, GREY, Series, draw_forest, set_log_ticks
+from core.scoring.pictures import BLUE, COLOURS, GREY, Series, draw_forest, draw_intervals, set_log_ticks
 from sweeps.parameters import value_text
 
 MOST_LINES = 30
@@ -21,16 +21,16 @@ PANEL_COLUMNS = 3
 MARKERS = "osD^v"
 
 
-def draw_settings(sweep: SweepResults, settings: Sequence[TrialResult], best: BestSetting | None) -> Figure:
+def draw_settings(found: SweepFindings) -> Figure:
     """Return the best trials or settings with their intervals, and what tells them from the best."""
-    shown = settings[:MOST_LINES]
+    shown = found.settings[:MOST_LINES]
     words = {shown[0].name: "best"}
-    for one in () if best is None else best.comparisons:
+    for one in () if found.best is None else found.best.comparisons:
         words[one.run] = "distinguishable from the best" if one.is_distinguishable else "not distinguishable"
     return draw_forest(
         [in_lines(one.name, 40) for one in shown],
         [Series("", [one.metric for one in shown])],
-        sweep.label,
+        found.sweep.label,
         shown[0].metric.value,
         [f"{one.metric.value:.3f}   {words.get(one.name, '')}" for one in shown],
     )
@@ -49,7 +49,7 @@ def draw_marginal_effects(sweep: SweepResults, effects: Sequence[Effect]) -> Fig
             continue
         effect = effects[place]
         axes.axhline(effect.metric.mean(), color="black", linewidth=0.7, linestyle=":")
-        draw_levels(axes, effect) if effect.levels else draw_range(axes, effect)
+        _draw_levels(axes, effect) if effect.levels else _draw_range(axes, effect)
         change = f"end to end {effect.change_text}" if effect.change_text else ""
         axes.set_title("\n".join(filter(None, [change, effect.note])), fontsize=8.5)
         axes.set_xlabel(effect.parameter.key)
@@ -62,7 +62,7 @@ def draw_marginal_effects(sweep: SweepResults, effects: Sequence[Effect]) -> Fig
     return figure
 
 
-def draw_range(axes: Axes, effect: Effect) -> None:
+def _draw_range(axes: Axes, effect: Effect) -> None:
     """Draw the trials along a range, and the curve with its band, or else a straight line."""
     is_log = effect.parameter.is_log
     x = 10**effect.coordinates if is_log else effect.coordinates
@@ -88,18 +88,12 @@ def in_lines(text: str, width: int = 22) -> str:
     return re.sub(rf"(.{{1,{width}}})(?=[._ ]|$)", r"\1\n", text).strip()
 
 
-def draw_levels(axes: Axes, effect: Effect) -> None:
+def _draw_levels(axes: Axes, effect: Effect) -> None:
     """Draw the trials at each listed value, and their mean with its interval."""
     several = np.array(effect.counts)[effect.coordinates.astype(int)] > 1
     shift = 0.12 * np.sin(2.4 * np.arange(len(effect.metric))) * several
     axes.plot(effect.coordinates + shift, effect.metric, "o", color=GREY, markersize=3.5, alpha=0.8)
-    for place, mean in enumerate(effect.levels):
-        known = not math.isnan(mean.low)
-        if known:  # with caps: a bar without one goes on beyond the axes
-            bounds = [[mean.value - mean.low], [mean.high - mean.value]]
-            axes.errorbar([place], [mean.value], yerr=bounds, color=BLUE, linewidth=1.6, capsize=4)
-        face = BLUE if known else "white"
-        axes.plot(place, mean.value, "D", color=BLUE, markersize=6, markerfacecolor=face)
+    draw_intervals(axes, np.arange(len(effect.levels)), effect.levels, BLUE, is_upright=True)
     labels = [in_lines(value_text(level)) for level in effect.parameter.levels]
     axes.set_xticks(range(len(labels)), labels)
     axes.set_xlim(-0.5, len(labels) - 0.5)
@@ -110,8 +104,8 @@ def draw_levels(axes: Axes, effect: Effect) -> None:
 
 def draw_importance(sweep: SweepResults, importance: Importance) -> Figure:
     """Return the parameters by importance."""
-    labels = [parameter.key for parameter, _ in importance.ranked]
-    shares = [share for _, share in importance.ranked]
+    parameters, shares = zip(*importance.ranked, strict=True)
+    labels = [parameter.key for parameter in parameters]
     label = f"share of the variance of {sweep.label} that only it predicts"
     return draw_forest(labels, [Series("", shares)], label, 0.0, list(map(str, shares)))
 
@@ -120,14 +114,12 @@ def draw_throughput(sweep: SweepResults) -> Figure | None:
     """Return the metric over clips per second with the front marked; None if no throughput is known."""
     trials = [trial for trial in sweep.ranked if not math.isnan(trial.clips_per_second)]
     front = sweep.front
-    if not front:
+    if not trials:
         return None
     figure = Figure(figsize=(9.2, 4), layout="constrained")
     axes = figure.subplots()
     speed = np.array([trial.clips_per_second for trial in trials])
-    low, high = ([getattr(trial.metric, end) for trial in trials] for end in ("low", "high"))
-    axes.vlines(speed, low, high, color=GREY, alpha=0.4, linewidth=1)
-    axes.plot(speed, [trial.metric.value for trial in trials], "o", color=GREY, markersize=4.5)
+    draw_intervals(axes, speed, [trial.metric for trial in trials], GREY, is_upright=True)
     x, y = [one.clips_per_second for one in front], [one.metric.value for one in front]
     axes.plot(x, y, color="black", linewidth=0.8, linestyle="--", zorder=3, drawstyle="steps-post")
     for place, trial in enumerate(front):

@@ -16,90 +16,97 @@ from analysis.sweep.figures import (
 )
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.optuna_plots import draw_history, draw_pair, draw_parallel
-from analysis.sweep.tables import tables_of
 
-Drawn = tuple[str, Figure | None, str]
-"""Name, figure and caption; None for a figure that cannot be drawn."""
+Drawn = dict[str, tuple[Figure | None, str]]
+"""Name -> figure and caption; None for a figure that cannot be drawn."""
 
 
 def write_all(found: SweepFindings, folder: Path, kind: Format) -> list[Path]:
-    """Write tables and figures; return their files."""
+    """Write tables and figures.
+
+    Parameters
+    ----------
+    found
+        What they show.
+    folder
+        Where they go.
+    kind
+        Format of the figures.
+
+    Returns
+    -------
+    list of Path
+        The files.
+    """
     sweep = found.sweep
-    written = [write_rows(rows, folder / f"{name}.csv") for name, rows in tables_of(found).items()]
+    written = [write_rows(rows, folder / f"{name}.csv") for name, rows in found.tables().items()]
     number = len(sweep.ranked)
-    left_out = len(sweep.trials) - number
+    others = len(sweep.trials) - number
     trials = f"{number} finished trials of the sweep {sweep.name}"
-    trials += f" ({left_out} others left out)" if left_out else ""
-    drawn = [*figures_of_trials(found, trials), *figures_of_parameters(found, trials)]
+    trials += f" ({others} others left out)" if others else ""
+    drawn = _figures_of_trials(found, trials) | _figures_of_parameters(found, trials)
     return written + [
         save_figure(figure, folder / f"{name}.{kind}", caption)
-        for name, figure, caption in drawn
+        for name, (figure, caption) in drawn.items()
         if figure is not None
     ]
 
 
-def figures_of_trials(found: SweepFindings, trials: str) -> list[Drawn]:
+def _figures_of_trials(found: SweepFindings, trials: str) -> Drawn:
     """Return the figures of a sweep's trials; `trials` says in captions what they show."""
-    sweep, settings = found.sweep, found.pooled or found.sweep.ranked
-    shown = f", the {MOST_LINES} best" if len(settings) > MOST_LINES else ""
+    sweep = found.sweep
+    shown = f", the {MOST_LINES} best" if len(found.settings) > MOST_LINES else ""
     pooled = ", the folds of a setting pooled" if found.pooled else ""
-    return [
-        (
-            "trials",
-            draw_settings(sweep, settings, found.best),
+    return {
+        "trials": (
+            draw_settings(found),
             f"{sweep.label} of the {trials}{shown}{pooled}. "
             "Lines: bootstrap intervals over recordings. Words: outcome of the paired test with the best, "
             "corrected by Holm. Dotted: the best.",
         ),
-        (
-            "throughput",
+        "throughput": (
             draw_throughput(sweep),
             f"{sweep.label} over training throughput, the median of what each run logged; {trials}. In "
             "colour: trials that no other beats in both. Vertical lines: intervals over recordings.",
         ),
-        (
-            "history",
+        "history": (
             draw_history(sweep) if len(sweep.ranked) > 1 else None,
             f"{sweep.label} of the {trials} in the order in which they began, and the best so far.",
         ),
-    ]
+    }
 
 
-def figures_of_parameters(found: SweepFindings, trials: str) -> list[Drawn]:
+def _figures_of_parameters(found: SweepFindings, trials: str) -> Drawn:
     """Return the figures of what a sweep varied; `trials` says in captions what they show."""
     sweep, importance = found.sweep, found.importance
     if not found.effects:
-        return []
-    drawn: list[Drawn] = [
-        (
-            "parallel_coordinates",
+        return {}
+    drawn: Drawn = {
+        "parallel_coordinates": (
             draw_parallel(sweep),
             f"{sweep.label} and parameters of the {trials}, a line each, the better the bluer.",
         ),
-        (
-            "marginal_effects",
+        "marginal_effects": (
             draw_marginal_effects(sweep, found.effects),
             f"{sweep.label} along each parameter, whatever else varied; {trials}, a point each. Curves: "
             f"lines fitted locally, kernel {KERNEL:.0%} of the range wide; dashed: one straight line, "
-            "where trials are too few for a curve. Diamonds: means of a listed value, hollow: one trial. "
+            "where trials are too few for a curve. Blue points: means of a listed value, hollow: one trial. "
             "Bands and bars: pointwise bootstrap intervals over trials. Dotted: mean of all. End to end: "
             "change along one straight line.",
         ),
-    ]
-    if importance is None:
-        return drawn
-    caution = f" Caution: {importance.caution}." if importance.caution else ""
-    drawn.append(
-        (
-            "importance",
+    }
+    if importance is not None:
+        caution = f" Caution: {importance.caution}." if importance.caution else ""
+        drawn["importance"] = (
             draw_importance(sweep, importance),
             "Permutation importance of each parameter in a random forest, on trials it has not seen; it "
             f"predicts {importance.explained:.0%} of their variance. {trials.capitalize()}. Lines: "
             f"bootstrap intervals over trials.{caution}",
         )
-    )
-    names = [parameter.key for parameter, _ in importance.ranked[:2]]
-    if len(names) == 2:
-        caption = f"{sweep.label} over {names[0]} and {names[1]}, interpolated between the {trials} (points)."
-        drawn.append(("most_important_pair", draw_pair(sweep, *names), f"{caption}{caution}"))
+        pair = [parameter for parameter, _ in importance.ranked[:2]]
+        over = " and ".join(parameter.key for parameter in pair)
+        drawn["most_important_pair"] = (
+            draw_pair(sweep, pair) if len(pair) == 2 else None,
+            f"{sweep.label} over {over}, interpolated between the {trials} (points).{caution}",
+        )
     return drawn

@@ -37,44 +37,30 @@ class Importance:
 
     Attributes
     ----------
-    parameters
-        Which.
-    shares
-        (parameter,) share of the metric's variance that is lost without each.
+    ranked
+        Parameters with the share of the metric's variance that is lost without each, the largest first.
     explained
         Share of the variance that the forest predicts on unseen trials; below 0: worse than their mean does.
     num_trials
         Trials.
     """
 
-    parameters: tuple[SweptParameter, ...]
-    shares: tuple[Interval, ...]
+    ranked: list[tuple[SweptParameter, Interval]]
     explained: float
     num_trials: int
 
     @property
-    def ranked(self) -> list[tuple[SweptParameter, Interval]]:
-        """Parameters with their shares, the largest first."""
-        pairs = zip(self.parameters, self.shares, strict=True)
-        return sorted(pairs, key=lambda pair: -pair[1].value)
-
-    @property
-    def enough(self) -> int:
-        """Trials from which on no caution is due: twenty, or ten for each parameter."""
-        return max(20, 10 * len(self.parameters))
-
-    @property
     def caution(self) -> str:
         """What keeps it from being trusted; empty if nothing is known to."""
-        found = []
+        found, number = [], len(self.ranked)
         if self.explained <= 0:
             found.append(
                 "the forest predicts unseen trials no better than their mean: nothing to be read here"
             )
-        if self.num_trials < self.enough:
+        enough = max(20, 10 * number)
+        if self.num_trials < enough:
             found.append(
-                f"{self.num_trials} trials for {len(self.parameters)} parameters: a hint at most "
-                f"(wanted: {self.enough})"
+                f"{self.num_trials} trials for {number} parameters: a hint at most (wanted: {enough})"
             )
         return "; ".join(found)
 
@@ -107,18 +93,19 @@ def importance_of(
     number, variance = len(metric), float(np.var(metric))
     if number < LEAST_TRIALS or variance == 0 or not parameters:
         return None
-    blocks = [features(*pair) for pair in zip(parameters, coordinates, strict=True)]
-    predicted, without = forest_predictions(blocks, metric, num_trees, seed)
+    blocks = [_features(*pair) for pair in zip(parameters, coordinates, strict=True)]
+    predicted, without = _forest_predictions(blocks, metric, num_trees, seed)
     error = (predicted - metric) ** 2
     resampler = Resampler(range(number), np.zeros(number), num_resamples, seed)
     grown = ((without - metric[:, None]) ** 2 - error[:, None]) / variance  # (trial, parameter)
     drawn = np.concatenate([weights.T @ grown / number for weights in resampler.blocks()])
     means = grown.mean(axis=0)
     shares = Draws(resampler, means, drawn, (grown - means) / number).intervals(confidence)
-    return Importance(tuple(parameters), tuple(shares), float(1 - error.mean() / variance), number)
+    ranked = sorted(zip(parameters, shares, strict=True), key=lambda pair: -pair[1].value)
+    return Importance(ranked, float(1 - error.mean() / variance), number)
 
 
-def features(parameter: SweptParameter, coordinates: np.ndarray) -> np.ndarray:
+def _features(parameter: SweptParameter, coordinates: np.ndarray) -> np.ndarray:
     """Return what a tree sees of a parameter, (trial, column): its coordinate, or a column for each value."""
     if parameter.levels and not parameter.is_ordered:
         indicators: np.ndarray = (coordinates[:, None] == np.arange(len(parameter.levels))).astype(float)
@@ -126,29 +113,12 @@ def features(parameter: SweptParameter, coordinates: np.ndarray) -> np.ndarray:
     return coordinates[:, None]
 
 
-def forest_predictions(
+def _forest_predictions(
     blocks: Sequence[np.ndarray], metric: np.ndarray, num_trees: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a forest predicts of each trial from the others, and what with each parameter exchanged.
-
-    Parameters
-    ----------
-    blocks
-        For each parameter (trial, column).
-    metric
-        (trial,).
-    num_trees, seed
-        Of the forest.
-
-    Returns
-    -------
-    tuple
-        (trial,) and (trial, parameter).
-    """
-    table = np.concatenate(blocks, axis=1)
-    ends = np.cumsum([block.shape[1] for block in blocks])
-    columns = [slice(end - block.shape[1], end) for end, block in zip(ends, blocks, strict=True)]
-    number = len(metric)
+    """Return what is predicted of unseen trials, (trial,), and with each block exchanged, (trial, block)."""
+    number, table = len(metric), np.concatenate(blocks, axis=1)
+    columns = np.split(np.arange(table.shape[1]), np.cumsum([block.shape[1] for block in blocks])[:-1])
     times, total = np.zeros(number), np.zeros((number, len(blocks) + 1))
     generator = np.random.default_rng(seed)
     for tree_seed in range(num_trees):
@@ -158,7 +128,7 @@ def forest_predictions(
         tree.fit(table[learned], metric[learned])
         versions = np.repeat(table[None, left], len(blocks) + 1, axis=0)
         for place, column in enumerate(columns):
-            versions[place + 1, :, column] = table[generator.permutation(left), column]
+            versions[place + 1][:, column] = table[generator.permutation(left)][:, column]
         predicted = tree.predict(versions.reshape(-1, table.shape[1]))
         times[left] += 1
         total[left] += predicted.reshape(len(versions), -1).T

@@ -5,7 +5,7 @@ intervals that `analysis.sweep.importance` has.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -25,32 +25,30 @@ from sweeps.parameters import is_number, value_text
 COLUMN_INCHES, HEIGHT_INCHES = 2.0, 4.0
 
 
-def study_of(sweep: SweepResults) -> optuna.Study:
+def _study_of(sweep: SweepResults) -> optuna.Study:
     """Return the trials as a study of Optuna, numbered alike; those without a result have failed."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction=sweep.goal)
-    space = {one.key: space_of(one, sweep) for one in sweep.parameters}
+    space = {one.key: _space_of(one, sweep) for one in sweep.parameters}
     for trial in sweep.trials:
+        facts: dict[str, Any] = {"state": optuna.trial.TrialState.FAIL}
         if trial.has_result:
-            params = {one.key: optuna_value(one, trial.values[one.key]) for one in sweep.parameters}
-            value = trial.metric.value
-            known = optuna.trial.create_trial(params=params, distributions=space, value=value)
-        else:
-            known = optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL)
-        study.add_trial(known)
+            params = {one.key: _shown_value(one, trial.values[one.key]) for one in sweep.parameters}
+            facts = {"params": params, "distributions": space, "value": trial.metric.value}
+        study.add_trial(optuna.trial.create_trial(**facts))
     return study
 
 
-def space_of(parameter: SweptParameter, sweep: SweepResults) -> optuna.distributions.BaseDistribution:
+def _space_of(parameter: SweptParameter, sweep: SweepResults) -> optuna.distributions.BaseDistribution:
     """Return the levels of a parameter, or the range in which its trials lie."""
     if parameter.levels:
-        choices = [optuna_value(parameter, level) for level in parameter.levels]
+        choices = [_shown_value(parameter, level) for level in parameter.levels]
         return optuna.distributions.CategoricalDistribution(choices)
     values = [float(trial.values[parameter.key]) for trial in sweep.ranked]
     return optuna.distributions.FloatDistribution(min(values), max(values), log=parameter.is_log)
 
 
-def optuna_value(parameter: SweptParameter, value: Any) -> Any:
+def _shown_value(parameter: SweptParameter, value: Any) -> Any:
     """Return a value as plots show it: a number, or its text in short lines."""
     if not parameter.levels:
         return float(value)
@@ -60,7 +58,7 @@ def optuna_value(parameter: SweptParameter, value: Any) -> Any:
 
 def draw_parallel(sweep: SweepResults) -> Figure:
     """Return parallel coordinates of the trials with a result, a line each, the better the bluer."""
-    figure = draw_with(plots.plot_parallel_coordinate, sweep)
+    figure = _draw_with(plots.plot_parallel_coordinate, sweep)
     axes, colour_bar, *scales = figure.axes
     colour_bar.remove()
     names = [sweep.label, *sorted(parameter.key for parameter in sweep.parameters)]
@@ -82,21 +80,21 @@ def draw_parallel(sweep: SweepResults) -> Figure:
 
 def draw_history(sweep: SweepResults) -> Figure:
     """Return the metric of one trial after another, and the best so far."""
-    figure = draw_with(plots.plot_optimization_history, sweep)
+    figure = _draw_with(plots.plot_optimization_history, sweep)
     figure.set_size_inches(7.2, HEIGHT_INCHES)
     return figure
 
 
-def draw_pair(sweep: SweepResults, first: str, second: str) -> Figure:
+def draw_pair(sweep: SweepResults, parameters: Sequence[SweptParameter]) -> Figure:
     """Return the metric over two parameters together, interpolated between trials."""
-    return draw_with(plots.plot_contour, sweep, params=[first, second])
+    return _draw_with(plots.plot_contour, sweep, params=[one.key for one in parameters])
 
 
-def draw_with(plot: Callable[..., Any], sweep: SweepResults, **options: Any) -> Figure:
+def _draw_with(plot: Callable[..., Any], sweep: SweepResults, **options: Any) -> Figure:
     """Return what one of Optuna's plots draws, without a trace in pyplot's own settings."""
     with mpl.rc_context({"axes.spines.right": True}), warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        axes = np.ravel(plot(study_of(sweep), target_name=sweep.label, **options))[0]
+        axes = np.ravel(plot(_study_of(sweep), target_name=sweep.label, **options))[0]
     figure: Figure = axes.figure
     plt.close(figure)
     axes.set_title("")

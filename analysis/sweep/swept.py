@@ -56,14 +56,15 @@ class SweptParameter:
             If the sweep cannot have proposed it.
         """
         if self.levels:
-            places = [place for place, level in enumerate(self.levels) if is_same(level, value)]
+            for place, level in enumerate(self.levels):  # 1 and 1.0 are the same, True is no 1
+                if level == value and isinstance(level, bool) == isinstance(value, bool):
+                    return float(place)
             shown = ", ".join(map(value_text, self.levels))
-            require(bool(places), f"{self.key}={value}: none of the sweep's values ({shown})")
-            return float(places[0])
+            message = f"{self.key}={value}: none of the sweep's values ({shown})"
+            raise ValueError(message)
         require(is_number(value), f"{self.key}={value}: must be a number")
-        require(
-            value > 0 or not self.is_log, f"{self.key}={value}: must be positive, its axis is logarithmic"
-        )
+        positive = value > 0 or not self.is_log
+        require(positive, f"{self.key}={value}: must be positive, its axis is logarithmic")
         return math.log10(value) if self.is_log else float(value)
 
     def value_at(self, coordinate: float) -> Any:
@@ -75,16 +76,11 @@ class SweptParameter:
         return np.array([self.coordinate(value) for value in values], dtype=float)
 
 
-def is_same(level: Any, given: Any) -> bool:
-    """Return whether a value is a level; 1 and 1.0 are the same, True is no 1."""
-    return level == given and isinstance(level, bool) == isinstance(given, bool)
-
-
 def swept_parameters(parameters: Iterable[Parameter]) -> list[SweptParameter]:
     """Return what a sweep file varies, without seeds that every trial draws anew."""
     found = []
     for parameter in parameters:
-        values = listed_values(parameter)
+        values = _listed_values(parameter)
         if values is None and parameter.key not in FOLD_AND_SEEDS:
             found.append(SweptParameter(parameter.key, is_log="log" in parameter.distribution))
         elif values is not None and len(values) > 1:
@@ -95,7 +91,7 @@ def swept_parameters(parameters: Iterable[Parameter]) -> list[SweptParameter]:
     return found
 
 
-def listed_values(parameter: Parameter) -> list[Any] | None:
+def _listed_values(parameter: Parameter) -> list[Any] | None:
     """Return the different values of a list or of a few whole numbers; None for a range."""
     if parameter.distribution == "int_uniform":
         low, high = (parameter.entry[end] for end in RANGE)

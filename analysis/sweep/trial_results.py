@@ -19,9 +19,9 @@ from core.scoring.intervals import Interval
 from core.scoring.metric_names import LABELS
 from sweeps.parameters import naming
 from sweeps.sweep_file import Goal
-from sweeps.sweep_folder import SweepFolder, read_sweep_folder
-from sweeps.trial import FINISHED, STATES, Trial
+from sweeps.sweep_folder import FINISHED, STATES, SweepFolder, Trial, read_sweep_folder
 
+BOUNDS = ("value", "low", "high")
 THROUGHPUT = "train/clips_per_second"
 
 
@@ -59,6 +59,20 @@ class TrialResult:
     def has_result(self) -> bool:
         """Whether it finished with a number that can be compared."""
         return self.state == FINISHED and math.isfinite(self.metric.value)
+
+    def with_run(self, folder: Path, metric: str) -> "TrialResult":
+        """Return it with throughput, interval and predictions of its run, as far as they are there."""
+        if in_group(folder):
+            folder = folder.with_name(run_name(stamp_of(folder), "all"))
+        if not (folder / "summary.json").is_file():
+            return replace(self, clips_per_second=throughput_in(RunFolder(folder).history()))
+        run = replace(read_run(folder), name=self.name)
+        rows = (row for member in run.members for row in RunFolder(member).history())
+        found = replace(self, run=run, clips_per_second=throughput_in(rows))
+        bounds = run.summary.get("metrics", {}).get(metric.removeprefix("valid/"), {})
+        if bounds.get("value") is None:
+            return found
+        return replace(found, metric=interval_from(bounds.get(key) for key in BOUNDS))
 
 
 @dataclass(frozen=True)
@@ -116,12 +130,17 @@ class SweepResults:
 
     @property
     def front(self) -> list[TrialResult]:
-        """The trials on the front of the metric against throughput, the fastest first."""
-        trials = self.ranked
-        throughput = np.array([trial.clips_per_second for trial in trials])
-        metric = np.array([trial.metric.value for trial in trials])
-        on_front = np.flatnonzero(pareto_front(throughput, self.sign * metric))
-        return sorted((trials[i] for i in on_front), key=lambda trial: -trial.clips_per_second)
+        """The trials that no other beats in metric or throughput and equals in the other, fastest first."""
+        known = [trial for trial in self.ranked if not math.isnan(trial.clips_per_second)]
+        places = {trial.name: (trial.clips_per_second, self.sign * trial.metric.value) for trial in known}
+
+        def is_beaten(place: tuple[float, float]) -> bool:
+            return any(
+                other != place and other[0] >= place[0] and other[1] >= place[1] for other in places.values()
+            )
+
+        front = [trial for trial in known if not is_beaten(places[trial.name])]
+        return sorted(front, key=lambda trial: -trial.clips_per_second)
 
     def checked(self) -> "SweepResults":
         """Return itself, with the parameters in which trials with a result differ.
@@ -147,20 +166,6 @@ class SweepResults:
         return replace(self, parameters=tuple(varied))
 
 
-def pareto_front(throughput: np.ndarray, quality: np.ndarray) -> np.ndarray:
-    """Return which trials, (trial,) bool, no other beats in one of the two and equals in the other.
-
-    Parameters
-    ----------
-    throughput, quality
-        (trial,), the larger the better; nan is never on the front.
-    """
-    at_least = (throughput[None, :] >= throughput[:, None]) & (quality[None, :] >= quality[:, None])
-    better = (throughput[None, :] > throughput[:, None]) | (quality[None, :] > quality[:, None])
-    known: np.ndarray = ~(np.isnan(throughput) | np.isnan(quality))
-    return known & ~(at_least & better).any(axis=1)
-
-
 def read_results(folder: Path) -> SweepResults:
     """Return what came of the trials in a sweep's folder.
 
@@ -179,51 +184,33 @@ def read_results(folder: Path) -> SweepResults:
         metric=sweep.metric,
         goal=sweep.goal,
         parameters=parameters,
-        trials=tuple(result_of(read, trial, parameters) for trial in read.trials.values()),
+        trials=tuple(_result_of(read, trial, parameters) for trial in read.trials.values()),
     ).checked()
 
 
-def result_of(folder: SweepFolder, trial: Trial, parameters: Iterable[SweptParameter]) -> TrialResult:
+def _result_of(folder: SweepFolder, trial: Trial, parameters: Iterable[SweptParameter]) -> TrialResult:
     """Return a trial with what lies in the folder of its run."""
     value, run = folder.value_of(trial), folder.run_of(trial)
     result = TrialResult(
         name=f"trial {trial.number}",
         state=trial.state,
         values={parameter.key: trial.parameters[parameter.key] for parameter in parameters},
-        metric=Interval(math.nan if value is None else value, math.nan, math.nan),
+        metric=interval_from((value, None, None)),
         minutes=trial.minutes,
     )
-    return result if run is None else with_run(result, run.path, folder.sweep.metric)
-
-
-def with_run(trial: TrialResult, folder: Path, metric: str) -> TrialResult:
-    """Return a trial with throughput, interval and predictions of its run, as far as they are there."""
-    if in_group(folder):
-        folder = folder.with_name(run_name(stamp_of(folder), "all"))
-    if not (folder / "summary.json").is_file():
-        return replace(trial, clips_per_second=throughput_in(RunFolder(folder).history()))
-    run = replace(read_run(folder), name=trial.name)
-    return replace(
-        trial,
-        run=run,
-        metric=metric_in(run.summary, metric.removeprefix("valid/"), trial.metric),
-        clips_per_second=throughput_in(row for member in run.members for row in RunFolder(member).history()),
-    )
-
-
-def metric_in(summary: Mapping[str, Any], name: str, otherwise: Interval) -> Interval:
-    """Return a metric of a summary with its interval; `otherwise` if it holds none of that name."""
-    bounds = summary.get("metrics", {}).get(name)
-    if bounds is None or bounds.get("value") is None:
-        return otherwise
-    value, low, high = (number_or_nan(bounds.get(key)) for key in ("value", "low", "high"))
-    return Interval(value, low, high)
+    return result if run is None else result.with_run(run.path, folder.sweep.metric)
 
 
 def throughput_in(rows: Iterable[Mapping[str, Any]]) -> float:
     """Return the median clips per second in the rows of one or several logs; nan if none was logged."""
     numbers = [row[THROUGHPUT] for row in rows if row.get(THROUGHPUT) is not None]
     return float(np.median(numbers)) if numbers else math.nan
+
+
+def interval_from(given: Iterable[Any]) -> Interval:
+    """Return value, low and high as an interval; what is no number is unknown."""
+    value, low, high = map(number_or_nan, given)
+    return Interval(value, low, high)
 
 
 def number_or_nan(given: Any) -> float:

@@ -10,18 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from analysis.runs import flatten_dict
 from analysis.sweep.swept import SweptParameter, swept_parameters
 from analysis.sweep.trial_results import (
     THROUGHPUT,
     SweepResults,
     TrialResult,
+    interval_from,
     number_or_nan,
     throughput_in,
-    with_run,
 )
-from core.scoring.intervals import Interval
 from sweeps.parameters import read_parameters
-from sweeps.trial import FAILED, FINISHED, RUNNING, STOPPED
+from sweeps.sweep_folder import FAILED, FINISHED, RUNNING, STOPPED
 
 STATE = {"finished": FINISHED, "failed": FAILED, "crashed": FAILED, "killed": STOPPED}
 """What W&B says of a run that has ended; anything else is running."""
@@ -64,13 +64,6 @@ def close_client(teardown: Callable[[], object], seconds: float = CLOSING_SECOND
 
     With a server that does not answer, its service process now and then never ends (wandb 0.31, 2 of 24
     trials), and the program would wait for it at its own end.
-
-    Parameters
-    ----------
-    teardown
-        `wandb.teardown`.
-    seconds
-        How long to wait.
     """
     closing = threading.Thread(target=teardown, daemon=True)
     closing.start()
@@ -95,10 +88,8 @@ def sweep_of(found: Any, path: str, local: Mapping[str, Path]) -> SweepResults:
     local
         Name -> folder of runs that lie here.
     """
-    content = found.config
+    content, metric = found.config, found.config["metric"]
     parameters = tuple(swept_parameters(read_parameters(content["parameters"])))
-    metric = content["metric"]
-    trials = tuple(result_of_run(run, parameters, metric["name"], local) for run in found.runs)
     return SweepResults(
         source=path,
         name=str(found.name),
@@ -107,47 +98,26 @@ def sweep_of(found: Any, path: str, local: Mapping[str, Path]) -> SweepResults:
         metric=metric["name"],
         goal=metric.get("goal", "minimize"),
         parameters=parameters,
-        trials=trials,
+        trials=tuple(_result_of_run(run, parameters, metric["name"], local) for run in found.runs),
     )
 
 
-def result_of_run(
+def _result_of_run(
     run: Any, parameters: Iterable[SweptParameter], metric: str, local: Mapping[str, Path]
 ) -> TrialResult:
     """Return a run of W&B as a trial, with predictions if its folder lies here."""
-    summary = run.summary
-    value, low, high = (number_or_nan(summary.get(metric + ending)) for ending in ("", "_low", "_high"))
+    summary, config = run.summary, flatten_dict(run.config)
     state = STATE.get(run.state, RUNNING)
+    told = [one.key for one in parameters if state == FINISHED or config.get(one.key) is not None]
     trial = TrialResult(
         name=str(run.name),
         state=state,
-        values=values_in(run.config, parameters, state),
-        metric=Interval(value, low, high),
+        values={key: config.get(key) for key in told},  # a run that ended early may not have told them
+        metric=interval_from(summary.get(metric + ending) for ending in ("", "_low", "_high")),
         minutes=number_or_nan(summary.get("_runtime")) / 60,
         clips_per_second=throughput_in(run.history(keys=[THROUGHPUT], pandas=False)),
     )
-    if trial.state != FINISHED or run.name not in local:
+    if state != FINISHED or run.name not in local:
         return trial
-    known = with_run(trial, local[run.name], metric)
     # What W&B recorded stays; only what it does not hold is taken from the folder.
-    return replace(known, metric=trial.metric, clips_per_second=trial.clips_per_second)
-
-
-def values_in(config: Mapping[str, Any], parameters: Iterable[SweptParameter], state: str) -> dict[str, Any]:
-    """Return the value of each parameter, without those that a run did not tell before it ended, or waits."""
-    found = {}
-    for parameter in parameters:
-        value = field_of(config, parameter.key)
-        if value is not None or state == FINISHED:
-            found[parameter.key] = value
-    return found
-
-
-def field_of(config: Mapping[str, Any], key: str) -> Any:
-    """Return a field of a run's configuration, which is flat, or nested."""
-    if key in config:
-        return config[key]
-    value: Any = config
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
+    return replace(trial, run=trial.with_run(local[run.name], metric).run)

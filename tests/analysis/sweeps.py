@@ -15,8 +15,7 @@ from core.run_folder import open_run_folder
 from core.scoring.evaluation import evaluate
 from core.scoring.predictions import Predictions
 from sweeps.sweep_file import read_sweep_file
-from sweeps.sweep_folder import SweepFolder
-from sweeps.trial import Trial
+from sweeps.sweep_folder import SweepFolder, Trial
 from tests.analysis.conftest import predictions_table
 
 SPECIES = ("akiapo", "aniani", "apapan")
@@ -77,7 +76,7 @@ def write_sweep(
         if made.skill is not None:
             write_run(sweep.folder_of(trial), made, number)
         trial.state = made.state
-        sweep.add(trial)
+        sweep.record(trial)
     return folder
 
 

@@ -7,16 +7,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from analysis.sweep.best import (
-    BestSetting,
-    PooledRun,
-    best_text,
-    compare_best,
-    pooled_settings,
-    repeat_spreads,
-)
-from analysis.sweep.findings import find_all
-from analysis.sweep.report import apart_text, comparison_text, settings_text
+from analysis.sweep.findings import BestSetting, PooledRun, SweepFindings
+from analysis.sweep.report import sweep_text
 from analysis.sweep.trial_results import read_results
 from core.config import ValidConfig
 from core.scoring.comparison import compare_pairs
@@ -29,38 +21,31 @@ DROPOUT = {"model.dropout": {"values": [0.0, 0.2, 0.4]}}
 FOLDS = {"data.fold": {"values": [0, 1, 2]}, "seed": {"values": [71, 72]}}
 
 
-def verdict_of(folder: Path, skills: tuple[float, ...]) -> BestSetting:
+def verdict_of(folder: Path, skills: tuple[float, ...]) -> tuple[BestSetting, str]:
     trials = [MadeTrial({"model.dropout": 0.2 * i}, skill) for i, skill in enumerate(skills)]
     sweep = read_results(write_sweep(folder, trials, DROPOUT))
-    verdict = compare_best(sweep, sweep.ranked, num_resamples=500, num_flips=500)
-    assert verdict is not None
-    return verdict
+    found = SweepFindings(sweep, 500, 500)
+    assert found.best is not None
+    return found.best, sweep_text(found)
 
 
 def test_a_planted_tie_is_not_distinguishable(tmp_path: Path) -> None:
-    verdict = verdict_of(tmp_path / "tie", (1.5, 1.52, 0.2))
+    verdict, text = verdict_of(tmp_path / "tie", (1.5, 1.52, 0.2))
     assert {verdict.name, verdict.alike[0]} == {"trial 0", "trial 1"}
     assert verdict.alike == [verdict.comparisons[0].run]
-    text = best_text(verdict)
     assert f"is NOT distinguishable from the second, {verdict.alike[0]} (Holm over 2 pairs" in text
     assert f"Not distinguishable from the best, 1 of 2: {verdict.alike[0]}." in text
 
 
 def test_a_planted_winner_is_distinguishable(tmp_path: Path) -> None:
-    verdict = verdict_of(tmp_path / "clear", (0.8, 3.0, 0.2))
+    verdict, text = verdict_of(tmp_path / "clear", (0.8, 3.0, 0.2))
     assert verdict.name == "trial 1"
-    assert verdict.second is not None
-    assert verdict.second.run == "trial 0"
-    assert verdict.second.difference.high < 0
-    text = best_text(verdict)
+    assert verdict.comparisons[0].run == "trial 0"
+    assert verdict.comparisons[0].difference.high < 0
     assert "The best, trial 1, IS distinguishable from the second, trial 0" in text
     assert "Every other is distinguishable from the best." in text
-
-
-def test_holm_corrects_for_all_pairs_with_the_best(tmp_path: Path) -> None:
-    verdict = verdict_of(tmp_path / "holm", (0.8, 3.0, 0.2))
     smallest = min(verdict.comparisons, key=lambda one: one.p)
-    assert smallest.p_holm == pytest.approx(2 * smallest.p)
+    assert smallest.p_holm == pytest.approx(2 * smallest.p), "corrected for all pairs with the best"
 
 
 @pytest.mark.slow
@@ -96,8 +81,9 @@ def fold_trials(seeds: tuple[int, ...] = (71, 72), folds: tuple[int, ...] = (0, 
 
 def test_full_sets_of_folds_are_pooled(tmp_path: Path) -> None:
     sweep = read_results(write_sweep(tmp_path / "folds", fold_trials()[:-1], FOLDS, method="grid"))
-    (only,) = pooled_settings(sweep, 200, 0.95)
-    assert "2 more trials belong to no full set of folds." in settings_text(sweep, [only])
+    found = SweepFindings(sweep, 200)
+    (only,) = found.pooled
+    assert "2 more trials belong to no full set of folds." in sweep_text(found)
     assert only.name == "seed=71"
     assert isinstance(only.run, PooledRun)
     assert [run.fold for run in only.run.parts] == [0, 1, 2]
@@ -109,7 +95,7 @@ def test_full_sets_of_folds_are_pooled(tmp_path: Path) -> None:
 
 def test_pooled_settings_are_compared(tmp_path: Path) -> None:
     sweep = read_results(write_sweep(tmp_path / "folds", fold_trials(), FOLDS, method="grid"))
-    found = find_all(sweep, num_resamples=300, num_flips=300)
+    found = SweepFindings(sweep, 300, 300)
     assert [one.name for one in found.pooled] == ["seed=72", "seed=71"]
     assert found.best is not None
     (pair,) = found.best.comparisons
@@ -119,25 +105,26 @@ def test_pooled_settings_are_compared(tmp_path: Path) -> None:
 def test_trials_of_other_folds_are_not_paired_with_the_best(tmp_path: Path) -> None:
     trials = fold_trials(seeds=(71,), folds=(0, 1)) + fold_trials(seeds=(72,), folds=(0,))
     sweep = read_results(write_sweep(tmp_path / "part", trials, FOLDS))
-    assert pooled_settings(sweep, 200, 0.95) == []
-    verdict = compare_best(sweep, sweep.ranked, num_resamples=200, num_flips=200)
+    found = SweepFindings(sweep, 200, 200)
+    verdict = found.best
+    assert found.pooled == []
     assert verdict is not None
     names = {trial.name: trial.values["data.fold"] for trial in sweep.trials}
     same = {name for name, fold in names.items() if fold == names[verdict.name]}
     assert {one.run for one in verdict.comparisons} == same - {verdict.name}
     assert set(verdict.apart) == set(names) - same
-    assert f"Not comparable with {verdict.name} (other validated clips): " in apart_text(verdict)
+    assert f"Not comparable with {verdict.name} (other validated clips): " in sweep_text(found)
 
 
 def test_another_threshold_rule_is_not_compared(tmp_path: Path) -> None:
     strict = {"valid": ValidConfig(num_resamples=100, threshold_quantile=0.9)}
     trials = [MadeTrial({"model.dropout": 0.0}), MadeTrial({"model.dropout": 0.2}, 0.5, config=strict)]
     sweep = read_results(write_sweep(tmp_path / "rule", trials, DROPOUT))
-    verdict = compare_best(sweep, sweep.ranked, num_resamples=200, num_flips=200)
-    assert verdict is not None
-    assert verdict.comparisons == ()
-    assert "another valid.threshold_quantile" in apart_text(verdict)
-    assert "stands alone" in best_text(verdict)
+    found = SweepFindings(sweep, 200, 200)
+    assert found.best is not None
+    assert found.best.comparisons == ()
+    assert "another valid.threshold_quantile" in sweep_text(found)
+    assert "stands alone" in sweep_text(found)
 
 
 def test_the_spread_by_seed_is_that_within_folds(tmp_path: Path) -> None:
@@ -148,7 +135,7 @@ def test_the_spread_by_seed_is_that_within_folds(tmp_path: Path) -> None:
         for fold in range(3)
     ]
     sweep = read_results(write_sweep(tmp_path / "spread", trials, FOLDS, method="grid"))
-    by_key = repeat_spreads(sweep)
+    by_key = SweepFindings(sweep).spreads
     # differences of 0.02, 0 and 0.04 between two seeds: half their squares, over three folds
     assert by_key["seed"][0] == pytest.approx(((0.02**2 + 0.04**2) / 2 / 3) ** 0.5)
     assert by_key["seed"][1] == 3
@@ -159,22 +146,18 @@ def test_a_best_trial_without_predictions_is_said_to_be_left_out(tmp_path: Path)
     trials = [MadeTrial({"model.dropout": 0.2 * i}, 1.0) for i in range(2)]
     trials.append(MadeTrial({"model.dropout": 0.4}, None, value=0.99))
     sweep = read_results(write_sweep(tmp_path / "gone", trials, DROPOUT))
-    told = comparison_text(find_all(sweep, num_resamples=200, num_flips=200))
-    assert told.startswith(
-        "Left out of what follows, their predictions do not lie here: trial 2.\nThe best, "
-    )
+    told = sweep_text(SweepFindings(sweep, 200, 200))
+    assert "Left out of what follows, their predictions do not lie here: trial 2.\nThe best, " in told
 
 
 def test_without_predictions_or_test_there_is_no_verdict(tmp_path: Path) -> None:
     bare = [MadeTrial({"model.dropout": 0.2 * i}, None, value=0.5 + 0.1 * i) for i in range(3)]
     sweep = read_results(write_sweep(tmp_path / "bare", bare, DROPOUT))
-    assert "No verdict: no predictions of the 3 trials lie here" in comparison_text(
-        find_all(sweep, num_resamples=200)
-    )
+    assert "No verdict: no predictions of the 3 trials lie here" in sweep_text(SweepFindings(sweep, 200))
     loss = write_sweep(tmp_path / "loss", bare, DROPOUT, metric="valid/loss", goal="minimize")
     with_runs = [MadeTrial({"model.dropout": 0.2 * i}, 1.0, value=0.5 + 0.1 * i) for i in range(3)]
     assert read_results(loss).ranked[0].metric.value == 0.5
     other = read_results(
         write_sweep(tmp_path / "runs", with_runs, DROPOUT, metric="valid/loss", goal="minimize")
     )
-    assert "No verdict: nothing tests valid/loss" in comparison_text(find_all(other, num_resamples=200))
+    assert "No verdict: nothing tests valid/loss" in sweep_text(SweepFindings(other, 200))

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import t as student
 from sklearn.linear_model import LinearRegression
 
-from analysis.sweep.effects import line_weights, marginal_effect
+from analysis.sweep.effects import marginal_effect
 from analysis.sweep.importance import importance_of
 from analysis.sweep.swept import SweptParameter
 
@@ -31,20 +31,19 @@ def test_a_planted_slope_is_found_and_a_flat_parameter_is_not() -> None:
     assert ((low <= metric.mean()) & (metric.mean() <= high)).all()
 
 
-def test_the_straight_line_is_that_of_least_squares() -> None:
+def test_the_change_is_that_of_least_squares() -> None:
     x, y = np.random.default_rng(0).random((2, 12))
     known = LinearRegression().fit(x[:, None], y)
-    at = np.array([0.0, 0.3, 1.0])
-    assert line_weights(x, at, np.inf) @ y == pytest.approx(known.predict(at[:, None]))
     effect = marginal_effect(OTHER, x, y)
     assert effect.change is not None
     assert effect.change.value == pytest.approx(known.coef_[0] * np.ptp(x))
 
 
-def test_local_lines_follow_a_straight_line_to_its_ends() -> None:
+def test_curves_follow_a_straight_line_to_its_ends() -> None:
     x = np.random.default_rng(0).random(15)
-    at = np.linspace(0, 1, 9)
-    assert line_weights(x, at, 0.2) @ (2 + 3 * x) == pytest.approx(2 + 3 * at)
+    positions, value, _, _ = marginal_effect(OTHER, x, 2 + 3 * x).curve
+    assert (positions[0], positions[-1]) == pytest.approx((x.min(), x.max()))
+    assert value == pytest.approx(2 + 3 * positions)
 
 
 @pytest.mark.parametrize("number", [8, 20])

@@ -17,7 +17,7 @@ from analysis.sweep.effects import marginal_effect
 from analysis.sweep.figures import draw_marginal_effects, draw_throughput, in_lines
 from analysis.sweep.optuna_plots import draw_history, draw_pair, draw_parallel
 from analysis.sweep.swept import SweptParameter
-from analysis.sweep.trial_results import SweepResults, TrialResult, pareto_front
+from analysis.sweep.trial_results import SweepResults, TrialResult
 from core.scoring.intervals import Interval
 from core.scoring.pictures import BLUE
 from sweeps.sweep_file import Goal
@@ -77,12 +77,13 @@ def overlapping(figure: Figure) -> list[tuple[str, str]]:
     ]
 
 
-def test_pareto_front_of_a_case_worked_by_hand() -> None:
-    #        beaten   fast   slow and good  as fast as 1, worse  same as 2   unknown
-    speed = np.array([10.0, 30.0, 5.0, 30.0, 5.0, math.nan])
-    score = np.array([0.60, 0.70, 0.90, 0.65, 0.90, 0.99])
-    assert pareto_front(speed, score).tolist() == [False, True, True, False, True, False]
-    assert pareto_front(speed, -score).tolist() == [True, False, False, True, False, False]
+def test_front_of_a_case_worked_by_hand() -> None:
+    #        beaten  fast  slow and good  as fast as 1, worse  same as 2  unknown
+    speeds = [10.0, 30.0, 5.0, 30.0, 5.0, math.nan]
+    scores = [0.60, 0.70, 0.90, 0.65, 0.90, 0.99]
+    assert {trial.name for trial in sweep_of(scores, speeds).front} == {"trial 1", "trial 2", "trial 4"}
+    lowest = sweep_of(scores, speeds, goal="minimize").front
+    assert {trial.name for trial in lowest} == {"trial 0", "trial 3"}
 
 
 def test_throughput_names_the_trials_on_the_front_and_its_units() -> None:
@@ -136,7 +137,7 @@ def test_optunas_plots_name_metric_and_parameters_and_leave_no_trace(sweep: Swee
     before = dict(mpl.rcParams)
     (history,) = draw_history(sweep).axes
     assert history.get_ylabel() == "2022 score"
-    pair = draw_pair(sweep, "optim.lr", "model.backbone").axes[0]
+    pair = draw_pair(sweep, PARAMETERS[:2]).axes[0]
     assert (pair.get_xlabel(), pair.get_ylabel()) == ("model.backbone", "optim.lr")
     assert dict(mpl.rcParams) == before
     assert plt.get_fignums() == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from analysis.sweep.swept import SweptParameter, swept_parameters
-from analysis.sweep.trial_results import TrialResult, read_results, with_run
+from analysis.sweep.trial_results import TrialResult, read_results
 from core.scoring.intervals import Interval
 from sweeps.parameters import read_parameters
 from tests.analysis.conftest import MakeRun
@@ -165,7 +165,7 @@ def test_without_a_finished_trial_there_is_nothing_to_analyse(tmp_path: Path) ->
 def test_a_trial_of_all_folds_is_judged_on_all_of_them(make_run: MakeRun) -> None:
     group = make_run(fold="all")
     trial = TrialResult("trial 0", "finished", {}, Interval(0.9, math.nan, math.nan))
-    found = with_run(trial, group.with_name(group.name.replace("-all", "-fold2")), "valid/macro_auc")
+    found = trial.with_run(group.with_name(group.name.replace("-all", "-fold2")), "valid/macro_auc")
     assert found.run is not None
     assert found.run.fold == "all"
     assert found.metric.as_dict() == summary_of(group)["metrics"]["macro_auc"]

@@ -9,13 +9,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sweeps.parameters import read_parameter, read_parameters
+from sweeps.parameters import Parameter, read_parameters
 
 DRAWS = 4000
 
 
+def read_parameter(entry: dict[str, Any]) -> Parameter:
+    (parameter,) = read_parameters({"key": entry})
+    return parameter
+
+
 def draws(entry: dict[str, Any]) -> list[Any]:
-    parameter = read_parameter("key", entry)
+    parameter = read_parameter(entry)
     generator = random.Random(0)
     return [parameter.draw(generator) for _ in range(DRAWS)]
 
@@ -78,7 +83,7 @@ def test_values_come_as_often_as_their_probabilities_say() -> None:
 
 def test_both_ends_of_a_range_are_candidates() -> None:
     def candidates(**entry: Any) -> list[Any]:
-        return read_parameter("key", entry).candidates
+        return read_parameter(entry).candidates
 
     assert candidates(min=0.5, max=2.0) == [0.5, 2.0]
     assert candidates(min=1, max=3) == [1, 3]
@@ -90,10 +95,10 @@ def test_both_ends_of_a_range_are_candidates() -> None:
 
 
 def test_a_grid_goes_through_whole_numbers_and_steps() -> None:
-    assert read_parameter("key", {"min": 1, "max": 3}).values == [1, 2, 3]
+    assert read_parameter({"min": 1, "max": 3}).values == [1, 2, 3]
     stepped = {"distribution": "q_uniform", "min": 0.0, "max": 1.0, "q": 0.25}
-    assert read_parameter("key", stepped).values == np.arange(0.0, 1.0, 0.25).tolist()
-    assert read_parameter("key", {"min": 0.0, "max": 1.0}).values is None
+    assert read_parameter(stepped).values == np.arange(0.0, 1.0, 0.25).tolist()
+    assert read_parameter({"min": 0.0, "max": 1.0}).values is None
 
 
 def test_parameters_are_read_in_order_of_their_names_at_every_level() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sweeps.proposals import num_trials, propose
-from sweeps.trial import Trial
+from sweeps.sweep_folder import Trial
 from tests.sweeps.sweep_texts import make_sweep
 
 DRAWN = {

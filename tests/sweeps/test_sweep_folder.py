@@ -24,7 +24,7 @@ def test_the_analysis_reads_what_was_written(file: Path, tmp_path: Path) -> None
     folder.open(0, [])
     for number in range(4):
         trial = propose(sweep, 0, number, folder.known())
-        folder.add(trial)
+        folder.record(trial)
         run = write_run(folder.folder_of(trial), MadeTrial({}, 1.0 + 0.3 * number), number)
         with (run / "metrics.jsonl").open("a") as log:
             log.write(json.dumps({"global_step": 9, sweep.metric: 0.5 + 0.1 * number}) + "\n")
@@ -45,7 +45,7 @@ def test_a_trial_of_all_folds_counts_by_its_pooled_score(tmp_path: Path) -> None
     folder = SweepFolder(tmp_path / "sweep", sweep)
     folder.open(0, [])
     trial = propose(sweep, 0, 0)
-    folder.add(trial)
+    folder.record(trial)
     runs = folder.folder_of(trial) / "timm_007"
     for name, score in (("all", None), ("fold0", 0.9), ("fold1", 0.1)):
         run = runs / f"20260101-000000-aaaa-{name}"
