@@ -134,8 +134,10 @@ def fill(server: WandbServer) -> str:
 
 def analyse(server: WandbServer, path: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "analysis.sweep", path, "--resamples=200"]
-    impatient = {"WANDB_X_GRAPHQL_RETRY_MAX": "0", "WANDB_HTTP_TIMEOUT": "3"}
-    return run_client(server, command, folder, **impatient, PYTHONPATH=str(ROOT))
+    return run_client(
+        server, command, folder,
+        WANDB_X_GRAPHQL_RETRY_MAX="0", WANDB_HTTP_TIMEOUT="3", PYTHONPATH=str(ROOT),
+    )  # fmt: skip
 
 
 @pytest.mark.slow
