@@ -25,7 +25,7 @@ from core.run_folder import RunFolder, run_name, stamp_of
 from sweeps.parameters import naming
 from sweeps.sweep_file import SweepFile, read_sweep_file
 
-RUNNING, FINISHED, FAILED, STOPPED = STATES = ("running", "finished", "failed", "stopped")
+FINISHED, STOPPED, FAILED, RUNNING = STATES = ("finished", "stopped", "failed", "running")
 
 
 @dataclass

@@ -1,24 +1,38 @@
-"""Figures of a sweep: trials with intervals, marginal effects, importance, score against throughput."""
+"""Figures of a sweep: trials with intervals, marginal effects, importance, score against throughput.
+
+Parallel coordinates, the course of the search and two parameters together are Optuna's plots. Of its others,
+slices lack the bands that `analysis.sweep.effects` has, and importances the intervals that
+`analysis.sweep.importance` has.
+"""
 
 import math
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
+import optuna
+from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from optuna.visualization import matplotlib as plots
 
 from analysis.sweep.effects import Effect
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.importance import Importance
-from analysis.sweep.trial_results import SweepResults, TrialResult
+from analysis.sweep.swept import SweptParameter
+from analysis.sweep.trial_results import SweepResults
 from core.scoring.pictures import BLUE, COLOURS, GREY, Series, draw_forest, draw_intervals, set_log_ticks
-from sweeps.parameters import value_text
+from sweeps.parameters import is_number, value_text
 
 MOST_LINES = 30
 PANEL_COLUMNS = 3
 MARKERS = "osD^v"
+COLUMN_INCHES, HEIGHT_INCHES = 2.0, 4.0
 
 
 def draw_settings(found: SweepFindings) -> Figure:
@@ -28,7 +42,7 @@ def draw_settings(found: SweepFindings) -> Figure:
     for one in () if found.best is None else found.best.comparisons:
         words[one.run] = "distinguishable from the best" if one.is_distinguishable else "not distinguishable"
     return draw_forest(
-        [in_lines(one.name, 40) for one in shown],
+        [_in_lines(one.name, 40) for one in shown],
         [Series("", [one.metric for one in shown])],
         found.sweep.label,
         shown[0].metric.value,
@@ -83,7 +97,7 @@ def _draw_range(axes: Axes, effect: Effect) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(5))
 
 
-def in_lines(text: str, width: int = 22) -> str:
+def _in_lines(text: str, width: int = 22) -> str:
     """Return a name in lines of a width at most, broken before dots and underscores where that can be."""
     return re.sub(rf"(.{{1,{width}}})(?=[._ ]|$)", r"\1\n", text).strip()
 
@@ -94,7 +108,7 @@ def _draw_levels(axes: Axes, effect: Effect) -> None:
     shift = 0.12 * np.sin(2.4 * np.arange(len(effect.metric))) * several
     axes.plot(effect.coordinates + shift, effect.metric, "o", color=GREY, markersize=3.5, alpha=0.8)
     draw_intervals(axes, np.arange(len(effect.levels)), effect.levels, BLUE, is_upright=True)
-    labels = [in_lines(value_text(level)) for level in effect.parameter.levels]
+    labels = [_in_lines(value_text(level)) for level in effect.parameter.levels]
     axes.set_xticks(range(len(labels)), labels)
     axes.set_xlim(-0.5, len(labels) - 0.5)
     if max(map(len, labels)) * len(labels) > 36:
@@ -124,7 +138,7 @@ def draw_throughput(sweep: SweepResults) -> Figure | None:
     axes.plot(x, y, color="black", linewidth=0.8, linestyle="--", zorder=3, drawstyle="steps-post")
     for place, trial in enumerate(front):
         colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
-        label = f"{result_text(trial)}\n{trial.clips_per_second:.3g} clips per second"
+        label = f"{trial.name}: {trial.metric}\n{trial.clips_per_second:.3g} clips per second"
         axes.plot(x[place], y[place], marker, color=colour, markersize=8, zorder=4, label=label)
     if speed.max() > 5 * speed.min():
         axes.set_xscale("log")
@@ -138,8 +152,77 @@ def draw_throughput(sweep: SweepResults) -> Figure | None:
     return figure
 
 
-def result_text(trial: TrialResult) -> str:
-    """Return a trial with its metric and, if known, the interval."""
-    metric = trial.metric
-    bounds = "" if math.isnan(metric.low) else f" [{metric.low:.3f}, {metric.high:.3f}]"
-    return f"{trial.name}: {metric.value:.3f}{bounds}"
+def _study_of(sweep: SweepResults) -> optuna.Study:
+    """Return the trials as a study of Optuna, numbered alike; those without a result have failed."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction=sweep.goal)
+    space = {one.key: _space_of(one, sweep) for one in sweep.parameters}
+    for trial in sweep.trials:
+        facts: dict[str, Any] = {"state": optuna.trial.TrialState.FAIL}
+        if trial.has_result:
+            params = {one.key: _shown_value(one, trial.values[one.key]) for one in sweep.parameters}
+            facts = {"params": params, "distributions": space, "value": trial.metric.value}
+        study.add_trial(optuna.trial.create_trial(**facts))
+    return study
+
+
+def _space_of(parameter: SweptParameter, sweep: SweepResults) -> optuna.distributions.BaseDistribution:
+    """Return the levels of a parameter, or the range in which its trials lie."""
+    if parameter.levels:
+        choices = [_shown_value(parameter, level) for level in parameter.levels]
+        return optuna.distributions.CategoricalDistribution(choices)
+    values = [float(trial.values[parameter.key]) for trial in sweep.ranked]
+    return optuna.distributions.FloatDistribution(min(values), max(values), log=parameter.is_log)
+
+
+def _shown_value(parameter: SweptParameter, value: Any) -> Any:
+    """Return a value as plots show it: a number, or its text in short lines."""
+    if not parameter.levels:
+        return float(value)
+    level = parameter.levels[int(parameter.coordinate(value))]
+    return level if all(map(is_number, parameter.levels)) else _in_lines(value_text(level))
+
+
+def draw_parallel(sweep: SweepResults) -> Figure:
+    """Return parallel coordinates of the trials with a result, a line each, the better the bluer."""
+    figure = _draw_with(plots.plot_parallel_coordinate, sweep)
+    axes, colour_bar, *scales = figure.axes
+    colour_bar.remove()
+    names = [sweep.label, *sorted(parameter.key for parameter in sweep.parameters)]
+    figure.set_size_inches(COLUMN_INCHES * len(names), HEIGHT_INCHES)
+    axes.xaxis.tick_top()
+    axes.set_xticks(range(len(names)), [_in_lines(name, 14) for name in names], rotation=0, weight="bold")
+    axes.tick_params(axis="x", length=0, labelsize=8.5, pad=8)
+    lines = axes.collections[0]
+    shades = ["#DDDDDD", BLUE] if sweep.sign > 0 else [BLUE, "#DDDDDD"]
+    lines.set(linewidth=1.2, cmap=LinearSegmentedColormap.from_list("quality", shades))
+    for scale in (axes, *scales):
+        scale.set_position((0.08, 0.1, 0.8, 0.74))
+        if scale.get_yscale() == "log":
+            set_log_ticks(scale.yaxis)
+        for label in scale.get_yticklabels():
+            label.set(fontsize=8, bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6})
+    return figure
+
+
+def draw_history(sweep: SweepResults) -> Figure:
+    """Return the metric of one trial after another, and the best so far."""
+    figure = _draw_with(plots.plot_optimization_history, sweep)
+    figure.set_size_inches(7.2, HEIGHT_INCHES)
+    return figure
+
+
+def draw_pair(sweep: SweepResults, parameters: Sequence[SweptParameter]) -> Figure:
+    """Return the metric over two parameters together, interpolated between trials."""
+    return _draw_with(plots.plot_contour, sweep, params=[one.key for one in parameters])
+
+
+def _draw_with(plot: Callable[..., Any], sweep: SweepResults, **options: Any) -> Figure:
+    """Return what one of Optuna's plots draws, without a trace in pyplot's own settings."""
+    with mpl.rc_context({"axes.spines.right": True}), warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        axes = np.ravel(plot(_study_of(sweep), target_name=sweep.label, **options))[0]
+    figure: Figure = axes.figure
+    plt.close(figure)
+    axes.set_title("")
+    return figure

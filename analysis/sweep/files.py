@@ -9,13 +9,15 @@ from analysis.drawing.table_files import write_rows
 from analysis.sweep.effects import KERNEL
 from analysis.sweep.figures import (
     MOST_LINES,
+    draw_history,
     draw_importance,
     draw_marginal_effects,
+    draw_pair,
+    draw_parallel,
     draw_settings,
     draw_throughput,
 )
 from analysis.sweep.findings import SweepFindings
-from analysis.sweep.optuna_plots import draw_history, draw_pair, draw_parallel
 
 Drawn = dict[str, tuple[Figure | None, str]]
 """Name -> figure and caption; None for a figure that cannot be drawn."""

@@ -1,30 +1,27 @@
 """What a sweep showed, in words and tables."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
 from analysis.sweep.effects import Effect
-from analysis.sweep.figures import result_text
 from analysis.sweep.findings import BestSetting, SweepFindings
 from analysis.sweep.importance import Importance
 from analysis.sweep.swept import FOLD
 from analysis.sweep.trial_results import SweepResults
 from sweeps.parameters import value_text
-from sweeps.sweep_folder import FAILED, FINISHED, RUNNING, STOPPED
+from sweeps.sweep_folder import STOPPED
 
 MOST_ROWS = 40
 MOST_ALIKE = 8
-STATE_ORDER = (STOPPED, FAILED, RUNNING, FINISHED)
 
 
 def sweep_text(found: SweepFindings) -> str:
     """Return everything in words."""
     sweep = found.sweep
-    parts = [_heading(sweep), _trials_text(found), _others_text(sweep)]
-    parts += [_settings_text(found), _comparison_text(found), _spreads_text(found)]
+    parts = [_heading(sweep), _trials_text(found), _settings_text(found)]
+    parts += [_comparison_text(found), _spreads_text(found)]
     if found.effects:
         parts += [_effects_text(sweep, found.effects), _importance_text(found.importance)]
     parts.append(_front_text(sweep))
@@ -33,15 +30,8 @@ def sweep_text(found: SweepFindings) -> str:
 
 def _heading(sweep: SweepResults) -> str:
     """Return what the sweep is, and how many of its trials there are."""
-    states = [trial.state for trial in sweep.trials]
-    counts = [
-        f"{states.count(state)} {state}" for state in (FINISHED, STOPPED, FAILED, RUNNING) if state in states
-    ]
     asked = f": {sweep.question}" if sweep.question else ""
-    return (
-        f"{sweep.name}{asked}\n{sweep.method} sweep, {sweep.goal} {sweep.metric}; "
-        f"{len(states)} trials: {', '.join(counts)}"
-    )
+    return f"{sweep.name}{asked}\n{sweep.method} sweep, {sweep.goal} {sweep.metric}; {sweep.counts}"
 
 
 def _short_keys(sweep: SweepResults) -> dict[str, str]:
@@ -52,32 +42,22 @@ def _short_keys(sweep: SweepResults) -> dict[str, str]:
 
 
 def _trials_text(found: SweepFindings) -> str:
-    """Return the table of trials with a result, best first."""
+    """Return the table of trials: best first, those without a result last."""
     sweep = found.sweep
-    names = {"trial": "trial", sweep.metric: sweep.label, "clips_per_second": "clips/s", "minutes": "minutes"}
-    names |= _short_keys(sweep)
-    number = len(sweep.ranked)
-    rows = [{name: row[key] for key, name in names.items()} for row in found.trial_rows()[:number]]
-    more = f"\n  and {number - MOST_ROWS} more in trials.csv" if number > MOST_ROWS else ""
-    return _columns_text(rows[:MOST_ROWS]) + more
+    names = {"trial": "trial", "state": "state", sweep.metric: sweep.label, "clips_per_second": "clips/s"}
+    names |= {"minutes": "minutes", **_short_keys(sweep)}
+    rows = [{name: row.get(key) for key, name in names.items()} for row in found.trial_rows()]
+    lines = [_columns_text(rows[:MOST_ROWS])]
+    if len(rows) > MOST_ROWS:
+        lines.append(f"  and {len(rows) - MOST_ROWS} more in trials.csv")
+    if sweep.others:
+        lines.append(f"Without a final {sweep.metric}, not compared and in no figure: {len(sweep.others)}.")
+    return "\n".join(lines)
 
 
 def _columns_text(rows: Sequence[dict[str, Any]]) -> str:
     """Return rows as columns of text, numbers with four digits."""
     return pd.DataFrame(rows).to_string(index=False, na_rep="-", float_format="{:.4g}".format)
-
-
-def _others_text(sweep: SweepResults) -> str:
-    """Return the trials without a result, by their state; empty if there are none."""
-    names, lines = _short_keys(sweep), ["Not compared, and in no figure:"]
-    for trial in sorted(sweep.others, key=lambda trial: STATE_ORDER.index(trial.state)):
-        words = [
-            f"{name}={value_text(trial.values[key])}" for key, name in names.items() if key in trial.values
-        ]
-        state = trial.state if trial.state != FINISHED else f"finished without {sweep.metric}"
-        last = "" if math.isnan(trial.metric.value) else f", last {trial.metric.value:.3f}"
-        lines.append(f"  {trial.name} {state}{last}: {'  '.join(words)}")
-    return "\n".join(lines) if sweep.others else ""
 
 
 def _settings_text(found: SweepFindings) -> str:
@@ -195,6 +175,6 @@ def _front_text(sweep: SweepResults) -> str:
     """Return the trials that no other beats in metric and throughput."""
     lines = [
         f"Not beaten in both {sweep.label} and clips per second (trials at once share a machine):",
-        *(f"  {one.clips_per_second:.3g} clips/s  {result_text(one)}" for one in sweep.front),
+        *(f"  {one.clips_per_second:.3g} clips/s  {one.name}: {one.metric}" for one in sweep.front),
     ]
     return "\n".join(lines) if sweep.front else "No trial logged clips per second."

@@ -118,6 +118,13 @@ class SweepResults:
         return LABELS.get(self.short_metric, self.metric)
 
     @property
+    def counts(self) -> str:
+        """How many trials there are, and in which states."""
+        states = [trial.state for trial in self.trials]
+        counts = [f"{states.count(state)} {state}" for state in sorted(set(states), key=STATES.index)]
+        return f"{len(states)} trials: {', '.join(counts)}"
+
+    @property
     def ranked(self) -> list[TrialResult]:
         """The trials with a result, best first."""
         known = [trial for trial in self.trials if trial.has_result]
@@ -151,10 +158,8 @@ class SweepResults:
             If no trial has a result, or one has a value that the sweep cannot have proposed.
         """
         if not self.ranked:
-            counts = [f"{sum(t.state == state for t in self.trials)} {state}" for state in STATES]
             message = (
-                f"{self.source}: no finished trial with {self.metric} "
-                f"({len(self.trials)} trials: {', '.join(counts)}); nothing to analyse yet"
+                f"{self.source}: no finished trial with {self.metric} ({self.counts}); nothing to analyse"
             )
             raise ValueError(message)
         with naming(self.source):

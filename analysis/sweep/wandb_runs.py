@@ -47,7 +47,7 @@ def read_wandb_sweep(path: str, runs: Path) -> SweepResults:
     try:
         import wandb
 
-        sweep = sweep_of(wandb.Api().sweep(path), path, local_runs(runs))
+        sweep = _sweep_of(wandb.Api().sweep(path), path, _local_runs(runs))
     except ImportError as error:
         message = f"{path}: reading a sweep of W&B takes the package wandb: {error}"
         raise ValueError(message) from error
@@ -71,23 +71,13 @@ def close_client(teardown: Callable[[], object], seconds: float = CLOSING_SECOND
     return not closing.is_alive()
 
 
-def local_runs(folder: Path) -> dict[str, Path]:
+def _local_runs(folder: Path) -> dict[str, Path]:
     """Return name -> folder of the finished runs under a folder."""
     return {file.parent.name: file.parent for file in sorted(folder.rglob("summary.json"))}
 
 
-def sweep_of(found: Any, path: str, local: Mapping[str, Path]) -> SweepResults:
-    """Return what the public API's object of a sweep holds.
-
-    Parameters
-    ----------
-    found
-        `wandb.apis.public.Sweep`.
-    path
-        Where it was found.
-    local
-        Name -> folder of runs that lie here.
-    """
+def _sweep_of(found: Any, path: str, local: Mapping[str, Path]) -> SweepResults:
+    """Return what the public API's object of a sweep holds; `local` are folders of runs by their names."""
     content, metric = found.config, found.config["metric"]
     parameters = tuple(swept_parameters(read_parameters(content["parameters"])))
     return SweepResults(

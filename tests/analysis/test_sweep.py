@@ -49,10 +49,12 @@ def test_a_sweep_is_told_in_words(done: Done) -> None:
         "mine: How much?\nrandom sweep, maximize valid/macro_auc; "
         "14 trials: 12 finished, 1 stopped, 1 failed\n"
     )
-    assert "trial macro ROC-AUC clips/s minutes kind alpha probability" in " ".join(done.told.split())
+    assert "trial state macro ROC-AUC clips/s minutes kind alpha probability" in " ".join(done.told.split())
+    rows = [" ".join(line.split()) for line in done.told.splitlines()]
+    assert any(row.startswith("trial 8 stopped 0.550 (no interval) ") for row in rows)
+    assert any(row.startswith("trial 3 failed undefined ") for row in rows)
     for part in (
-        "Not compared, and in no figure:\n  trial 8 stopped, last 0.550: kind=",
-        "\n  trial 3 failed: kind=",
+        "\nWithout a final valid/macro_auc, not compared and in no figure: 2.\n",
         "(Holm over 11 pairs with the best)",
         "Marginal effects on macro ROC-AUC, over 12 trials; each interval by itself, not "
         "corrected for the number of parameters:\n  loss.kind: ",

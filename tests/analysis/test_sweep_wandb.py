@@ -12,11 +12,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import wandb
 import yaml
 
 from analysis.sweep.findings import SweepFindings
 from analysis.sweep.report import sweep_text
-from analysis.sweep.wandb_runs import close_client, local_runs, sweep_of
+from analysis.sweep.trial_results import SweepResults
+from analysis.sweep.wandb_runs import close_client, read_wandb_sweep
 from tests.analysis.sweeps import MadeTrial, write_run
 from tests.runs import ROOT
 from tests.wandb_server import RunRecord, Store, WandbServer, clean_server, run_client
@@ -147,9 +149,9 @@ def test_a_sweep_is_read_by_the_real_client(server: WandbServer, tmp_path: Path)
     assert done.returncode == 0, done.stdout
     for part in (
         "random sweep, maximize valid/macro_auc; 4 trials: 2 finished, 1 failed, 1 running",
-        "two 0.800 [0.750, 0.850] 21 1.5 bce 1.5",
-        "one 0.700 [0.650, 0.750] 30 1.5 focal 0.2",
-        "three failed: kind=bce alpha=0.9 four running: No verdict",
+        "two finished 0.800 [0.750, 0.850] 21 1.5 bce 1.5",
+        "one finished 0.700 [0.650, 0.750] 30 1.5 focal 0.2",
+        "three failed undefined - 0.5 bce 0.9 four running undefined - 0.5 - - Without a final",
         "verdict: no predictions of the 2 trials lie here",
     ):
         assert part in " ".join(done.stdout.split()), done.stdout
@@ -183,7 +185,8 @@ class PublicRun(SimpleNamespace):
         return [{key: row[key] for key in keys} for row in self.rows]
 
 
-def public_sweep(names: list[str]) -> SimpleNamespace:
+def read_made(patch: pytest.MonkeyPatch, names: list[str], folder: Path, **config: Any) -> SweepResults:
+    """Read `RUNS` under other names from a made-up public API; the first with another configuration."""
     runs = [
         PublicRun(
             name=name,
@@ -194,12 +197,17 @@ def public_sweep(names: list[str]) -> SimpleNamespace:
         )
         for name, run in zip(names, RUNS, strict=False)
     ]
-    return SimpleNamespace(config=CONTENT, name="alpha", runs=runs)
+    runs[0].config = config or runs[0].config
+    found = SimpleNamespace(config=CONTENT, name="alpha", runs=runs)
+    patch.setattr(wandb, "Api", lambda: SimpleNamespace(sweep=lambda path: found))
+    return read_wandb_sweep("a/b", folder)
 
 
-def test_predictions_come_from_the_runs_that_lie_here(tmp_path: Path) -> None:
+def test_predictions_come_from_the_runs_that_lie_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = write_run(tmp_path / "outputs", MadeTrial({}, speed=99.0), 0)
-    sweep = sweep_of(public_sweep([folder.name, "elsewhere"]), "a/b", local_runs(tmp_path))
+    sweep = read_made(monkeypatch, [folder.name, "elsewhere"], tmp_path)
     assert [trial.name for trial in sweep.ranked if trial.run is None] == ["elsewhere"]
     here = next(trial for trial in sweep.trials if trial.run is not None)
     assert here.run is not None
@@ -208,10 +216,9 @@ def test_predictions_come_from_the_runs_that_lie_here(tmp_path: Path) -> None:
     assert here.clips_per_second == 30.0
 
 
-def test_a_nested_configuration_is_read_too() -> None:
-    found = public_sweep(["one", "two"])
-    found.runs[0].config = {"mixup": {"alpha": 0.3}, "loss": {"kind": "bce"}}
-    sweep = sweep_of(found, "a/b", {})
+def test_a_nested_configuration_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nested = {"mixup": {"alpha": 0.3}, "loss": {"kind": "bce"}}
+    sweep = read_made(monkeypatch, ["one", "two", "three"], tmp_path, **nested)
     assert sweep.trials[0].values == {"mixup.alpha": 0.3, "loss.kind": "bce"}
-    assert math.isnan(sweep_of(public_sweep(["one", "two", "three"]), "a/b", {}).trials[2].metric.value)
+    assert math.isnan(sweep.trials[2].metric.value)
     assert "two" in sweep_text(SweepFindings(sweep))
