@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -55,6 +56,46 @@ class LabelledWindows:
             species=tuple(species), soundscape=texts, begin=times, end=times, positive=labels, known=labels,
             paths={}, site=texts, start_time=texts,
         )  # fmt: skip
+
+    @classmethod
+    def of_soundscape(
+        cls,
+        path: Path,
+        name: str,
+        species: Sequence[str],
+        seconds: float,
+        *,
+        positive: np.ndarray,
+        known: np.ndarray,
+    ) -> "LabelledWindows":
+        """Return the windows of one soundscape, which follow one another from its start.
+
+        Parameters
+        ----------
+        path, name
+            The file and its id.
+        species
+            Codes of the columns.
+        seconds
+            Length of a window.
+        positive, known
+            (window, species) bool.
+        """
+        begin = np.arange(len(known)) * float(seconds)
+        names, unknown = (np.full(len(begin), text, dtype=object) for text in (name, ""))
+        return cls(
+            species=tuple(species), soundscape=names, begin=begin, end=begin + seconds, positive=positive,
+            known=known, paths={name: path}, site=unknown, start_time=unknown,
+        )  # fmt: skip
+
+    @classmethod
+    def joined(cls, pieces: Sequence["LabelledWindows"]) -> "LabelledWindows":
+        """Return the windows of one or more pieces, which have the same species."""
+        arrays: dict[str, Any] = {
+            name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in _ARRAYS
+        }
+        paths = {name: path for piece in pieces for name, path in piece.paths.items()}
+        return replace(pieces[0], **arrays, paths=paths)
 
     def __len__(self) -> int:
         """Return the number of windows."""

@@ -17,6 +17,7 @@ Backend = Literal[
     "openvino_bf16",
     "openvino_int8",
 ]
+DetectionFormat = Literal["raven", "birdnet", "audacity", "hoplite"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 
@@ -68,7 +69,9 @@ class InferenceConfig:
     by_recording: str | None = None
     """Also write a table, .parquet or .csv, of each soundscape's species: mean, maximum, rank by maximum."""
     detections: str | None = None
-    """Also write a folder of Raven selection tables and one BirdNET-style csv."""
+    """Also write a folder of detections, by default Raven selection tables and one BirdNET-style csv."""
+    detections_format: tuple[DetectionFormat, ...] = ("raven", "birdnet")
+    """Of `detections`: tables of these tools; audacity has a label track a soundscape, hoplite one csv."""
     detections_by: Literal["window", "segment"] = "window"
     """Edges of detections: whole windows of 5 s, or half seconds above the threshold."""
     nocall: str | None = None

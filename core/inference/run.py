@@ -262,7 +262,7 @@ def write_tables(
     if config.by_recording is not None and decisions:
         write_recordings(Path(config.by_recording), decisions, species)
     if config.detections is not None:
-        write_detections(Path(config.detections), decisions, species)
+        write_detections(Path(config.detections), decisions, species, config.detections_format)
     ledger = [
         (name, str(files[name]), result.reason or "ok", result.probability.shape[1], result.seconds)
         for name, result in results.items()

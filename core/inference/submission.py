@@ -1,4 +1,4 @@
-"""Tables that come out: the competition's submission, wide probabilities, Raven and BirdNET files.
+"""Tables that come out: the competition's submission, wide probabilities, detections.
 
 Every file is written under another name and renamed, so that it is whole or absent.
 """
@@ -11,14 +11,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from core.data.annotations.events import make_events
+from core.data.annotations.writers import (
+    HIGH_HZ,
+    LOW_HZ,
+    write_audacity,
+    write_birdnet,
+    write_hoplite,
+    write_raven,
+)
+from core.data.labelled_windows import LabelledWindows
 from core.data.soundscapes import WINDOW_SECONDS
 from core.data.tables import line_of, numbers, read_table
-from core.files import replacing, write_table
-from core.inference.config import CheckConfig
+from core.files import write_table
+from core.inference.config import CheckConfig, DetectionFormat
 
 ROW_COLUMNS = ("row_id", "file_id", "bird", "end_time")
-BIRDNET_COLUMNS = ("Start (s)", "End (s)", "Scientific name", "Common name", "Confidence", "File")
-LOW_HZ, HIGH_HZ = 50, 14000  # of a selection's box, which must have edges
 
 
 @dataclass(frozen=True)
@@ -158,11 +166,16 @@ def write_recordings(path: Path, decisions: Mapping[str, Decisions], species: Se
     write_table(pd.concat(tables, ignore_index=True), path)
 
 
-def write_detections(folder: Path, decisions: Mapping[str, Decisions], species: Sequence[str]) -> None:
-    """Write a Raven selection table per soundscape, and one csv in BirdNET's layout for all.
+def write_detections(
+    folder: Path,
+    decisions: Mapping[str, Decisions],
+    species: Sequence[str],
+    formats: Sequence[DetectionFormat] = ("raven", "birdnet"),
+) -> None:
+    """Write what was found: a table a soundscape for Raven and Audacity, one for all for BirdNET and hoplite.
 
     Windows (or segments of them) of a species that follow one another are one selection; its confidence is
-    the highest of its windows.
+    the highest of its windows. Perch hoplite gets the windows, none of them as negative.
 
     Parameters
     ----------
@@ -172,24 +185,29 @@ def write_detections(folder: Path, decisions: Mapping[str, Decisions], species: 
         Soundscape -> what was decided.
     species
         Codes of the decisions' columns.
+    formats
+        Of which tools.
     """
-    birdnet = [pd.DataFrame(columns=BIRDNET_COLUMNS)]
-    for name, decision in decisions.items():
-        found = pd.DataFrame(selections(decision, species), columns=["start", "end", "code", "confidence"])
-        found["confidence"] = found["confidence"].astype(float).round(4)
-        raven = pd.DataFrame(
-            {
-                "Selection": found.index + 1, "View": "Spectrogram 1", "Channel": 1,
-                "Begin Time (s)": found["start"], "End Time (s)": found["end"], "Low Freq (Hz)": LOW_HZ,
-                "High Freq (Hz)": HIGH_HZ, "Species": found["code"], "Confidence": found["confidence"],
-                "Begin Path": str(decision.path),
-            }
-        )  # fmt: skip
-        with replacing(folder / f"{name}.selections.txt") as new:
-            raven.to_csv(new, sep="\t", index=False)
-        columns = [found["start"], found["end"], "", found["code"], found["confidence"], str(decision.path)]
-        birdnet.append(pd.DataFrame(dict(zip(BIRDNET_COLUMNS, columns, strict=True))))
-    write_table(pd.concat(birdnet[1:] or birdnet, ignore_index=True), folder / "detections.csv")
+    found = [(name, *one) for name, decision in decisions.items() for one in selections(decision, species)]
+    table = pd.DataFrame(found, columns=["soundscape", "begin", "end", "code", "confidence"])
+    table["confidence"] = table["confidence"].astype(float).round(4)
+    events = make_events({**table.to_dict("series"), "low_hz": LOW_HZ, "high_hz": HIGH_HZ})
+    files = {name: str(decision.path) for name, decision in decisions.items()}
+    if "raven" in formats:
+        write_raven(folder, events, files)
+    if "audacity" in formats:
+        write_audacity(folder, events, files)
+    if "birdnet" in formats:
+        write_birdnet(folder / "detections.csv", events, files)
+    if "hoplite" in formats:
+        windows = [  # what was not detected is not known to be absent
+            LabelledWindows.of_soundscape(
+                one.path, name, species, WINDOW_SECONDS, positive=one.target, known=one.target
+            )
+            for name, one in decisions.items()
+        ]
+        found_windows = LabelledWindows.joined([LabelledWindows.none(species), *windows])
+        write_hoplite(folder / "hoplite.csv", found_windows, files)
 
 
 def selections(decision: Decisions, species: Sequence[str]) -> Iterator[tuple[float, float, str, float]]:

@@ -9,13 +9,15 @@ import pytest
 import torch
 from scipy.special import expit
 
+from core.data.annotations.events import AnnotationOptions
+from core.data.annotations.readers import read_annotations
 from core.data.audio import read_mono
 from core.inference.config import InferenceConfig, WindowConfig
 from core.inference.ensemble import SEGMENTS, load_ensemble
 from core.inference.post_processing import PostProcessing, decide_segments
 from core.inference.predictor import Predictor
 from core.inference.run import predict
-from core.inference.submission import Decisions, selections
+from core.inference.submission import Decisions, selections, write_detections
 from core.scoring.decisions import DecisionConfig
 from tests.core.inference.conftest import RATE, Trained
 
@@ -62,6 +64,25 @@ def test_selections_join_across_windows() -> None:
     assert list(selections(decision, ["bird"])) == [(4.0, 6.5, "bird", 0.8), (12.5, 13.0, "bird", 0.4)]
     whole = replace(decision, segments=np.zeros((0, 10, 1), bool))
     assert list(selections(whole, ["bird"])) == [(0.0, 15.0, "bird", 0.8)]
+
+
+def test_detections_come_back_as_annotations_of_each_tool(tmp_path: Path) -> None:
+    probability = np.array([[0.61, 0.1], [0.8, 0.1], [0.4, 0.1], [0.9, 0.2]])
+    decision = Decisions(probability, probability > 0.5, Path("far/site A/x.ogg"), np.zeros((0, 10, 2), bool))
+    silent = Decisions(probability, probability > 1, Path("far/site B/x.ogg"), np.zeros((0, 10, 2), bool))
+    decisions = {"site A/x": decision, "site B/x": silent}
+    write_detections(tmp_path, decisions, ["001", "nan"], ("raven", "birdnet", "audacity", "hoplite"))
+    for name in ("site A/x.selections.txt", "site A/x.labels.txt", "detections.csv"):
+        events = read_annotations([tmp_path / name], AnnotationOptions()).events
+        assert events[["begin", "end", "label"]].to_numpy().tolist() == [[0, 10, "001"], [15, 20, "001"]]
+        assert events["low_hz"].isna().all() == (name == "detections.csv")
+        if not name.endswith(".labels.txt"):
+            assert events["confidence"].tolist() == [0.8, 0.9]
+            assert set(events["soundscape"]) == {"far/site A/x.ogg"}
+    hoplite = read_annotations([tmp_path / "hoplite.csv"], AnnotationOptions()).events
+    assert hoplite["begin"].tolist() == [0, 5, 15]
+    assert set(hoplite["kind"]) == {"positive"}, "what was not found is not known to be absent"
+    assert (tmp_path / "site B/x.selections.txt").read_text().count("\n") == 1
 
 
 @pytest.mark.parametrize("context", [1, 3])

@@ -1,0 +1,1 @@
+"""Annotations of soundscapes: what people and programs heard, in the formats of their tools."""
