@@ -18,11 +18,14 @@ SOURCES = sorted(
     for folder in ("core", "experiments", "analysis", "sweeps", "benchmarks")
     for path in (ROOT / folder).rglob("*.py")
 )
-PLAIN = {"core.config", "core.config_values", "core.files", "core.machine"}
+SETTINGS = {"core.config", "core.config_checks", "core.config_data", "core.config_values"}
+PLAIN = SETTINGS | {"core.files", "core.machine"}
 LEARNING = PLAIN | {"core.data", "core.models", "core.scoring", "core.checkpoint", "core.run_folder"}
 ARROWS = {
     "core": {"core.machine"},
-    "core.config": set(),
+    "core.config": {"core.config_checks", "core.config_data"},
+    "core.config_checks": set(),
+    "core.config_data": {"core.config_checks"},
     "core.files": set(),
     "core.machine": set(),
     "core.config_values": {"core.config"},
@@ -139,7 +142,7 @@ def test_what_parts_of_core_may_know(path: Path) -> None:
     module = module_of(path)
     if module not in {"core.trainer", "core.training.tracking"}:
         assert not imports_any(path, "accelerate", "wandb"), "only the trainer and the tracker know these"
-    if module in {"core.config", "core.command_line", "core.schedule", "core.run_folder"}:
+    if module in SETTINGS | {"core.command_line", "core.schedule", "core.run_folder"}:
         assert not imports_any(path, "torch", "timm", "torchaudio"), "settled before torch is imported"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.config import NoiseConfig
+from core.config_data import NoiseConfig
 from core.data.audio import AUDIO_SUFFIXES
 from core.data.pcm import PcmStore
 

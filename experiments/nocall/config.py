@@ -13,11 +13,11 @@ from core.config import (
     FeatureConfig,
     LossConfig,
     MixupConfig,
-    NoiseConfig,
     OptimConfig,
     SpecAugmentConfig,
     ValidConfig,
 )
+from core.config_data import NoiseConfig
 
 
 @dataclass(frozen=True, kw_only=True)

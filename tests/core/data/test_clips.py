@@ -8,7 +8,8 @@ import pytest
 import soundfile
 import torch
 
-from core.config import Config, DataConfig, MixupConfig, NoiseConfig
+from core.config import Config, DataConfig, MixupConfig
+from core.config_data import NoiseConfig
 from core.data.clips import Draw, Pool, TrainBatches, TrainClips, ValidClips, fill_clip
 from core.data.labels import Labels
 from core.data.loaders import build_loaders, open_data, read_recordings
