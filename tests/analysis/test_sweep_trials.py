@@ -12,7 +12,7 @@ from analysis.sweep.trial_results import TrialResult, read_results
 from core.scoring.intervals import Interval
 from sweeps.parameters import read_parameters
 from tests.analysis.conftest import MakeRun
-from tests.analysis.sweeps import MIXUP, MadeTrial, summary_of, write_sweep
+from tests.analysis.sweeps import MadeTrial, summary_of, write_sweep
 
 VALUES = {"mixup.alpha": 0.5, "mixup.probability": 0.5, "loss.kind": "focal"}
 OTHER = {"mixup.alpha": 1.5, "mixup.probability": 1.0, "loss.kind": "bce"}
@@ -54,11 +54,8 @@ def test_failed_stopped_and_running_trials_are_apart(folder: Path) -> None:
 
 
 def test_only_what_varies_is_a_parameter(folder: Path) -> None:
-    parameters = {one.key: one for one in read_results(folder).parameters}
-    assert list(parameters) == ["loss.kind", "mixup.alpha", "mixup.probability"]
-    assert parameters["mixup.alpha"].is_log
-    assert parameters["mixup.probability"].levels == (0.0, 0.5, 1.0)
-    assert parameters["loss.kind"].levels == ("focal", "bce")
+    keys = [one.key for one in read_results(folder).parameters]
+    assert keys == ["loss.kind", "mixup.alpha", "mixup.probability"]
 
 
 @pytest.mark.parametrize(
@@ -137,17 +134,11 @@ def test_a_folder_of_the_former_layout_is_read(folder: Path) -> None:
     assert [trial.name for trial in read_results(folder).ranked] == ["trial 1", "trial 0"]
 
 
-def test_other_folders_are_told_from_sweeps(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no such folder of a sweep"):
-        read_results(tmp_path / "outputs/sweeps/mine-2")
-    with pytest.raises(ValueError, match=r"not the folder of a sweep, it has no sweep\.json"):
-        read_results(folder.parent)
+def test_damaged_files_of_a_sweep_are_named(folder: Path) -> None:
     (folder / "sweep.json").write_text(json.dumps({"question": "mine"}))
     with pytest.raises(ValueError, match=r"sweep\.json: damaged: needs a name"):
         read_results(folder)
-
-
-def test_a_damaged_sweep_file_is_named(folder: Path) -> None:
+    (folder / "sweep.json").write_text(json.dumps({"name": "mine"}))
     (folder / "sweep.yaml").write_text("parameters: [")
     with pytest.raises(ValueError, match=r"sweep\.yaml: not readable as yaml"):
         read_results(folder)
@@ -176,4 +167,3 @@ def test_a_trial_whose_run_was_deleted_keeps_its_value(tmp_path: Path) -> None:
     sweep = read_results(write_sweep(tmp_path / "bare", trials, metric="valid/loss", goal="minimize"))
     assert [trial.metric.value for trial in sweep.ranked] == [0.7, 0.8]
     assert sweep.ranked[0].run is None
-    assert MIXUP["epochs"] == {"value": 2}

@@ -37,14 +37,8 @@ def test_a_constant_is_replaced(tmp_path: Path) -> None:
 
 def test_processes_have_a_gpu_each_or_share_the_cpu(tmp_path: Path) -> None:
     gpus = adapt(tmp_path, "--processes=4")
-    assert gpus[:6] == [
-        "${env}",
-        "accelerate",
-        "launch",
-        "--num_processes=4",
-        "--multi_gpu",
-        "--main_process_port=0",
-    ]
+    assert gpus[:3] == ["${env}", "accelerate", "launch"]
+    assert gpus[3:6] == ["--num_processes=4", "--multi_gpu", "--main_process_port=0"]
     cpus = adapt(tmp_path, "--processes=2", "--cpu")
     assert cpus[:4] == ["${env}", "ACCELERATE_USE_CPU=true", "accelerate", "launch"]
     assert [word for word in cpus if word.startswith("--num_processes")] == ["--num_processes=2"]

@@ -23,25 +23,11 @@ def test_parameters_become_the_words_that_wandb_makes(macro: str) -> None:
 
 def test_macros_of_the_surroundings_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORKERS", "3")
-    words = [
-        "${env}",
-        "A=1",
-        "${interpreter}",
-        "${program}",
-        "--data.num_workers=${envvar:WORKERS}",
-        "${args}",
-    ]
-    command = check_command(words)
-    expected = [
-        "/usr/bin/env",
-        "A=1",
-        sys.executable,
-        "run.py",
-        "--data.num_workers=3",
-        "--seed=1",
-        "--resume=True",
-    ]
-    assert trial_command(command, "run.py", {"seed": 1}, ["--resume=True"]) == expected
+    workers = "--data.num_workers=${envvar:WORKERS}"
+    command = check_command(["${env}", "A=1", "${interpreter}", "${program}", workers, "${args}"])
+    words = trial_command(command, "run.py", {"seed": 1}, ["--resume=True"])
+    assert words[:4] == ["/usr/bin/env", "A=1", sys.executable, "run.py"]
+    assert words[4:] == ["--data.num_workers=3", "--seed=1", "--resume=True"]
     assert fixed_words(command) == ["--data.num_workers=3"]
 
 
