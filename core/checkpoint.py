@@ -15,7 +15,7 @@ import importlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,33 +76,16 @@ class Card:
     format: int = CARD_FORMAT
 
     @classmethod
-    def of_run(
-        cls, config: Config, model: nn.Module, *, run_id: str, species: Sequence[str], scored: Sequence[str],
-        train_counts: dict[str, int], metrics: dict[str, Any],
-    ) -> "Card":  # fmt: skip
-        """Return the card of a model that is being trained.
-
-        Parameters
-        ----------
-        config
-            Of the run, of one fold.
-        model
-            The network.
-        run_id, species, scored, train_counts, metrics
-            The attributes of these names.
-        """
+    def of_run(cls, config: Config, model: nn.Module, **others: Any) -> "Card":
+        """Return the card of a `model` that is being trained on one fold; `others` are further attributes."""
         assert config.data.fold != "all", "one run trains one fold"
         return cls(
             experiment=config.name,
-            run_id=run_id,
             fold=config.data.fold,
-            model_class=import_path(type(model)),
-            model_config_class=import_path(type(config.model)),
+            model_class=_import_path(type(model)),
+            model_config_class=_import_path(type(config.model)),
             config=to_dict(config),
-            species=list(species),
-            scored=list(scored),
-            train_counts=train_counts,
-            metrics=metrics,
+            **others,
         )
 
 
@@ -148,15 +131,7 @@ def write(
 
 
 def copy_weights(folder: Path, target: Path) -> None:
-    """Copy a checkpoint without what only training needs.
-
-    Parameters
-    ----------
-    folder
-        A checkpoint that `find` has checked.
-    target
-        The new folder; it must not exist.
-    """
+    """Copy a checkpoint that `find` has checked, without what only training needs, into a new folder."""
     target.mkdir(parents=True)
     content = json.loads((folder / "checkpoint.json").read_text())
     content["files"] = {name: mark for name, mark in content["files"].items() if name == "model.safetensors"}
@@ -253,7 +228,7 @@ def load_training(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return load_file(file), json.loads((folder / "training.json").read_text())
 
 
-def import_path(cls: type) -> str:
+def _import_path(cls: type) -> str:
     """Return `package.module:Class`."""
     return f"{cls.__module__}:{cls.__qualname__}"
 

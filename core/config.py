@@ -5,11 +5,10 @@ command line overrides single fields (`--mixup.alpha=0.4`; see `core.command_lin
 Defaults are those of the published solution Choiuijin1125/bclef2022 (timm_007) where it has one.
 """
 
-import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
-from core.config_checks import require, require_probability
+from core.config_checks import expand_home, require, require_probability
 from core.config_data import DataConfig
 
 BUNDLED_BACKBONE = "tf_efficientnet_lite0.in1k"
@@ -79,14 +78,11 @@ class MixupConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for name in ("probability", "second_probability", "selective_probability"):
+        for name in ("probability", "second_probability", "selective_probability", "selective_strength"):
             require_probability(f"mixup.{name}", getattr(self, name))
-        require_probability("mixup.selective_strength", self.selective_strength)
-        require(self.alpha > 0, f"mixup.alpha={self.alpha}: must be positive")
-        require(
-            self.selective_alpha is None or self.selective_alpha > 0,
-            f"mixup.selective_alpha={self.selective_alpha}: None or positive",
-        )
+        for name in ("alpha", "selective_alpha"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"mixup.{name}={value}: must be positive")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,8 +104,7 @@ class SpecAugmentConfig:
         """Check ranges."""
         require_probability("spec_augment.probability", self.probability)
         for name in ("max_time_width", "max_mel_width"):
-            value = getattr(self, name)
-            require(value >= 1, f"spec_augment.{name}={value}: at least 1")
+            require(getattr(self, name) >= 1, f"spec_augment.{name}={getattr(self, name)}: at least 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +236,7 @@ class BackboneConfig(ModelConfig):
 
     def shortened(self) -> Self:
         """Return the network around a small backbone whose pretrained weights are always at hand."""
-        return dataclasses.replace(self, backbone=BUNDLED_BACKBONE)
+        return replace(self, backbone=BUNDLED_BACKBONE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,10 +293,8 @@ class Config:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        expand_home(self, "output_dir")
         require(self.epochs >= 1, f"epochs={self.epochs}: at least 1")
         require(self.checkpoint_steps >= 0, f"checkpoint_steps={self.checkpoint_steps}: 0 or more")
         batch, micro = self.data.batch_size, self.optim.accumulation
-        require(
-            batch % micro == 0,
-            f"data.batch_size={batch} is not divisible by optim.accumulation={micro}",
-        )
+        require(batch % micro == 0, f"data.batch_size={batch} is not divisible by optim.accumulation={micro}")

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config_checks import require, require_probability
+from core.config_checks import expand_home, require, require_probability
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,7 @@ class NoiseConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        expand_home(self, "folders")
         for probability in self.probabilities:
             require_probability("data.noise.probabilities", probability)
         require(
@@ -99,6 +100,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        expand_home(self, "root", "extra_roots", "cache")
         require(self.part_seconds > 0, f"data.part_seconds={self.part_seconds}: must be positive")
         for name in ("clip_seconds", "valid_clip_seconds"):
             seconds = getattr(self, name)

@@ -7,26 +7,19 @@
 import json
 import math
 import secrets
-import time
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from core.config import Config
 from core.config_values import to_dict
-from core.files import write_atomically, write_table
+from core.files import write_atomically
 
-if TYPE_CHECKING:
-    import pandas
+CLOCK = "%Y%m%d-%H%M%S"
 
 
 class RunFolder:
-    """Files of one run.
-
-    Parameters
-    ----------
-    path
-        The folder; it exists.
-    """
+    """Files of one run."""
 
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
@@ -61,14 +54,6 @@ class RunFolder:
         content: dict[str, Any] = json.loads((self.path / f"{name}.json").read_text())
         return content
 
-    def write_table(self, name: str, table: "pandas.DataFrame") -> None:
-        """Write `<name>.parquet` in one step."""
-        write_table(table, self.path / f"{name}.parquet")
-
-    def write_csv(self, name: str, table: "pandas.DataFrame") -> None:
-        """Write `<name>.csv` in one step."""
-        write_table(table, self.path / f"{name}.csv")
-
     def log(self, row: dict[str, Any]) -> None:
         """Append a row to `metrics.jsonl`."""
         with (self.path / "metrics.jsonl").open("a") as file:
@@ -93,15 +78,7 @@ class RunFolder:
 
 
 def run_name(stamp: str, fold: int | str | None) -> str:
-    """Return the name of a run: `<stamp>-fold0`, `<stamp>-all` for a group of folds, or `<stamp>-nofold`.
-
-    Parameters
-    ----------
-    stamp
-        What the folds of a group share: `<time>-<letters>`.
-    fold
-        Number of the fold that validates, "all", or None where nothing validates.
-    """
+    """Return `<stamp>-fold0`, `<stamp>-all` for a group of folds, or `<stamp>-nofold`."""
     if fold is None:
         return f"{stamp}-nofold"
     return f"{stamp}-{fold}" if isinstance(fold, str) else f"{stamp}-fold{fold}"
@@ -113,20 +90,7 @@ def stamp_of(run: Path) -> str:
 
 
 def last_run(output_dir: str | Path, experiment: str) -> Path:
-    """Return the folder of the last run, or group of folds, of an experiment.
-
-    Parameters
-    ----------
-    output_dir
-        Where runs are recorded.
-    experiment
-        Its name.
-
-    Raises
-    ------
-    ValueError
-        If there is none.
-    """
+    """Return the folder of the last run, or group of folds; `ValueError` if there is none."""
     folder = Path(output_dir) / experiment
     runs = sorted(path.parent for path in folder.glob("*/config.json"))
     if not runs:
@@ -137,10 +101,24 @@ def last_run(output_dir: str | Path, experiment: str) -> Path:
 
 
 def choose_stamp(config: Config) -> str:
-    """Return the stamp of the run to resume, or a new one: the time and four random letters."""
+    """Return the stamp of the run to resume, or a new one: the time and four random letters.
+
+    A new one is later than those of all runs of the experiment, whatever the clock says: their order counts.
+    """
     if config.resume:
         return stamp_of(last_run(config.output_dir, config.name))
-    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+    folder = Path(config.output_dir) / config.name
+    times = [_time_of(run) for run in folder.glob("*/config.json")]
+    now = max([datetime.now(), *(time + timedelta(seconds=1) for time in times if time is not None)])
+    return f"{now.strftime(CLOCK)}-{secrets.token_hex(2)}"
+
+
+def _time_of(config_file: Path) -> datetime | None:
+    """Return the time in the name of a run, None where it has none."""
+    try:
+        return datetime.strptime(config_file.parent.name[:15], CLOCK)
+    except ValueError:
+        return None
 
 
 def open_run_folder(config: Config, stamp: str, *, create: bool) -> RunFolder:

@@ -20,24 +20,17 @@ WARMUP_EPOCHS = 1.0
 
 
 @dataclass(frozen=True)
-class Pace:
-    """How a kind of network learns within minutes on two cores.
-
-    Attributes
-    ----------
-    epochs, batch_size
-        Many small steps for networks that have seen nothing yet.
-    augmentation
-        Whether ordinary mixup, noise and SpecAugment stay; selective mixup always does.
-    """
+class _Pace:
+    """How a kind of network learns within minutes on two cores: in many small steps if it starts random."""
 
     epochs: int
     batch_size: int
     augmentation: bool
+    """Whether ordinary mixup, noise and SpecAugment stay; selective mixup always does."""
 
 
-PRETRAINED = Pace(epochs=9, batch_size=16, augmentation=True)
-FROM_RANDOM = Pace(epochs=40, batch_size=8, augmentation=False)
+PRETRAINED = _Pace(epochs=9, batch_size=16, augmentation=True)
+FROM_RANDOM = _Pace(epochs=40, batch_size=8, augmentation=False)
 
 
 def shorten(config: _C) -> _C:
@@ -50,7 +43,7 @@ def shorten(config: _C) -> _C:
     data, model = config.data, config.model.shortened()
     pace = FROM_RANDOM if model.starts_random else PRETRAINED
     if not pace.augmentation:
-        config = without_augmentation(config)
+        config = _without_augmentation(config)
         data = config.data
     return replace(
         config,
@@ -66,7 +59,7 @@ def shorten(config: _C) -> _C:
     )
 
 
-def without_augmentation(config: _C) -> _C:
+def _without_augmentation(config: _C) -> _C:
     """Return `config` without ordinary mixup, noise and SpecAugment; selective mixup stays."""
     noise = replace(config.data.noise, probabilities=[0.0] * len(config.data.noise.probabilities))
     return replace(

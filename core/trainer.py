@@ -5,16 +5,17 @@ decision of a step is drawn from (seed, epoch, step), never from what was drawn 
 killed and resumed ends with the weights of an uninterrupted one.
 """
 
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import GradientAccumulationPlugin, broadcast_object_list, gather_object
 from timm.utils import ModelEmaV3
 from torch import Tensor
 from tqdm import tqdm
@@ -38,6 +39,8 @@ from core.training.stopping import StopSignal
 from core.training.tracking import RunRecord
 from core.training.validation import Validation, join_processes
 from core.training.watch import LossWatch
+
+_T = TypeVar("_T")
 
 
 class Trainer:
@@ -138,7 +141,7 @@ class Trainer:
     @classmethod
     def main(cls, config: Config) -> None:
         """Train the fold of `config`, or every fold in turn; print the table of results."""
-        train_folds(cls, config)
+        _train_folds(cls, config)
 
     def fit(self) -> None:
         """Train all epochs that are left, validate, and report."""
@@ -183,11 +186,11 @@ class Trainer:
             loss = self.train_step(batch, epoch, progress.step)
             progress.step += 1
             row = watch.add(loss, batch.recording)
-            if row is None and (self.is_checkpoint_due() or progress.step == batches.num_steps):
+            if row is None and (self._is_checkpoint_due() or progress.step == batches.num_steps):
                 row = watch.read()
             if row is not None:
-                self.log_step(row, bar)
-            if self.is_checkpoint_due():
+                self._log_step(row, bar)
+            if self._is_checkpoint_due():
                 self.save("last", {})
             if self.stop.received and self.accelerator.sync_gradients:
                 sys.exit(self.stop.exit_code)
@@ -203,7 +206,7 @@ class Trainer:
             Which batch it is; all that is drawn for it depends on them, the seed and the process alone.
         """
         config, device = self.config, self.accelerator.device
-        generator = seed_step(config.seed, epoch, step, self.accelerator.process_index)
+        generator = _seed_step(config.seed, epoch, step, self.accelerator.process_index)
         batch = Batch(*(tensor.to(device, non_blocking=True) for tensor in batch))
         labels = self.label(batch)
         num_main = self.loaders.batches.local_size
@@ -214,10 +217,10 @@ class Trainer:
             loss = self.compute_loss(output, augment.mix_labels(labels))
             self.accelerator.backward(loss)
             if self.accelerator.sync_gradients:
-                self.optimizer_step()
+                self._optimizer_step()
         return loss.detach()
 
-    def optimizer_step(self) -> None:
+    def _optimizer_step(self) -> None:
         """Set the learning rate, clip, step, and update the moving average."""
         optim, progress = self.config.optim, self.progress
         steps_per_epoch = self.loaders.batches.num_steps // optim.accumulation
@@ -232,7 +235,7 @@ class Trainer:
         if self.average is not None:
             self.average.update(self.model, progress.global_step)
 
-    def log_step(self, row: dict[str, float], bar: "tqdm[Batch]") -> None:
+    def _log_step(self, row: dict[str, float], bar: "tqdm[Batch]") -> None:
         """Record a `row` of `LossWatch`, and show it in the epoch's progress `bar`."""
         row |= {"train/lr": self.optimizer.param_groups[0]["lr"], "epoch": self.progress.epoch}
         bar.set_postfix(
@@ -279,7 +282,7 @@ class Trainer:
         """The network whose weights are scored and saved: the moving average where there is one."""
         return self.average.module if self.average is not None else self.model
 
-    def is_checkpoint_due(self) -> bool:
+    def _is_checkpoint_due(self) -> bool:
         """Return whether to save after this step: on schedule, or because the run is asked to stop."""
         every, step = self.config.checkpoint_steps, self.progress.step
         scheduled = every > 0 and step % every == 0
@@ -292,25 +295,17 @@ class Trainer:
             self.checkpoints.write(name, self.progress, metrics)
 
 
-def train_folds(trainer_class: type[Trainer], config: Config) -> None:
-    """Train what `config` asks for and what is not finished yet, and print the table of a group of folds.
-
-    Parameters
-    ----------
-    trainer_class
-        The experiment's.
-    config
-        A settled configuration, of one fold or of "all".
-    """
+def _train_folds(trainer_class: type[Trainer], config: Config) -> None:
+    """Train what `config` asks for and is not finished yet; print the table of a group of folds."""
     follow_launcher()
-    accelerator = build_accelerator(config)
+    accelerator = _told(build_accelerator, config)
     stamp = broadcast_object_list([choose_stamp(config)])[0]
     is_main = accelerator.is_main_process
     folders: list[RunFolder] = []
-    for fold_config in fold_configs(config):
+    for fold_config in _fold_configs(config):
         folder = open_run_folder(fold_config, stamp, create=False)
         if not folder.is_finished:
-            trainer = build_trainer(trainer_class, fold_config, folder, accelerator)
+            trainer = _told(trainer_class, fold_config, folder, accelerator)
             if is_main:  # a run that cannot start leaves no folder
                 for started in (config, fold_config):
                     open_run_folder(started, stamp, create=True)
@@ -324,12 +319,10 @@ def train_folds(trainer_class: type[Trainer], config: Config) -> None:
     accelerator.end_training()
 
 
-def build_trainer(
-    trainer_class: type[Trainer], config: Config, folder: RunFolder, accelerator: Accelerator
-) -> Trainer:
-    """Return the trainer of one fold; a person's mistake is told in a line and exits with status 2."""
+def _told(build: Callable[..., _T], *arguments: Any) -> _T:
+    """Return what `build` makes; a person's mistake is told in a line and exits with status 2."""
     try:
-        return trainer_class(config, folder, accelerator)
+        return build(*arguments)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -345,35 +338,43 @@ def _fit(trainer: Trainer) -> None:
         sys.exit(2)
 
 
-def fold_configs(config: Config) -> list[Config]:
+def _fold_configs(config: Config) -> list[Config]:
     """Return the configuration of each fold to train: one, or all folds where `data.fold` is "all"."""
     folds = list(range(config.data.num_folds)) if config.data.fold == "all" else [config.data.fold]
     return [replace(config, data=replace(config.data, fold=fold)) for fold in folds]
 
 
-def seed_step(seed: int, epoch: int, step: int, process: int) -> torch.Generator:
-    """Seed dropout for one step of one process, and return a CPU generator for its augmentation.
-
-    Parameters
-    ----------
-    seed
-        The run's.
-    epoch, step, process
-        Which step of which process.
-    """
+def _seed_step(seed: int, epoch: int, step: int, process: int) -> torch.Generator:
+    """Seed dropout for one step of one process, and return a CPU generator for its augmentation."""
     words = np.random.SeedSequence([seed, epoch, step, process]).generate_state(2, np.uint64)
     torch.manual_seed(int(words[0] >> 1))
     return torch.Generator().manual_seed(int(words[1] >> 1))
 
 
 def build_accelerator(config: Config) -> Accelerator:
-    """Return devices and processes as the configuration asks, whatever `accelerate config` says."""
+    """Return devices and processes as the configuration asks, whatever `accelerate config` says.
+
+    Raises
+    ------
+    ValueError
+        If several processes were launched that Accelerate would let train the same thing, each alone.
+    """
     accelerator = Accelerator(
         mixed_precision=config.precision,
-        gradient_accumulation_steps=config.optim.accumulation,
+        # as a plugin: the variable ACCELERATE_GRADIENT_ACCUMULATION_STEPS would win over a plain number
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=config.optim.accumulation),
         log_with="wandb" if config.tracking.use else None,
         step_scheduler_with_optimizer=False,
     )
+    launched, found = os.environ.get("WORLD_SIZE", "1"), accelerator.num_processes
+    if launched != str(found):
+        if os.environ.get("RANK", "0") != "0":
+            sys.exit(2)  # the first process tells
+        message = (
+            f"{launched} processes were launched, Accelerate runs {found} x {accelerator.device.type}: "
+            "launch one, or give as many GPUs, or see README.md for processes on CPUs"
+        )
+        raise ValueError(message)
     if accelerator.device.type == "cpu":
         tune_cpu(accelerator.num_processes)
         if config.precision == "fp16":

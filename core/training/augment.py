@@ -52,15 +52,7 @@ class Mixing:
     share: Tensor
 
     def mix(self, first: Tensor, second: Tensor) -> Tensor:
-        """Return share * first + (1 - share) * second[partner], of the shape of `first`.
-
-        Parameters
-        ----------
-        first
-            (batch, ...) on any device.
-        second
-            (item, ...), of which `partner` chooses.
-        """
+        """Return share * first + (1 - share) * second[partner], of the shape of `first`, (batch, ...)."""
         share = self.share.to(first).reshape(-1, *[1] * (first.ndim - 1))
         return share * first + (1.0 - share) * second[self.partner.to(second.device)]
 
@@ -114,27 +106,15 @@ def keep_mask(shape: torch.Size, config: SpecAugmentConfig, generator: torch.Gen
     """
     batch, num_parts, _, num_mels, num_frames = shape
     number = batch * num_parts
-    time = stripe_mask(number, num_frames, config.num_time_stripes, config.max_time_width, generator)
-    mel = stripe_mask(number, num_mels, config.num_mel_stripes, config.max_mel_width, generator)
+    time = _stripe_mask(number, num_frames, config.num_time_stripes, config.max_time_width, generator)
+    mel = _stripe_mask(number, num_mels, config.num_mel_stripes, config.max_mel_width, generator)
     return ~(time[:, None, :] | mel[:, :, None]).reshape(shape)
 
 
-def stripe_mask(number: int, length: int, stripes: int, max_width: int, generator: torch.Generator) -> Tensor:
-    """Return (number, length) bool, True inside stripes at random places.
-
-    Parameters
-    ----------
-    number
-        Items.
-    length
-        Frames, or mels.
-    stripes
-        Per item; they may overlap.
-    max_width
-        Widths are drawn below it, in frames or mels.
-    generator
-        CPU generator.
-    """
+def _stripe_mask(
+    number: int, length: int, stripes: int, max_width: int, generator: torch.Generator
+) -> Tensor:
+    """Return (number, length) bool, True inside stripes narrower than `max_width` at random places."""
     max_width = min(max_width, length)
     width = torch.randint(0, max_width, (number, stripes, 1), generator=generator)
     place = torch.rand((number, stripes, 1), generator=generator)

@@ -17,14 +17,8 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
     """Return AdamW over all parameters.
 
     Where the configuration says so, vectors and what the model's `no_weight_decay` names go undecayed, and
-    each block's rate is `layer_decay` times that of the next (timm's rule; groups carry an `lr_scale`).
-
-    Parameters
-    ----------
-    model
-        With `group_matcher` where `layer_decay` is set.
-    config
-        Rates, moments and decay.
+    each block's rate is `layer_decay` times that of the next (timm's rule over the model's `group_matcher`;
+    groups carry an `lr_scale`).
     """
     kept: set[str] = set()
     if not config.decay_norm_and_bias:
@@ -81,14 +75,8 @@ def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Ten
     """Put the moments back that `pack_optimizer` took, in the memory layout of their parameters.
 
     The fused step reads a parameter and its moments in the order of memory, so that a moment in another
-    layout (files hold them row by row, convolutions are channels-last) would meet the wrong weights.
-
-    Parameters
-    ----------
-    optimizer
-        Over the same parameters, in the same order.
-    tensors
-        Of `pack_optimizer`; other names in it are passed over.
+    layout (files hold them row by row, convolutions are channels-last) would meet the wrong weights. Other
+    names among `tensors` are passed over.
     """
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Any]] = {}

@@ -14,15 +14,7 @@ PICTURE_DPI = 120
 
 
 def draw_curves(history: Sequence[dict[str, Any]], file: Path) -> Path:
-    """Draw loss, metrics and learning rate over optimiser steps; return `file`.
-
-    Parameters
-    ----------
-    history
-        Rows of `metrics.jsonl`, each with its `global_step`.
-    file
-        Where the picture goes.
-    """
+    """Draw loss, metrics and learning rate of rows of `metrics.jsonl` over optimiser steps; return `file`."""
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     losses, scores, rates = figure.subplots(1, 3)
     _lines(losses, history, {"train/loss": GREY, "train/epoch_loss": BLUE, "valid/loss": VERMILION})

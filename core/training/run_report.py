@@ -15,6 +15,7 @@ from core.config import Config
 from core.data.clips import TrainBatches
 from core.data.loaders import RunData
 from core.data.ratings import describe_ratings
+from core.files import write_table
 from core.machine import code_version
 from core.run_folder import RunFolder, open_run_folder
 from core.scoring.confusion import confusion_of
@@ -64,15 +65,7 @@ def format_start(config: Config, data: RunData, model: nn.Module, batches: Train
 
 
 def format_advice(config: Config, num_recordings: int) -> str:
-    """Return the line that names the experiment for few recordings, empty where it does not help.
-
-    Parameters
-    ----------
-    config
-        Of the run.
-    num_recordings
-        That train.
-    """
+    """Return the line that names the experiment for few recordings, empty where it does not help."""
     if config.for_few is None or config.schedule == "demo" or num_recordings > FEW_RECORDINGS:
         return ""
     return (
@@ -124,7 +117,7 @@ def report_run(
     dict
         Name -> file of each picture.
     """
-    folder.write_table("predictions", predictions.to_table())
+    write_table(predictions.to_table(), folder.path / "predictions.parquet")
     pictures = {"learning_curves": draw_curves(folder.history(), folder.path / "learning_curves.png")}
     summary: dict[str, Any] = {
         "experiment": config.name,
@@ -138,7 +131,7 @@ def report_run(
     evaluation = None
     if len(predictions):
         evaluation = evaluate(predictions, config.valid)
-        folder.write_csv("species", evaluation.per_species)
+        write_table(evaluation.per_species, folder.path / "species.csv")
         pictures |= draw_scores(config, folder, predictions, evaluation)
         summary |= evaluation.as_dict()
         print("\n" + format_table(evaluation, f"{config.name}, fold {config.data.fold}", config.valid))
@@ -169,8 +162,8 @@ def report_group(config: Config, folders: Sequence[RunFolder], stamp: str) -> No
     title = f"{config.name}, {len(runs)} folds pooled" if len(runs) > 1 else f"{config.name}, {runs[0]}"
     if config.data.fold == "all":
         group = open_run_folder(config, stamp, create=True)
-        group.write_table("predictions", predictions.to_table())
-        group.write_csv("species", evaluation.per_species)
+        write_table(predictions.to_table(), group.path / "predictions.parquet")
+        write_table(evaluation.per_species, group.path / "species.csv")
         summary = {"experiment": config.name, "runs": runs, "code_version": code_version()}
         group.write_json("summary", summary | evaluation.as_dict())
         title += f" -> {group.path}"

@@ -77,18 +77,8 @@ class Progress:
 class Checkpoints:
     """The checkpoints of a run that is being trained.
 
-    Attributes
-    ----------
-    folder
-        Of the run.
-    config, data
-        Described in each checkpoint's card.
-    model, optimizer
-        What is trained.
-    average
-        Moving average of the model's weights, with which a checkpoint predicts; None: the model itself.
-    scaler
-        Of fp16 gradients; None with another precision.
+    A checkpoint predicts with the moving average of the weights where there is one; `scaler` is that of fp16
+    gradients.
     """
 
     folder: RunFolder
@@ -116,8 +106,8 @@ class Checkpoints:
             self.config,
             self.model,
             run_id=self.folder.run_id,
-            species=competition.species,
-            scored=competition.scored,
+            species=list(competition.species),
+            scored=list(competition.scored),
             train_counts=self.data.train_counts,
             metrics=metrics,
         )

@@ -22,8 +22,10 @@ from tqdm import tqdm
 
 from core.config import Config
 from core.config_values import flatten
+from core.files import write_table
 from core.machine import describe_environment
 from core.run_folder import RunFolder
+from core.scoring.evaluation import Evaluation
 from core.scoring.predictions import Predictions
 from core.training.run_report import report_run
 
@@ -36,21 +38,11 @@ COSTS = ("clips_per_second", "minutes", "parameters")
 
 
 class RunRecord:
-    """The record of one training, in its folder and in W&B; written by the main process alone.
-
-    Parameters
-    ----------
-    config
-        Of the run.
-    folder
-        Its folder.
-    accelerator
-        Devices and processes.
-    """
+    """The record of one training, in its folder and in W&B; written by the main process alone."""
 
     def __init__(self, config: Config, folder: RunFolder, accelerator: Accelerator) -> None:
         self.config, self.folder, self.accelerator = config, folder, accelerator
-        self.tracker = Tracker(accelerator)
+        self.tracker = _Tracker(accelerator)
 
     @property
     def wandb_id(self) -> str | None:
@@ -73,7 +65,7 @@ class RunRecord:
             return
         folder = self.folder
         folder.write_json("environment", describe_environment(self.accelerator.device))
-        folder.write_csv("bad_files", listed)
+        write_table(listed, folder.path / "bad_files.csv")
         if len(listed):
             bad, damaged, odd = ((listed["status"] == one).sum() for one in ("unusable", "damaged", "odd"))
             print(
@@ -82,8 +74,7 @@ class RunRecord:
             )
         folder.rewind(global_step)
         outdated = offline_records(folder.path)
-        group = os.environ.get("WANDB_RUN_GROUP", folder.stamp)
-        self.tracker.start(self.config, folder.path, run_id=folder.run_id, group=group, resumed_id=wandb_id)
+        self.tracker.start(self.config, folder, wandb_id)
         if outdated:
             self.tracker.replay(folder.history(), outdated)
 
@@ -114,15 +105,7 @@ class RunRecord:
         speeds = [row[SPEED] for row in self.folder.history() if row.get(SPEED) is not None]
         facts = facts | {"clips_per_second": statistics.median(speeds) if speeds else None}
         evaluation, drawn = report_run(self.config, self.folder, predictions, facts)
-        step = facts["global_step"]
-        self.tracker.log_pictures(pictures | drawn, step)
-        if evaluation is not None:
-            table = evaluation.per_species
-            self.tracker.log_table("species", list(table.columns), table.to_numpy().tolist(), step)
-            for name, interval in evaluation.metrics.items():
-                bounds = {"": interval.value, "_low": interval.low, "_high": interval.high}
-                self.tracker.summarise({f"valid/{name}{end}": number for end, number in bounds.items()})
-        self.tracker.summarise({name: facts[name] for name in COSTS})
+        self.tracker.show(evaluation, facts, pictures | drawn)
 
     def close(self, error: BaseException | None = None) -> None:
         """End the W&B run, as failed if an error ended the training."""
@@ -131,41 +114,24 @@ class RunRecord:
         self.tracker.finish(exit_code=0 if error is None else failed)
 
 
-class Tracker:
-    """The W&B run of one training.
-
-    Parameters
-    ----------
-    accelerator
-        Built with `log_with="wandb"` where tracking is on.
-    """
+class _Tracker:
+    """The W&B run of one training."""
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
         self.is_active = False
 
-    def start(self, config: Config, folder: Path, *, run_id: str, group: str, resumed_id: str | None) -> None:
-        """Open the run; on failure fall back to offline, then to nothing.
-
-        Parameters
-        ----------
-        config
-            Shown with the run; `tracking` names project, entity and tags.
-        folder
-            Where W&B keeps its files.
-        run_id
-            Shown name of the run.
-        group
-            What the folds of a run share.
-        resumed_id
-            W&B's id of the run that is continued; None: a new one.
-        """
+    def start(self, config: Config, folder: RunFolder, resumed_id: str | None) -> None:
+        """Open the run, or go on with that of `resumed_id`; on failure fall back to offline, or nothing."""
         if not config.tracking.use or not self.accelerator.is_main_process:
             return
-        mode, reason = choose_mode()
-        if not self._open(config, folder, mode, run_id, group, resumed_id) and mode == "online":
+        chosen: list[str] = []
+        if not self._attempt(lambda: chosen.extend(_choose_mode())):
+            return
+        mode, reason = chosen
+        if not self._open(config, folder, mode, resumed_id) and mode == "online":
             mode, reason = "offline", "the server refused"
-            self._open(config, folder, mode, run_id, group, resumed_id)
+            self._open(config, folder, mode, resumed_id)
         if self.is_active and mode == "offline":
             where = Path(self._run.dir).parent
             print(f"W&B: offline ({reason}). Upload later with: wandb sync {where}", flush=True)
@@ -180,7 +146,7 @@ class Tracker:
         return self.accelerator.get_tracker("wandb", unwrap=True)
 
     def log(self, row: dict[str, Any], global_step: int) -> None:
-        """Log a row of numbers, or of W&B's own media."""
+        """Log a row of numbers."""
         if self.is_active:
             self._attempt(lambda: self._run.log(row, step=global_step))
 
@@ -192,24 +158,25 @@ class Tracker:
             for record in outdated:
                 shutil.rmtree(record, ignore_errors=True)
 
-    def log_pictures(self, pictures: dict[str, Path], global_step: int) -> None:
-        """Log pictures, given as name -> file."""
+    def show(self, evaluation: Evaluation | None, facts: dict[str, Any], pictures: dict[str, Path]) -> None:
+        """Log pictures and the table of species, and set the numbers that sweeps optimise."""
         if self.is_active:
-            import wandb
+            self._attempt(lambda: self._show(evaluation, facts, pictures))
 
-            self.log({name: wandb.Image(str(path)) for name, path in pictures.items()}, global_step)
+    def _show(self, evaluation: Evaluation | None, facts: dict[str, Any], pictures: dict[str, Path]) -> None:
+        import wandb
 
-    def log_table(self, name: str, columns: Sequence[str], rows: list[list[Any]], global_step: int) -> None:
-        """Log a table of `columns`, given row by row."""
-        if self.is_active:
-            import wandb
-
-            self.log({name: wandb.Table(columns=list(columns), data=rows)}, global_step)
-
-    def summarise(self, values: dict[str, Any]) -> None:
-        """Set numbers of the run's summary, which sweeps optimise."""
-        if self.is_active:
-            self._attempt(lambda: self._run.summary.update(values))
+        step = facts["global_step"]
+        self._run.log({name: wandb.Image(str(path)) for name, path in pictures.items()}, step=step)
+        numbers = {name: facts[name] for name in COSTS}
+        if evaluation is not None:
+            table = evaluation.per_species
+            shown = wandb.Table(columns=list(table.columns), data=table.to_numpy().tolist())
+            self._run.log({"species": shown}, step=step)
+            for name, interval in evaluation.metrics.items():
+                bounds = {"": interval.value, "_low": interval.low, "_high": interval.high}
+                numbers |= {f"valid/{name}{end}": number for end, number in bounds.items()}
+        self._run.summary.update(numbers)
 
     def finish(self, exit_code: int = 0) -> None:
         """Close the run, as failed unless `exit_code` is 0; wait a bounded time for uploads."""
@@ -217,16 +184,14 @@ class Tracker:
             self._attempt(lambda: self._run.finish(exit_code=exit_code))
             self.is_active = False
 
-    def _open(
-        self, config: Config, folder: Path, mode: str, run_id: str, group: str, resumed_id: str | None
-    ) -> bool:
+    def _open(self, config: Config, folder: RunFolder, mode: str, resumed_id: str | None) -> bool:
         import wandb
 
         arguments = {
             "mode": mode,
-            "dir": str(folder),
-            "name": run_id,
-            "group": group,
+            "dir": str(folder.path),
+            "name": folder.run_id,
+            "group": os.environ.get("WANDB_RUN_GROUP", folder.stamp),
             "job_type": config.name,
             "tags": config.tracking.tags,
             "entity": config.tracking.entity,
@@ -247,12 +212,13 @@ class Tracker:
         return opened
 
     def _attempt(self, action: Callable[[], Any]) -> bool:
-        """Run what may fail for reasons that are not ours; say so once and go on without W&B."""
+        """Run what may fail for reasons that are not ours; say so in a line and go on without W&B."""
         try:
             action()
         except Exception as error:
             self.is_active = False
-            print(f"W&B: {type(error).__name__}: {error}. Training goes on without it.", file=sys.stderr)
+            reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
+            print(f"W&B: {reason}. Training goes on without it.", file=sys.stderr)
             return False
         return True
 
@@ -263,37 +229,25 @@ def offline_records(folder: Path) -> list[Path]:
     return [record for record in records if not list(record.glob("*.wandb.synced"))]
 
 
-def choose_mode() -> tuple[str, str]:
+def _choose_mode() -> tuple[str, str]:
     """Return W&B's mode and, for "offline", why."""
     given = os.environ.get("WANDB_MODE")
     if given:
         return given, f"WANDB_MODE={given}"
     import wandb
+    from requests.utils import get_netrc_auth  # comes with wandb
 
     settings = wandb.setup().settings
     if settings.mode in {"offline", "disabled", "dryrun"}:
         return "offline" if settings.mode == "dryrun" else settings.mode, "as configured by `wandb offline`"
-    if not has_key(settings):
+    if not settings.api_key and get_netrc_auth(settings.base_url) is None:
         return "offline", "no API key; `wandb login` once to record online"
-    if not is_reachable(settings.base_url):
+    if not _is_reachable(settings.base_url):
         return "offline", f"{settings.base_url} does not answer"
     return "online", ""
 
 
-def has_key(settings: Any) -> bool:
-    """Return whether an API key is in the environment or in netrc."""
-    if os.environ.get("WANDB_API_KEY") or settings.api_key:
-        return True
-    import netrc
-
-    file = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
-    try:
-        return netrc.netrc(file).authenticators(str(urlsplit(settings.base_url).hostname)) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
-
-
-def is_reachable(url: str) -> bool:
+def _is_reachable(url: str) -> bool:
     """Return whether something accepts connections at the server's address."""
     parts = urlsplit(url)
     port = parts.port or (80 if parts.scheme == "http" else 443)

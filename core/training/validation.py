@@ -26,18 +26,7 @@ NUM_EXAMPLES = 4
 class Validation:
     """The validation clips of one process, and how a network is judged on them.
 
-    Attributes
-    ----------
-    config
-        Of the run.
-    data
-        Its recordings.
-    loaders
-        `valid` and `valid_clips` are used.
-    device
-        Where the network is.
-    autocast
-        Makes the context of mixed precision in which the network runs.
+    `autocast` makes the context of mixed precision in which the network runs.
     """
 
     config: Config
@@ -51,7 +40,7 @@ class Validation:
         """Return the predictions of this process's clips, and the loss of each, (clip,)."""
         species = len(self.data.competition.species)
         probabilities, losses = [np.zeros((0, species))], [np.zeros(0)]
-        with evaluating(model):
+        with _evaluating(model):
             for batch in self.loaders.valid:
                 with self.autocast():
                     output = model(batch.wave.to(self.device), self.config.data.num_valid_parts)
@@ -67,7 +56,7 @@ class Validation:
         clips, num_parts = self.loaders.valid_clips, self.config.data.num_valid_parts
         chosen = np.linspace(0, len(clips) - 1, min(NUM_EXAMPLES, len(clips))).round().astype(int)
         batch = default_collate([clips[int(i)] for i in chosen])
-        with evaluating(model):
+        with _evaluating(model):
             mels = model.front_end(cut_parts(batch.wave.to(self.device), num_parts))
             segments = torch.sigmoid(model.from_mels(mels, num_parts).segment_logit)
         codes = self.data.competition.recordings["species"].iloc[batch.recording.numpy()]
@@ -82,7 +71,7 @@ class Validation:
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def _evaluating(model: nn.Module) -> Iterator[None]:
     """Put a network in evaluation mode, and afterwards in the mode it was in."""
     was_training = model.training
     model.eval()
@@ -121,20 +110,7 @@ def validated(data: RunData, clips: ValidClips, probability: np.ndarray) -> Pred
 
 
 def join_processes(parts: Sequence[tuple[Predictions, np.ndarray]]) -> tuple[Predictions, float]:
-    """Return the predictions of all processes by recording and time, and their mean loss.
-
-    Parameters
-    ----------
-    parts
-        Of `Validation.predict`, one for each process.
-
-    Returns
-    -------
-    Predictions
-        The rows of all.
-    float
-        The mean over clips, nan where there is none.
-    """
+    """Return the predictions of all processes by recording and time, and their mean loss, nan for no clip."""
     predictions = pool_predictions([one for one, _ in parts], parts[0][0].name)
     losses = np.concatenate([losses for _, losses in parts])
     return predictions, float(losses.mean()) if len(losses) else float("nan")

@@ -37,15 +37,7 @@ class LossWatch:
         self.waited += time.perf_counter() - self.last_step
 
     def add(self, loss: Tensor, recordings: Tensor) -> dict[str, float] | None:
-        """Take a step's loss; return a row to log every `LOG_STEPS` steps, as `read` does.
-
-        Parameters
-        ----------
-        loss
-            Scalar on any device, detached.
-        recordings
-            (clip,) int64 positions of the recordings in the batch.
-        """
+        """Take a step's loss, a scalar on any device, and its (clip,) recordings; return `read` or None."""
         self.pending.append((loss, recordings))
         self.last_step = time.perf_counter()
         return self.read() if len(self.pending) == LOG_STEPS else None

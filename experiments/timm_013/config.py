@@ -6,7 +6,7 @@ cross-entropy without smoothing has its optimum for a soft target at that target
 
 from dataclasses import dataclass, field
 
-from core.config import Config, DataConfig, LossConfig, TimmConfig, require, require_probability
+from core.config import Config, DataConfig, LossConfig, TimmConfig, expand_home, require, require_probability
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,7 @@ class StudentConfig(Config):
     def __post_init__(self) -> None:
         """Check ranges."""
         super().__post_init__()
+        expand_home(self, "teachers")
         require_probability("teacher_share", self.teacher_share)
         require(len(self.teachers) > 0 or self.teacher_share == 0, "teachers: name at least one run")
 

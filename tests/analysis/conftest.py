@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from core.config import Config, DataConfig
+from core.files import write_table
 from core.run_folder import open_run_folder
 from core.scoring.evaluation import evaluate
 from core.scoring.predictions import Predictions
@@ -77,7 +78,7 @@ def run_maker(root: Path) -> MakeRun:
         folder = open_run_folder(config, stamp, create=True)
         if not finished:
             return folder.path
-        folder.write_table("predictions", table)
+        write_table(table, folder.path / "predictions.parquet")
         facts: dict[str, Any] = {"minutes": 1.5, "parameters": 1000}
         if fold == "all":
             for single in folds:

@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from core.config import Config, DataConfig, ValidConfig
+from core.files import write_table
 from core.run_folder import open_run_folder
 from core.scoring.evaluation import evaluate
 from core.scoring.predictions import Predictions
@@ -92,7 +93,7 @@ def write_run(home: Path, trial: MadeTrial, number: int) -> Path:
     folder.log({"global_step": 3, "valid/score": 0.5})
     if trial.state == "finished":
         table = shared_predictions(trial.skill, trial.fold, own=number)
-        folder.write_table("predictions", table)
+        write_table(table, folder.path / "predictions.parquet")
         facts = {"experiment": "timm_007", "minutes": 1.5}
         folder.write_json("summary", facts | evaluate(Predictions.from_table(table), config.valid).as_dict())
     return folder.path

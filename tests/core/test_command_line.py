@@ -11,6 +11,7 @@ from core.config import Config, DataConfig, TimmConfig
 from core.config_values import flatten, from_dict, to_dict
 from core.data import demo
 from core.schedule import changes, shorten
+from experiments.timm_013.config import CONFIG as STUDENT
 
 DEFAULT = Config(name="trial", epochs=40, model=TimmConfig(backbone="eca_nfnet_l0"))
 
@@ -27,6 +28,21 @@ def test_nested_parameters_of_a_sweep_are_made_flat() -> None:
     words = ["--mixup={'alpha': 0.25, 'probability': 1.0}", "--data={'noise': {'max_snr_db': 9.0}}"]
     config = parse_arguments(DEFAULT, words)
     assert (config.mixup.alpha, config.mixup.probability, config.data.noise.max_snr_db) == (0.25, 1.0, 9.0)
+
+
+def test_every_path_may_start_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    words = [
+        "--output_dir=~/runs",
+        "--data.root=~",
+        "--data.cache=~/cache",
+        "--data.extra_roots=['~/2021', 'b']",
+    ]
+    config = parse_arguments(DEFAULT, [*words, "--data.noise.folders=['~/rain']"])
+    data = config.data
+    assert (config.output_dir, data.root, data.cache) == ("/home/ada/runs", "/home/ada", "/home/ada/cache")
+    assert (data.extra_roots, data.noise.folders) == (["/home/ada/2021", "b"], ["/home/ada/rain"])
+    assert parse_arguments(STUDENT, ["--teachers=['~/a']"]).teachers == ["/home/ada/a"]
 
 
 def test_the_syntax_of_wandb_agents() -> None:

@@ -32,8 +32,9 @@ from core.config import (
 from core.inference.ensemble import find_checkpoints
 from core.models import backbones
 from core.models.base import Output, SpeciesModel
+from core.run_folder import choose_stamp, last_run, open_run_folder
 from core.scoring.predictions import PROBABILITY
-from core.trainer import Trainer
+from core.trainer import Trainer, build_accelerator
 from core.training.augment import Labelled
 from tests.runs import TinyTrainer, open_trainer, tiny_config, with_data
 
@@ -347,3 +348,25 @@ def test_a_path_that_leaves_the_folder_is_refused(
         TinyTrainer.main(with_data(config, root=str(root)))
     assert stop.value.code == 2
     assert "line 2: filename '../../secret.ogg' leaves the data folder" in capsys.readouterr().err
+
+
+def test_variables_of_accelerate_change_neither_accumulation_nor_the_number_of_runs(
+    config: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "3")
+    accumulating = replace(config, optim=replace(config.optim, accumulation=2))
+    assert build_accelerator(accumulating).gradient_accumulation_steps == 2
+    monkeypatch.setenv("WORLD_SIZE", "2")  # as a launcher for two GPUs sets it, where there is none
+    with pytest.raises(SystemExit) as stop:
+        TinyTrainer.main(config)
+    assert stop.value.code == 2
+    assert "2 processes were launched, Accelerate runs 1 x cpu: " in capsys.readouterr().err
+    assert not Path(config.output_dir).exists()
+
+
+def test_runs_are_ordered_as_they_were_started_whatever_the_clock_says(config: Config) -> None:
+    open_run_folder(config, "20991231-235959-ffff", create=True)
+    later = open_run_folder(config, choose_stamp(config), create=True)
+    assert last_run(config.output_dir, config.name) == later.path
+    again = open_run_folder(config, choose_stamp(config), create=True)
+    assert last_run(config.output_dir, config.name) == again.path

@@ -30,18 +30,8 @@ class BackendError(ValueError):
     """An engine that cannot be used here; the message says why and what to do."""
 
 
-class TorchNetwork:
-    """A network with folded weights in torch, convolutions channels-last.
-
-    Parameters
-    ----------
-    model
-        The network; a copy is folded (`core.models.folding`).
-    device
-        Where it runs.
-    bf16
-        Run it in bfloat16.
-    """
+class _TorchNetwork:
+    """A network in torch, a copy with folded weights (`core.models.folding`), convolutions channels-last."""
 
     def __init__(self, model: SpeciesModel, device: torch.device, *, bf16: bool = False) -> None:
         copy: Any = folded(model).to(device)
@@ -54,25 +44,16 @@ class TorchNetwork:
             return self.model.from_mels(mels, num_parts)
 
 
-class CompiledNetwork:
+class _CompiledNetwork:
     """The same through torch.compile, in bfloat16 on a GPU, for batches of one size.
 
     A batch of another size is cut and filled up to that of the first, so that nothing is compiled twice. On a
-    GPU the launches are recorded once (CUDA graphs).
-
-    Parameters
-    ----------
-    model
-        The network.
-    device
-        Where it runs.
-    num_parts
-        Parts of a clip; others run uncompiled.
+    GPU the launches are recorded once (CUDA graphs). Clips of another number of parts run uncompiled.
     """
 
     def __init__(self, model: SpeciesModel, device: torch.device, num_parts: int) -> None:
         on_gpu = device.type == "cuda"
-        self.plain = TorchNetwork(model, device, bf16=on_gpu)
+        self.plain = _TorchNetwork(model, device, bf16=on_gpu)
         options: dict[str, Any] = {"mode": "reduce-overhead"} if on_gpu else {"options": {"freezing": True}}
         self.run = torch.compile(self.plain, dynamic=False, **options)
         self.num_parts, self.size = num_parts, 0
@@ -100,9 +81,9 @@ class _ExportedNetwork:
         self.model, self.num_parts = model, num_parts
 
     @cached_property
-    def plain(self) -> TorchNetwork:
+    def plain(self) -> _TorchNetwork:
         """The same in torch, made when a clip of another number of parts comes."""
-        return TorchNetwork(self.model, torch.device("cpu"))
+        return _TorchNetwork(self.model, torch.device("cpu"))
 
     def run(self, mels: Any) -> tuple[Any, Any]:
         """Return clip and segment logits of a numpy array of log-mels; a subclass's own."""
@@ -116,18 +97,8 @@ class _ExportedNetwork:
         return Output(torch.from_numpy(clip), torch.from_numpy(segment), num_parts * mels.shape[-1])
 
 
-class OnnxNetwork(_ExportedNetwork):
-    """ONNX Runtime on the CPU.
-
-    Parameters
-    ----------
-    file
-        From `core.inference.engines.export`.
-    model
-        The same network in torch.
-    num_parts
-        Parts of a clip that the file was made for.
-    """
+class _OnnxNetwork(_ExportedNetwork):
+    """ONNX Runtime on the CPU."""
 
     def __init__(self, file: Path, model: SpeciesModel, num_parts: int) -> None:
         super().__init__(model, num_parts)
@@ -143,22 +114,12 @@ class OnnxNetwork(_ExportedNetwork):
         return clip, segment
 
 
-class OpenVinoNetwork(_ExportedNetwork):
+class _OpenVinoNetwork(_ExportedNetwork):
     """OpenVINO on the CPU: a batch is cut into pieces that run side by side.
 
     Threads that share each layer of a network wait for each other at its end, above all when another thread
-    (the one that decodes) takes a core now and then; streams with a piece each do not.
-
-    Parameters
-    ----------
-    file
-        From `core.inference.engines.export`, .onnx or .xml.
-    model
-        The same network in torch.
-    num_parts
-        Parts of a clip that the file was made for.
-    precision
-        "f32" or "bf16"; never left to the engine, which would choose bfloat16 by itself.
+    (the one that decodes) takes a core now and then; streams with a piece each do not. The precision, "f32"
+    or "bf16", is never left to the engine, which would choose bfloat16 by itself.
     """
 
     def __init__(self, file: Path, model: SpeciesModel, num_parts: int, precision: str = "f32") -> None:
@@ -190,33 +151,14 @@ class OpenVinoNetwork(_ExportedNetwork):
         return np.concatenate(clip), np.concatenate(segment)
 
 
-def build_network(
+def _build_network(
     backend: Backend, model: SpeciesModel, device: torch.device, num_parts: int, folder: Path | None = None
 ) -> Network:
-    """Return an engine with a model in it.
-
-    Parameters
-    ----------
-    backend
-        Which engine.
-    model
-        The network with its weights.
-    device
-        Where torch runs; the others run on the CPU.
-    num_parts
-        Windows that are predicted together.
-    folder
-        The member's folder in an export; torch needs none.
-
-    Raises
-    ------
-    BackendError
-        If the engine, its package or its file is missing here.
-    """
+    """Return an engine with a model in it; `folder` is the member's in an export."""
     if backend == "torch_compile":
-        return CompiledNetwork(model, device, num_parts)
+        return _CompiledNetwork(model, device, num_parts)
     if backend in TORCH_BACKENDS:
-        return TorchNetwork(model, device, bf16=backend == "torch_bf16")
+        return _TorchNetwork(model, device, bf16=backend == "torch_bf16")
     if device.type != "cpu":
         message = f"backend={backend} runs on the CPU: use --device=cpu, or backend torch_compile on a GPU"
         raise BackendError(message)
@@ -228,8 +170,8 @@ def build_network(
         message = f"backend={backend}: {file} is missing; export again with this backend among --backends"
         raise BackendError(message)
     if backend == "onnxruntime":
-        return OnnxNetwork(file, model, num_parts)
-    return OpenVinoNetwork(file, model, num_parts, "bf16" if backend == "openvino_bf16" else "f32")
+        return _OnnxNetwork(file, model, num_parts)
+    return _OpenVinoNetwork(file, model, num_parts, "bf16" if backend == "openvino_bf16" else "f32")
 
 
 def with_backend(
@@ -241,18 +183,24 @@ def with_backend(
     ----------
     ensemble
         Its models.
-    backend, device, context, folder
-        See `build_network`; `folder` is the whole export's.
+    backend
+        Which engine.
+    device
+        Where torch runs; the others run on the CPU.
+    context
+        Windows that are predicted together.
+    folder
+        The export; torch needs none.
 
     Raises
     ------
     BackendError
-        See `build_network`.
+        If the engine, its package or its file is missing here.
     """
     members = [
         replace(
             member,
-            network=build_network(
+            network=_build_network(
                 backend, member.model, device, context, folder / f"member{i}" if folder else None
             ),
         )
@@ -264,13 +212,7 @@ def with_backend(
 
 
 def import_package(name: str) -> Any:
-    """Import an engine's package.
-
-    Raises
-    ------
-    BackendError
-        If it is not installed.
-    """
+    """Import an engine's package, or say that it is not installed with a `BackendError`."""
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -67,7 +67,7 @@ def bundle(config: BundleConfig) -> Path:
     folder = out.with_name(f".{out.name}.part")
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        write_contents(folder, config)
+        _write_contents(folder, config)
         if zipped:
             shutil.make_archive(str(folder), "zip", folder)
             folder.with_name(f"{folder.name}.zip").replace(out)
@@ -75,11 +75,11 @@ def bundle(config: BundleConfig) -> Path:
             folder.replace(out)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"{out}: {size_mb(out):.0f} MB", flush=True)
+    print(f"{out}: {_size_mb(out):.0f} MB", flush=True)
     return out
 
 
-def write_contents(folder: Path, config: BundleConfig) -> None:
+def _write_contents(folder: Path, config: BundleConfig) -> None:
     """Write models, code, list of wheels and texts into a new folder, as `config` wishes."""
     shutil.copytree(config.exported, folder / "models")
     for package in CODE_PACKAGES:
@@ -89,7 +89,7 @@ def write_contents(folder: Path, config: BundleConfig) -> None:
     write_atomically(folder / "requirements.txt", "\n".join(pins) + "\n")
     (folder / "wheels").mkdir()
     if config.download:
-        download_wheels(folder)
+        _download_wheels(folder)
     text = README.format(
         python=".".join(map(str, sys.version_info[:2])),
         torch=importlib.metadata.version("torch"),
@@ -114,14 +114,8 @@ def wheels_list() -> list[str]:
     return [f"{name}=={version}" for name, version in sorted(found.items())]
 
 
-def download_wheels(folder: Path) -> None:
-    """Fetch the listed wheels.
-
-    Raises
-    ------
-    ValueError
-        If pip cannot.
-    """
+def _download_wheels(folder: Path) -> None:
+    """Fetch the listed wheels."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
     words = [*command, "-r", str(folder / "requirements.txt"), "-d", str(folder / "wheels")]
     result = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -130,7 +124,7 @@ def download_wheels(folder: Path) -> None:
         raise ValueError(message)
 
 
-def size_mb(path: Path) -> float:
+def _size_mb(path: Path) -> float:
     """Return the size of a file, or of all files in a folder, in MB."""
     files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
     return sum(file.stat().st_size for file in files) / 1e6

@@ -33,15 +33,7 @@ CALIBRATION_WINDOWS = 256
 
 
 class MelNetwork(nn.Module):
-    """A network on log-mels with plain tensors as output, for tracing.
-
-    Parameters
-    ----------
-    model
-        The network.
-    num_parts
-        Parts of a clip.
-    """
+    """A network on log-mels with plain tensors as output, for tracing."""
 
     def __init__(self, model: SpeciesModel, num_parts: int) -> None:
         super().__init__()
@@ -53,7 +45,7 @@ class MelNetwork(nn.Module):
         return output.clip_logit, output.segment_logit
 
 
-class WholeNetwork(MelNetwork):
+class _WholeNetwork(MelNetwork):
     """The same on waves (clip * part, sample), front end included."""
 
     def forward(self, waves: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,7 +70,7 @@ def export(config: ExportConfig) -> Path:
     windows = read_windows(config, ensemble)
     (out / MANIFEST).unlink(missing_ok=True)
     for i, member in enumerate(ensemble.members):
-        write_member(member, out / f"member{i}", config, windows)
+        _write_member(member, out / f"member{i}", config, windows)
         print(f"member {i}: {member.card.experiment}, fold {member.card.fold}", flush=True)
     manifest = {
         "format": EXPORT_FORMAT,
@@ -92,20 +84,8 @@ def export(config: ExportConfig) -> Path:
     return out
 
 
-def write_member(member: Member, folder: Path, config: ExportConfig, windows: Windows) -> None:
-    """Write one member's checkpoint and its network for every engine.
-
-    Parameters
-    ----------
-    member
-        The model.
-    folder
-        Replaced if it is there.
-    config
-        Engines, context, whether `whole.onnx` is wanted.
-    windows
-        Real audio, to trace the network with and to calibrate int8.
-    """
+def _write_member(member: Member, folder: Path, config: ExportConfig, windows: Windows) -> None:
+    """Write one member's checkpoint and its network for every engine, in the place of an older one."""
     shutil.rmtree(folder, ignore_errors=True)
     checkpoint.copy_weights(member.folder, folder)
     model = folded(member.model)
@@ -117,9 +97,9 @@ def write_member(member: Member, folder: Path, config: ExportConfig, windows: Wi
         write_onnx(MelNetwork(model, config.context), mels, "mels", folder / ONNX_FILE)
     if config.whole:
         example = waves[: 2 * config.context]
-        write_onnx(WholeNetwork(model, config.context), example, "waves", folder / WHOLE_FILE)
+        write_onnx(_WholeNetwork(model, config.context), example, "waves", folder / WHOLE_FILE)
     if "openvino_int8" in config.backends:
-        write_int8(model, waves, folder, config.context)
+        _write_int8(model, waves, folder, config.context)
 
 
 def write_onnx(network: MelNetwork, example: Tensor, name: str, file: Path) -> None:
@@ -159,25 +139,8 @@ def write_onnx(network: MelNetwork, example: Tensor, name: str, file: Path) -> N
         )
 
 
-def write_int8(model: SpeciesModel, waves: Tensor, folder: Path, context: int) -> None:
-    """Quantise a network to int8, calibrated on real windows.
-
-    Parameters
-    ----------
-    model
-        The network with folded weights.
-    waves
-        (window, sample) float32, `context` windows a clip.
-    folder
-        Holds the network as ONNX.
-    context
-        Windows of a clip.
-
-    Raises
-    ------
-    BackendError
-        If nncf or openvino is not installed.
-    """
+def _write_int8(model: SpeciesModel, waves: Tensor, folder: Path, context: int) -> None:
+    """Quantise a folded network to int8, calibrated on (window, sample) waves; `folder` holds its ONNX."""
     nncf, openvino = import_package("nncf"), import_package("openvino")
     nncf.set_log_level(40)
     clips = waves.unflatten(0, (-1, context))  # (clip, window, sample)

@@ -133,37 +133,37 @@ def measure_engines(
         Real audio.
     """
     device = torch.device("cpu")
-    reference = predict_windows(ensemble, windows, context)
-    baseline = model_windows_per_second(ensemble, windows, context)
+    reference = _predict_windows(ensemble, windows, context)
+    baseline = _model_windows_per_second(ensemble, windows, context)
     rows = [Parity("torch", baseline, 0.0, 0.0, None, None)]
     for backend in backends:
         try:
             engine = with_backend(ensemble, backend, device, context, folder)
-            found = predict_windows(engine, windows, context)
+            found = _predict_windows(engine, windows, context)
         except (BackendError, RuntimeError) as error:
             print(f"{backend}: cannot be used here: {error}", flush=True)
             continue
-        speed = model_windows_per_second(engine, windows, context)
-        rows.append(compare_engine(backend, speed, reference, found, windows))
+        speed = _model_windows_per_second(engine, windows, context)
+        rows.append(_compare_engine(backend, speed, reference, found, windows))
     return rows
 
 
-def batches(windows: Windows, context: int) -> Iterator[Waves]:
-    """Yield the windows in batches of about a soundscape of a minute."""
+def _batches(windows: Windows, context: int) -> Iterator[Waves]:
+    """Yield the windows in _batches of about a soundscape of a minute."""
     size = max(12 // context, 1) * context
     for start in range(0, len(windows.file), size):
         yield take_windows(windows.waves, slice(start, start + size))
 
 
-def predict_windows(ensemble: Ensemble, windows: Windows, context: int) -> np.ndarray:
+def _predict_windows(ensemble: Ensemble, windows: Windows, context: int) -> np.ndarray:
     """Return the ensemble's probabilities, (window, species)."""
-    rows = [ensemble.predict_windows(waves, context) for waves in batches(windows, context)]
+    rows = [ensemble.predict_windows(waves, context) for waves in _batches(windows, context)]
     return ensemble.combined(np.concatenate(rows, axis=1))
 
 
-def model_windows_per_second(ensemble: Ensemble, windows: Windows, context: int) -> float:
-    """Return the speed of all members: the best of a few passes over some batches."""
-    clocked = list(itertools.islice(batches(windows, context), CLOCKED_BATCHES))
+def _model_windows_per_second(ensemble: Ensemble, windows: Windows, context: int) -> float:
+    """Return the speed of all members: the best of a few passes over some _batches."""
+    clocked = list(itertools.islice(_batches(windows, context), CLOCKED_BATCHES))
     number = sum(len(next(iter(waves.values()))) for waves in clocked) * len(ensemble.members)
     seconds = []
     for _ in range(REPEATS):
@@ -174,20 +174,10 @@ def model_windows_per_second(ensemble: Ensemble, windows: Windows, context: int)
     return number / min(seconds)
 
 
-def compare_engine(
+def _compare_engine(
     backend: Backend, speed: float, reference: np.ndarray, found: np.ndarray, windows: Windows
 ) -> Parity:
-    """Return an engine's parity with the networks as they were trained.
-
-    Parameters
-    ----------
-    backend, speed
-        The engine, and its model-windows per second.
-    reference, found
-        (window, species) probabilities as trained, and the engine's.
-    windows
-        Their soundscapes and truth.
-    """
+    """Return an engine's parity: `reference` and `found` are (window, species) probabilities."""
     decisions = [values >= np.quantile(values, QUANTILE) for values in (reference, found)]
     score = auc = None
     if windows.truth is not None:
@@ -214,7 +204,7 @@ def report_parity(rows: Sequence[Parity]) -> dict[str, Any]:
     print(f"\nas trained: {trained.speed:.1f} model-windows/s\n")
     print(f"{'':14}{'speed':>7}{'largest dp':>12}{'changed':>9}  {'2022 score':26}{'macro ROC-AUC':26}")
     for row in engines:
-        changes = "".join(f"{'unknown' if c is None else signed_change(c):26}" for c in (row.score, row.auc))
+        changes = "".join(f"{'unknown' if c is None else _signed_change(c):26}" for c in (row.score, row.auc))
         verdict = "passes" if row.passed else "does not pass"
         print(
             f"{row.backend:14}{row.speed / trained.speed:6.2f}x{row.difference:12.1e}{row.changed:9.2%}  "
@@ -228,6 +218,6 @@ def report_parity(rows: Sequence[Parity]) -> dict[str, Any]:
     }
 
 
-def signed_change(change: Interval) -> str:
+def _signed_change(change: Interval) -> str:
     """Return such as `-0.002 [-0.004, +0.001]`."""
     return f"{change.value:+.3f} [{change.low:+.3f}, {change.high:+.3f}]"

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from core.config import MixupConfig, SpecAugmentConfig
-from core.training.augment import Labelled, Mixing, draw_augmentation, draw_mixing, keep_mask, stripe_mask
+from core.training.augment import Labelled, Mixing, draw_augmentation, draw_mixing, keep_mask
 from tests.conftest import Reference
 
 OFF = SpecAugmentConfig(probability=0.0)
@@ -91,8 +91,9 @@ def test_masks_are_mixed_with_the_same_share() -> None:
 
 
 def test_stripes_have_allowed_widths_and_differ_between_parts() -> None:
-    mask = stripe_mask(2000, 100, 1, 16, generator())
-    widths = mask.sum(dim=1)
+    config = SpecAugmentConfig(num_time_stripes=1, max_time_width=16, num_mel_stripes=0)
+    keep = keep_mask(torch.Size((2000, 1, 1, 1, 100)), config, generator())
+    widths = (~keep).sum(dim=4)
     assert widths.min() == 0
     assert widths.max() == 15
     keep = keep_mask(torch.Size((2, 3, 1, 32, 100)), SpecAugmentConfig(max_time_width=40), generator())

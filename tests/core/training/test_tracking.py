@@ -95,6 +95,24 @@ def test_without_a_key_the_run_is_kept_offline_and_nobody_is_asked(tiny_demo: Pa
     assert list(run_folder(tmp_path).glob("wandb/offline-run-*/*.wandb"))
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"WANDB_BASE_URL": "wandb.mylab.org"},
+        pytest.param({"WANDB_SILENT": "maybe"}, marks=pytest.mark.slow),
+    ],
+)
+def test_a_setting_that_wandb_refuses_leaves_training_alone(
+    tiny_demo: Path, tmp_path: Path, variables: dict[str, str]
+) -> None:
+    done = train_alone(tiny_demo, tmp_path, **variables)
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("W&B: ")]
+    assert variables.popitem()[0].removeprefix("WANDB_").lower() in line
+    assert line.endswith("Training goes on without it.")
+    assert (run_folder(tmp_path) / "summary.json").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["offline", "disabled"])
 def test_wandb_mode_is_respected(tiny_demo: Path, tmp_path: Path, mode: str) -> None:
