@@ -167,13 +167,7 @@ def find(folder: Path) -> Path:
 
 
 def read_card(folder: Path) -> Card:
-    """Return what a checkpoint says of itself.
-
-    Raises
-    ------
-    CheckpointError
-        If it is no checkpoint of a known format, or torn.
-    """
+    """Return what a checkpoint says of itself; `CheckpointError` if it is torn or of an unknown format."""
     content = _check(folder)
     content.pop("files")
     known = {f.name for f in dataclasses.fields(Card)}
@@ -214,13 +208,7 @@ def load_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def load_training(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return tensors and plain values from which training continues, of a checkpoint that `find` checked.
-
-    Raises
-    ------
-    CheckpointError
-        If the checkpoint holds none.
-    """
+    """Return tensors and plain values from which training continues, of a checkpoint that `find` checked."""
     file = folder / "training.safetensors"
     if not file.is_file():
         message = f"{folder}: holds weights only, training cannot continue from it"

@@ -29,20 +29,13 @@ RESUMABLE = ("resume", "schedule", "checkpoint_steps", "data.num_workers", "data
 
 
 def parse_arguments(default: _C, arguments: Sequence[str] | None = None) -> _C:
-    """Return `default` with the command line's overrides, nothing else settled.
+    """Return `default` with overrides, those of this process where none are given; nothing else is settled.
 
     A mistake prints the field, what it takes and a suggestion, and exits with status 2.
-
-    Parameters
-    ----------
-    default
-        The experiment's `CONFIG`, or what a schedule or a stored run makes of it.
-    arguments
-        Command-line words; None: those of this process.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     words = ["--resume=True" if word == "--resume" else word for word in words]
-    words = [flat for word in words for flat in unnest(word)]
+    words = [flat for word in words for flat in _unnest(word)]
     try:
         return tyro.cli(
             type(default),
@@ -57,7 +50,7 @@ def parse_arguments(default: _C, arguments: Sequence[str] | None = None) -> _C:
         sys.exit(2)
 
 
-def unnest(word: str) -> list[str]:
+def _unnest(word: str) -> list[str]:
     """Return `--mixup.alpha=0.4` for `--mixup={'alpha': 0.4}`, and any other word as it is."""
     key, _, text = word.partition("=")
     if not (key.startswith("--") and text.startswith("{")):
@@ -68,24 +61,14 @@ def unnest(word: str) -> list[str]:
         return [word]
     if not isinstance(value, dict):
         return [word]
-    return [flat for name, child in value.items() for flat in unnest(f"{key}.{name}={child}")]
+    return [flat for name, child in value.items() for flat in _unnest(f"{key}.{name}={child}")]
 
 
 def parse_config(default: _C, arguments: Sequence[str] | None = None) -> _C:
-    """Return the complete configuration of a run.
+    """Return the complete configuration of a run, `data.root` and `schedule` settled.
 
-    Parameters
-    ----------
-    default
-        The experiment's `CONFIG`.
-    arguments
-        Command-line words; None: those of this process.
-
-    Returns
-    -------
-    Config
-        With `data.root` and `schedule` settled. An override given in `arguments` always wins over what
-        the schedule or a resumed run would set.
+    An override given in `arguments`, else on the command line of this process, always wins over what the
+    schedule or a resumed run would set.
     """
     if arguments is None:
         follow_launcher()  # before torch is imported, which takes seconds in which a launcher may be stopped

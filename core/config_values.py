@@ -34,14 +34,9 @@ def flatten(config: Any) -> dict[str, Any]:
 
 
 def from_dict(default: _C, values: Mapping[str, Any]) -> _C:
-    """Return `default` with its fields replaced.
+    """Return a configuration with its fields replaced by the nested dict that `to_dict` makes.
 
-    Parameters
-    ----------
-    default
-        A configuration dataclass.
-    values
-        Nested dict as `to_dict` makes; what it lacks is as in `FORMER`, else as in `default`.
+    What `values` lacks is as in `FORMER`, else as in `default`.
 
     Raises
     ------

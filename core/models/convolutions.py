@@ -65,13 +65,7 @@ class ConvolutionStack(nn.Module):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return (batch, segment, channel) from (batch, 1, frame, mel); what is left of the mels is averaged.
-
-        Raises
-        ------
-        ValueError
-            If there are fewer frames or mels than the blocks pool.
-        """
+        """Return (batch, segment, channel) from (batch, 1, frame, mel); the mels left are averaged."""
         frames, mels = images.shape[2:]
         try:
             for block in self.blocks:

@@ -112,13 +112,7 @@ def to_float(wave: Tensor) -> Tensor:
 
 
 def cut_parts(wave: Tensor, num_parts: int) -> Tensor:
-    """Return (batch * part, sample) from (batch, sample), contiguous and without overlap.
-
-    Raises
-    ------
-    ValueError
-        If the clip is no whole number of parts.
-    """
+    """Return (batch * part, sample) from (batch, sample), contiguous and without overlap."""
     if wave.shape[-1] % num_parts:
         message = f"a clip of {wave.shape[-1]} samples cannot be cut into {num_parts} equal parts"
         raise ValueError(message)

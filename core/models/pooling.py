@@ -22,13 +22,7 @@ class AttentionHead(nn.Module):
         nn.init.zeros_(self.hidden.bias)
 
     def forward(self, segments: Tensor) -> tuple[Tensor, Tensor]:
-        """Return clip logits (batch, species) and segment logits (batch, segment, species).
-
-        Parameters
-        ----------
-        segments
-            (batch, channel, segment).
-        """
+        """Return (batch, species) and (batch, segment, species) logits from (batch, channel, segment)."""
         smooth = functional.max_pool1d(segments, 3, 1, 1) + functional.avg_pool1d(segments, 3, 1, 1)
         hidden = functional.relu(self.hidden(self.dropout(smooth.transpose(1, 2))))
         return self.pool(self.dropout(hidden).transpose(1, 2))

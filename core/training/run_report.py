@@ -42,10 +42,8 @@ def format_start(config: Config, data: RunData, model: nn.Module, batches: Train
     ----------
     config
         Of the run, of one fold.
-    data
-        What it trains and validates on.
-    model
-        The network.
+    data, model
+        What it trains and validates on, and what.
     batches
         Of the training loader.
     machine

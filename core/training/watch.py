@@ -16,14 +16,8 @@ SHOWN_FILES = 12
 class LossWatch:
     """Collects losses on the device and reads them every `LOG_STEPS` steps only, so that a GPU never waits.
 
-    Parameters
-    ----------
-    progress
-        Counts the losses that were read.
-    recordings
-        Names of all recordings, to say which ones a bad batch held.
-    clips_per_step
-        Clips that a step trains on, over all processes.
+    `recordings` are the names of all, to say which ones a bad batch held; `clips_per_step` are those of all
+    processes.
     """
 
     def __init__(self, progress: Progress, recordings: Sequence[str], clips_per_step: int) -> None:
@@ -43,17 +37,10 @@ class LossWatch:
         return self.read() if len(self.pending) == LOG_STEPS else None
 
     def read(self) -> dict[str, float] | None:
-        """Read the collected losses; return the mean, clips per second and share of time without data.
+        """Read the collected losses; return their mean, clips per second and share of time without data.
 
-        Returns
-        -------
-        dict or None
-            None where no loss is waiting to be read.
-
-        Raises
-        ------
-        FloatingPointError
-            If a loss is not finite; names the recordings of that batch.
+        Without a loss to read, that is None. One that is not finite raises `FloatingPointError`, which names
+        the recordings of its batch.
         """
         if not self.pending:
             return None

@@ -14,18 +14,9 @@ class RelativeAttention(nn.Module):
     learned u and v and R a linear map of sinusoids. Takes the place of torch's `MultiheadAttention` in a
     torchaudio conformer block.
 
-    Parameters
-    ----------
-    width
-        Channels, a multiple of `num_heads`.
-    num_heads
-        Heads.
-    dropout
-        On the attention's weights.
-    causal
-        Repeat ConformerSED's shift, which knows distances of 0 and more only. It is right for keys at or
-        before the query; the key right after it gets no position, and key j > i + 1 gets the position score
-        of query i + 1 at distance T + 1 - (j - i).
+    `causal` repeats ConformerSED's shift, which knows distances of 0 and more only. It is right for keys at
+    or before the query; the key right after it gets no position, and key j > i + 1 gets the position score of
+    query i + 1 at distance T + 1 - (j - i).
     """
 
     def __init__(self, width: int, num_heads: int, dropout: float = 0.0, *, causal: bool = False) -> None:

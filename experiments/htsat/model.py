@@ -94,13 +94,7 @@ class HtsAt(SpeciesModel):
         return -(-num_frames // self.stride)
 
     def fit(self, parts: Tensor) -> Tensor:
-        """Return (batch * part, 1, mel, frame) whose frames fill whole pictures.
-
-        Raises
-        ------
-        ValueError
-            If a part is to be stretched but longer than a picture.
-        """
+        """Return (batch * part, 1, mel, frame) whose frames fill whole pictures."""
         size, frames = self.config.image_frames, parts.shape[3]
         if self.config.fit == "pad":
             return functional.pad(parts, (0, -frames % size, 0, 0), mode="replicate")

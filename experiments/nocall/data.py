@@ -32,7 +32,7 @@ def read_binary(data: DataConfig) -> Competition:
     assert data.root is not None, "core.command_line settles data.root"
     table = pd.concat(
         [
-            read_folder(Path(root), data).assign(is_extra=position > 0)
+            _read_folder(Path(root), data).assign(is_extra=position > 0)
             for position, root in enumerate((data.root, *data.extra_roots))
         ],
         ignore_index=True,
@@ -45,31 +45,18 @@ def read_binary(data: DataConfig) -> Competition:
     return Competition(Path(data.root), (BIRD,), (BIRD,), table)
 
 
-def read_folder(root: Path, data: DataConfig) -> pd.DataFrame:
-    """Return the table of one folder, with the columns of `Competition.recordings`.
-
-    Parameters
-    ----------
-    root
-        The folder.
-    data
-        `fold_seed`, for a BirdCLEF folder.
-
-    Raises
-    ------
-    ValueError
-        If the folder is in none of the layouts.
-    """
+def _read_folder(root: Path, data: DataConfig) -> pd.DataFrame:
+    """Return the table of one folder, with the columns of `Competition.recordings`."""
     if (root / TABLE).is_file():
-        return table_of(read_csv(root / TABLE))
+        return _table_of(read_csv(root / TABLE))
     if (root / BIRD).is_dir() and (root / NOCALL).is_dir():
         found = [(label, file, RATING, "") for label in (BIRD, NOCALL) for file in audio_files(root / label)]
-        return table_of(found)
+        return _table_of(found)
     if (root / "background").is_dir():
         birds = read_recordings(DataConfig(root=str(root), fold_seed=data.fold_seed)).recordings
         heard = [(BIRD, path, RATING, str(author)) for path, author in birds[["path", "author"]].to_numpy()]
         empty = [(NOCALL, file, RATING, "") for file in audio_files(root / "background")]
-        return table_of([*heard, *empty])
+        return _table_of([*heard, *empty])
     message = (
         f"{root}: holds neither {TABLE} nor the folders {BIRD}/ and {NOCALL}/ nor, beside train_audio/, "
         "background/ with call-free audio"
@@ -103,7 +90,7 @@ def read_csv(file: Path) -> Iterator[tuple[str, Path, float, str]]:
         yield label, file.parent / label / name, float(rating), str(source)
 
 
-def table_of(rows: Iterable[tuple[str, Path, float, str]]) -> pd.DataFrame:
+def _table_of(rows: Iterable[tuple[str, Path, float, str]]) -> pd.DataFrame:
     """Return a table of recordings from label, path, rating and author (or source) of each."""
     table = pd.DataFrame(rows, columns=["species", "path", "rating", "author"])
     names = [f"{label}/{path.name}" for label, path in zip(table["species"], table["path"], strict=True)]

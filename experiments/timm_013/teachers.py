@@ -21,27 +21,14 @@ class Teachers:
     """Mean probabilities of some trained networks.
 
     A student that holds a fold out learns only from teachers that held out the same one: the others trained
-    on the recordings that judge it, and would hand their labels on.
-
-    Parameters
-    ----------
-    config
-        The student's.
-    species
-        Its labels.
-    device
-        Where they run.
-
-    Raises
-    ------
-    ValueError
-        If a teacher is missing or does not fit.
+    on the recordings that judge it, and would hand their labels on. A teacher that is missing or does not fit
+    raises `ValueError`.
     """
 
     def __init__(self, config: StudentConfig, species: Sequence[str], device: torch.device) -> None:
-        found = [folder for path in config.teachers for folder in find_checkpoints(run_of(path))]
+        found = [folder for path in config.teachers for folder in find_checkpoints(_run_of(path))]
         cards = {folder: checkpoint.read_card(folder) for folder in found}
-        chosen = [folder for folder in found if may_teach(cards[folder], config)]
+        chosen = [folder for folder in found if _may_teach(cards[folder], config)]
         message = (
             f"teachers={config.teachers}: none of them held out fold {config.data.fold} of the same folds, "
             "and others would teach the labels that judge; use --data.fold=None and judge on soundscapes"
@@ -49,7 +36,7 @@ class Teachers:
         require(len(chosen) > 0, message)
         self.models, self.columns = [], []
         for folder in chosen:
-            self.columns.append(teacher_columns(folder, cards[folder], config, species, device))
+            self.columns.append(_teacher_columns(folder, cards[folder], config, species, device))
             model, _ = checkpoint.load_model(folder)
             self.models.append(model.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
 
@@ -69,47 +56,24 @@ class Teachers:
         return torch.sigmoid(torch.stack(logits)).mean(dim=0)
 
 
-def run_of(path: str) -> Path:
+def _run_of(path: str) -> Path:
     """Return a path, or the last run where it is an experiment's folder."""
     folder = Path(path)
     is_experiment = not (folder / "config.json").is_file() and any(folder.glob("*/config.json"))
     return last_run(folder.parent, folder.name) if is_experiment else folder
 
 
-def may_teach(card: Card, config: StudentConfig) -> bool:
-    """Return whether a network never saw the recordings that judge the student.
-
-    Parameters
-    ----------
-    card
-        Of the network.
-    config
-        The student's.
-    """
+def _may_teach(card: Card, config: StudentConfig) -> bool:
+    """Return whether a network never saw the recordings that judge the student."""
     own, theirs = to_dict(config.data), card.config["data"]
     same_folds = all(own[name] == theirs[name] for name in FOLDS)
     return config.data.fold is None or (same_folds and card.fold == config.data.fold)
 
 
-def teacher_columns(
+def _teacher_columns(
     folder: Path, card: Card, config: StudentConfig, species: Sequence[str], device: torch.device
 ) -> Tensor:
-    """Return where the student's species lie among a teacher's, (species,) int64.
-
-    Parameters
-    ----------
-    folder, card
-        The teacher's checkpoint, and what it says of itself.
-    config, species
-        The student's.
-    device
-        Of the result.
-
-    Raises
-    ------
-    ValueError
-        If the teacher lacks a species, or was trained at another sample rate.
-    """
+    """Return where the student's `species` lie among a teacher's, (species,) int64."""
     missing = [code for code in species if code not in card.species]
     require(not missing, f"teachers: {folder} does not know {', '.join(missing[:3])}")
     rate = card.config["features"]["sample_rate"]

@@ -86,13 +86,7 @@ class Windows:
 
 
 def read_windows(config: ExportConfig, ensemble: Ensemble) -> Windows:
-    """Return the first windows of the wanted soundscapes, with their truth where it is known.
-
-    Raises
-    ------
-    ValueError
-        If no soundscape is found, or none is long enough.
-    """
+    """Return the first windows of the wanted soundscapes, with their truth where it is known."""
     rates, context = sorted({f.sample_rate for f in ensemble.window_formats}), config.context
     waves: dict[WindowFormat, list[np.ndarray]] = {f: [] for f in ensemble.window_formats}
     files: list[str] = []
