@@ -148,7 +148,9 @@ def test_what_parts_of_core_may_know(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if module_of(p).startswith("core")], ids=module_of)
 def test_core_knows_no_experiment_by_name(path: Path) -> None:
-    names = [folder.name for folder in (ROOT / "experiments").iterdir() if (folder / "run.py").is_file()]
+    folders = [folder for folder in (ROOT / "experiments").iterdir() if (folder / "run.py").is_file()]
+    # "nocall" is also what tables of labels say of a window in which nothing sings
+    names = [folder.name for folder in folders if folder.name != "nocall"]
     code = ast.unparse(without_docstrings(ast.parse(path.read_text())))
     assert not [name for name in names if re.search(rf"['\"]{name}['\"]", code)]
 

@@ -5,22 +5,22 @@ threads. Threads suffice: numpy's transforms and libsndfile's encoder leave the 
 written to a hidden folder beside its place, then renamed; `demo.json` states what it was made from.
 """
 
-import argparse
 import contextlib
-import csv
 import dataclasses
 import fcntl
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import soundfile
 
 from core.data.contents import inspect_content
@@ -29,12 +29,12 @@ from core.data.demo.scenes import BACKGROUNDS, Singer, make_background, make_rec
 from core.data.demo.songs import SAMPLE_RATE, generator_of
 from core.data.soundscapes import WINDOW_SECONDS
 
-DEMO_VERSION = 3
+DEMO_VERSION = 4
 DEFAULT_SEED = 2022
 OLDER_SEED = 2021  # of what stands in for an older year's data
 STATEMENT = "demo.json"
 MAX_WORKERS = 8
-MIN_SOUNDING_SECONDS = 0.3  # of notes, their gaps left out, for a window's target to be True
+MIN_SOUNDING_SECONDS = 0.3  # of notes, their gaps left out, for a species to be heard in a window
 BLOCK_SAMPLES = SAMPLE_RATE  # libsndfile's Vorbis encoder overruns the stack on long blocks
 AUTHORS = [f"Recordist {letter}" for letter in "ABCDEFGHIJKLMN"]
 RECORDING_SNR_DB, SITE_SNR_DB = (-8.0, 14.0), (-9.0, 9.0)
@@ -42,26 +42,13 @@ SECONDARY_SHARE = 0.24  # of recordings with another species behind the first
 UNKNOWN_SHARE = 0.03  # of recordings with a species that has no files of its own
 UNRATED_SHARE, UNTIMED_SHARE = 0.06, 0.05
 RATING_AT_0_DB, DB_PER_STAR, RATING_SPREAD = 3.0, 8.0, 0.6
+TEST_SHARE, TRAIN_SHARE = 0.4, 0.3  # of soundscapes in which a scored species sings
 FIRST_NUMBER = 100001
 
 
 @dataclass(frozen=True, kw_only=True)
 class DemoPlan:
-    """Counts and lengths of a demo data set.
-
-    Attributes
-    ----------
-    recordings
-        Species -> number of recordings.
-    scored
-        The judged species.
-    recording_seconds, background_seconds
-        Shortest and longest.
-    num_backgrounds, num_soundscapes
-        Numbers of files.
-    soundscape_seconds
-        Length of a soundscape, a whole number of windows.
-    """
+    """Counts and lengths of a demo data set; of each pair of lengths, the shortest and the longest."""
 
     recordings: dict[str, int] = field(
         default_factory=lambda: {
@@ -74,21 +61,22 @@ class DemoPlan:
     recording_seconds: tuple[float, float] = (5.0, 9.0)
     num_backgrounds: int = 36
     background_seconds: tuple[float, float] = (8.0, 12.0)
-    num_soundscapes: int = 10
+    num_soundscapes: int = 10  # of the test, all from one place that nobody labelled
     soundscape_seconds: int = 60
+    labelled_sites: int = 6  # of the last file of each, and of all other sites, nothing is known
+    unlabelled_sites: int = 3
+    files_per_site: int = 3
+    site_seconds: int = 30
 
 
 def tiny_plan() -> DemoPlan:
-    """Return a plan for tests: 6 species, 3 scored, 20 recordings, 1 soundscape; made in a second."""
+    """Return a plan for tests: 6 species, 3 scored, 20 recordings, 7 soundscapes; made in a second."""
     return DemoPlan(
         recordings={"embups": 6, "dusdow": 4, "copste": 3, "lanqui": 3, "papdaw": 3, "grabuz": 1},
-        scored=("embups", "dusdow", "lanqui"),
-        recording_seconds=(5.0, 6.0),
-        num_backgrounds=2,
-        background_seconds=(5.0, 6.0),
-        num_soundscapes=1,
-        soundscape_seconds=20,
-    )
+        scored=("embups", "dusdow", "lanqui"), recording_seconds=(5.0, 6.0),
+        num_backgrounds=2, background_seconds=(5.0, 6.0), num_soundscapes=1, soundscape_seconds=20,
+        labelled_sites=2, unlabelled_sites=1, files_per_site=2, site_seconds=20,
+    )  # fmt: skip
 
 
 def demo_root(base: Path | str = "data", seed: int = DEFAULT_SEED) -> Path:
@@ -122,11 +110,9 @@ def ensure_demo(root: Path | str, seed: int = DEFAULT_SEED, plan: DemoPlan | Non
         raise ValueError(message)
     content = {"version": DEMO_VERSION, "seed": seed, "plan": dataclasses.asdict(plan)}
     statement = json.dumps(content, indent=1) + "\n"
-    if _is_complete(root, statement):
-        return root
     root.parent.mkdir(parents=True, exist_ok=True)
     with _alone_in(root.parent):
-        if _is_complete(root, statement):  # another process was faster
+        if _is_complete(root, statement):
             return root
         begin = time.perf_counter()
         part = root.with_name(f".{root.name}.part")
@@ -137,10 +123,11 @@ def ensure_demo(root: Path | str, seed: int = DEFAULT_SEED, plan: DemoPlan | Non
             part.rename(root)
         finally:
             shutil.rmtree(part, ignore_errors=True)
-    size = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
+    files = [file for file in root.rglob("*") if file.is_file()]
     print(
         f"Demo data {root}: {sum(plan.recordings.values())} recordings, {plan.num_backgrounds} backgrounds, "
-        f"{plan.num_soundscapes} soundscapes, {size / 1e6:.1f} MB, "
+        f"{sum('soundscapes' in file.parent.name for file in files)} soundscapes, "
+        f"{sum(file.stat().st_size for file in files) / 1e6:.1f} MB, "
         f"made in {time.perf_counter() - begin:.1f} s",
         flush=True,
     )
@@ -178,35 +165,30 @@ def _write_data_set(folder: Path, plan: DemoPlan, seed: int) -> None:
     first = FIRST_NUMBER + 1000 * seed  # as xeno-canto's numbers, no two sets share one
     codes = [code for code, count in plan.recordings.items() for _ in range(count)]
     names = [f"XD{first + i}" for i in range(len(codes))]
-    for name in ("test_soundscapes", *(f"train_audio/{code}" for code in plan.recordings)):
-        (folder / name).mkdir(parents=True)
+    soundscapes = _plan_soundscapes(plan, seed)
     pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_WORKERS))
     try:
-        soundscapes = pool.map(partial(_write_soundscape, folder, plan, seed), *_singing(plan, seed))
+        windows = pool.map(partial(_write_soundscape, folder, plan, seed), soundscapes)
         backgrounds = pool.map(partial(_write_background, folder, plan, seed), range(plan.num_backgrounds))
         recordings = pool.map(partial(_write_recording, folder, plan, seed), codes, names)
-        _write_csv(folder / "train_metadata.csv", recordings)
-        rows = [row for table in soundscapes for row in table]
+        tables = {"train_metadata": pd.DataFrame(recordings), "taxonomy": _taxonomy(sorted(plan.recordings))}
         list(backgrounds)
+        tables |= _tables_of_windows(plan, soundscapes, list(windows))
     finally:
         pool.shutdown(cancel_futures=True)
-    solution = [{"row_id": row["row_id"], "target": row.pop("target")} for row in rows]
-    _write_csv(folder / "test.csv", rows)
-    _write_csv(folder / "solution.csv", solution)
+    for name, table in tables.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
     (folder / "scored_birds.json").write_text(json.dumps(sorted(plan.scored)))
 
 
-def _write_csv(file: Path, rows: Iterable[dict[str, object]]) -> None:
-    """Write a table with a header and newlines as in the competition's files."""
-    table = list(rows)
-    with file.open("w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, list(table[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
+def _taxonomy(codes: Sequence[str]) -> pd.DataFrame:
+    rows = [(code, BY_CODE[code].scientific_name, BY_CODE[code].common_name, "Aves") for code in codes]
+    return pd.DataFrame(rows, columns=["primary_label", "scientific_name", "common_name", "class_name"])
 
 
 def _write_ogg(file: Path, wave: np.ndarray) -> None:
     """Write mono OGG Vorbis; `OSError` if it did not become a whole stream, as on a full disk."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     with soundfile.SoundFile(file, "w", SAMPLE_RATE, channels=1, format="OGG", subtype="VORBIS") as out:
         for start in range(0, len(wave), BLOCK_SAMPLES):
             out.write(wave[start : start + BLOCK_SAMPLES])
@@ -220,9 +202,7 @@ def _write_background(folder: Path, plan: DemoPlan, seed: int, index: int) -> No
     kind, number = list(BACKGROUNDS)[index % len(BACKGROUNDS)], index // len(BACKGROUNDS) + 1
     generator = generator_of(seed, "background", kind, number)
     wave = make_background(kind, generator.uniform(*plan.background_seconds), generator)
-    file = folder / "background" / kind / f"{kind}_{number:02d}.ogg"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    _write_ogg(file, wave)
+    _write_ogg(folder / "background" / kind / f"{kind}_{number:02d}.ogg", wave)
 
 
 def _write_recording(folder: Path, plan: DemoPlan, seed: int, code: str, name: str) -> dict[str, object]:
@@ -265,52 +245,87 @@ def _write_recording(folder: Path, plan: DemoPlan, seed: int, code: str, name: s
     }
 
 
-def _singing(plan: DemoPlan, seed: int) -> tuple[list[str], list[list[str]]]:
-    """Return the names of soundscapes and the species of each; every scored one sings in some of them."""
-    generator, number = generator_of(seed, "soundscapes"), plan.num_soundscapes
-    present: list[list[str]] = [[] for _ in range(number)]
+class _Soundscape(NamedTuple):
+    """A soundscape to be made: its file below the root, where, how many seconds, who sings, who listens."""
+
+    file: Path
+    site: str
+    seconds: int
+    species: list[str]
+    is_labelled: bool
+
+
+def _plan_soundscapes(plan: DemoPlan, seed: int) -> list[_Soundscape]:
+    """Return the soundscapes of the test and of the sites; names of the latter say site, date and time."""
+    folder, length = Path("test_soundscapes"), plan.soundscape_seconds
+    numbers = [2022001 + 17 * i for i in range(plan.num_soundscapes)]
+    test = [_Soundscape(folder / f"soundscape_{n}.ogg", "site", length, [], False) for n in numbers]
+    _cast(plan, test, TEST_SHARE, generator_of(seed, "soundscapes"))
+    train = []
+    for number in range(1, plan.labelled_sites + plan.unlabelled_sites + 1):
+        site = f"S{number:02d}"
+        for i, hour in enumerate(generator_of(seed, "site", site).integers(4, 20, plan.files_per_site)):
+            name = f"DEMO_{site}_{2000 + seed % 100}04{12 + i:02d}_{hour:02d}3000.ogg"
+            is_labelled = number <= plan.labelled_sites and i < plan.files_per_site - 1
+            file = Path("train_soundscapes", name)
+            train.append(_Soundscape(file, site, plan.site_seconds, [], is_labelled))
+    _cast(plan, train, TRAIN_SHARE, generator_of(seed, "sites"))
+    return test + train
+
+
+def _cast(
+    plan: DemoPlan, soundscapes: Sequence[_Soundscape], share: float, generator: np.random.Generator
+) -> None:
+    """Let each scored species sing in a share of soundscapes, at least in one, and others in half of it."""
+    number = len(soundscapes)
     for code in plan.recordings:
-        share = 0.4 if code in plan.scored else 0.2
-        for i in generator.permutation(number)[: max(round(share * number), code in plan.scored)]:
-            present[i].append(code)
-    return [f"soundscape_{2022001 + 17 * i}" for i in range(number)], present
+        least = code in plan.scored
+        for i in generator.permutation(number)[: max(round(share / (2 - least) * number), least)]:
+            soundscapes[i].species.append(code)
 
 
-def _write_soundscape(
-    folder: Path, plan: DemoPlan, seed: int, name: str, codes: Sequence[str]
-) -> list[dict[str, object]]:
-    """Write a soundscape; return its rows of the tables of windows."""
-    generator, whole = generator_of(seed, "soundscape", name), plan.soundscape_seconds
+def _write_soundscape(folder: Path, plan: DemoPlan, seed: int, made: _Soundscape) -> pd.DataFrame:
+    """Write a soundscape; return whether each species is heard, a row a window, by its end in seconds."""
+    generator = generator_of(seed, "soundscape", made.file.stem)
     singers = []
-    for code in codes:
+    for code in made.species:
         for _ in range(generator.integers(1, 3)):
-            length = min(generator.uniform(5, 14), 0.45 * whole)
-            begin = generator.uniform(0, whole - length)
+            length = min(generator.uniform(5, 14), 0.45 * made.seconds)
+            begin = generator.uniform(0, made.seconds - length)
             singers.append(Singer(code, generator.uniform(*SITE_SNR_DB), begin, length))
     # files of the competition are within a few milliseconds of one minute
-    seconds = whole + generator.uniform(-0.01, 0.01)
-    wave, sounding = make_soundscape("site", seconds, singers, seed, generator)
-    _write_ogg(folder / "test_soundscapes" / f"{name}.ogg", wave)
-    rows: list[dict[str, object]] = []
-    for bird in sorted(plan.scored):
-        notes = sounding.get(bird, np.zeros((0, 2)))
-        for end in range(WINDOW_SECONDS, whole + 1, WINDOW_SECONDS):
-            overlap = np.minimum(notes[:, 1], end) - np.maximum(notes[:, 0], end - WINDOW_SECONDS)
-            target = bool(overlap.clip(min=0).sum() >= MIN_SOUNDING_SECONDS)
-            row = {"row_id": f"{name}_{bird}_{end}", "file_id": name, "bird": bird, "end_time": end}
-            rows.append(row | {"target": target})
-    return rows
+    seconds = made.seconds + generator.uniform(-0.01, 0.01)
+    wave, sounding = make_soundscape(made.site, seconds, singers, seed, generator)
+    _write_ogg(folder / made.file, wave)
+    ends = np.arange(WINDOW_SECONDS, made.seconds + 1, WINDOW_SECONDS)
+    heard = {}
+    for code in sorted(plan.recordings):
+        note_begin, note_end = sounding.get(code, np.zeros((0, 2))).T[:, :, None]
+        overlap = np.minimum(note_end, ends) - np.maximum(note_begin, ends - WINDOW_SECONDS)
+        heard[code] = overlap.clip(min=0).sum(axis=0) >= MIN_SOUNDING_SECONDS
+    return pd.DataFrame(heard, index=ends)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Generate the demo data set from the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m core.data.demo", description="Generate the demo data set unless it is there."
-    )
-    parser.add_argument("root", nargs="?", type=Path, help="folder of the data set (default: below data/)")
-    parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="seed of everything random")
-    options = parser.parse_args(arguments)
-    try:
-        ensure_demo(options.root or demo_root(seed=options.seed), options.seed)
-    except (ValueError, OSError) as error:
-        parser.error(str(error))
+def _tables_of_windows(
+    plan: DemoPlan, soundscapes: Sequence[_Soundscape], windows: Sequence[pd.DataFrame]
+) -> dict[str, pd.DataFrame]:
+    """Return the tables of the test, as in 2022, and of the labelled soundscapes of the sites, as in 2026."""
+    judged, labels = [], []
+    for made, heard in zip(soundscapes, windows, strict=True):
+        if made.file.parent.name == "test_soundscapes":
+            for bird in sorted(plan.scored):
+                name = made.file.stem
+                rows = [(f"{name}_{bird}_{end}", name, bird, end) for end in heard.index]
+                judged += [(*row, target) for row, target in zip(rows, heard[bird], strict=True)]
+        elif made.is_labelled:
+            for end, row in heard.iterrows():
+                times = [f"00:{t // 60:02d}:{t % 60:02d}" for t in (end - WINDOW_SECONDS, end)]
+                labels.append((made.file.name, *times, ";".join(heard.columns[row]) or "nocall"))
+    test = pd.DataFrame(judged, columns=["row_id", "file_id", "bird", "end_time", "target"])
+    return {
+        "test": test.drop(columns="target"),
+        "solution": test[["row_id", "target"]],
+        "train_soundscapes_labels": pd.DataFrame(
+            labels, columns=["filename", "start", "end", "primary_label"]
+        ),
+    }

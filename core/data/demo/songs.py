@@ -58,48 +58,32 @@ def hatch(voice: Voice, dialect: np.random.Generator, own: np.random.Generator) 
 def sing(
     voice: Voice, bird: Individual, seconds: float, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sing phrase after phrase; a phrase that would not fit is not begun.
+    """Return (sample,) float32, notes near amplitude 1, and (note, 2), begin and end of each in seconds.
 
-    The first phrase begins within the first half second and is always sung; a note of it that would not
-    fit is left out.
-
-    Returns
-    -------
-    np.ndarray
-        (sample,) float32, notes near amplitude 1.
-    np.ndarray
-        (note, 2), begin and end of every note in seconds.
+    The first phrase begins within the first half second and is always sung as far as it fits; a later one
+    that would not fit is not begun.
     """
     wave = np.zeros(round(seconds * SAMPLE_RATE), dtype=np.float32)
     sounding: list[tuple[float, float]] = []
     begin = generator.uniform(0.05, 0.5)
     while begin < seconds:
-        phrase, length = _phrase(voice, bird, generator)
-        if begin + length > seconds and sounding:
+        notes = voice.notes * int(generator.integers(voice.repeats[0], voice.repeats[1] + 1))
+        stretch = np.geomspace(voice.hastening**0.5, voice.hastening**-0.5, len(notes)) / bird.tempo
+        stretch *= generator.normal(1, 0.03, len(notes))
+        lengths = stretch * [note.seconds + note.gap_seconds for note in notes]
+        offsets = np.cumsum([0.0, *lengths])
+        if begin + offsets[-1] > seconds and sounding:
             break
         loudness = 10 ** (generator.normal(0, 1.5) / 20)
-        for note, offset, note_seconds in phrase:
+        for note, offset, factor in zip(notes, offsets[:-1], stretch, strict=True):
             start = round((begin + offset) * SAMPLE_RATE)
-            piece = _render(note, bird, note_seconds, generator)
+            piece = _render(note, bird, note.seconds * factor, generator)
             if start + len(piece) > len(wave):
                 break
             wave[start : start + len(piece)] += loudness * piece
-            sounding.append((begin + offset, begin + offset + note_seconds))
-        begin += length + bird.pause * generator.uniform(*voice.pause_seconds)
+            sounding.append((begin + offset, begin + offset + note.seconds * factor))
+        begin += offsets[-1] + bird.pause * generator.uniform(*voice.pause_seconds)
     return wave, np.array(sounding).reshape(-1, 2)
-
-
-def _phrase(
-    voice: Voice, bird: Individual, generator: np.random.Generator
-) -> tuple[list[tuple[Note, float, float]], float]:
-    """Return every note of a phrase with its offset and length in seconds, and the length of the phrase."""
-    notes = voice.notes * int(generator.integers(voice.repeats[0], voice.repeats[1] + 1))
-    stretch = np.geomspace(voice.hastening**0.5, voice.hastening**-0.5, len(notes)) / bird.tempo
-    planned, offset = [], 0.0
-    for note, factor in zip(notes, stretch * generator.normal(1, 0.03, len(notes)), strict=True):
-        planned.append((note, offset, note.seconds * factor))
-        offset += (note.seconds + note.gap_seconds) * factor
-    return planned, offset
 
 
 def _render(note: Note, bird: Individual, seconds: float, generator: np.random.Generator) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import json
 import multiprocessing
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -21,6 +22,8 @@ SMALL = DemoPlan(
     background_seconds=(3.0, 3.5),
     num_soundscapes=1,
     soundscape_seconds=10,
+    labelled_sites=0,
+    unlabelled_sites=0,
 )
 
 
@@ -59,6 +62,27 @@ def test_the_layout_is_the_competition_s(tiny_demo: Path) -> None:
     assert test["row_id"].tolist() == solution["row_id"].tolist()
     assert len(test) == len(plan.scored) * plan.soundscape_seconds // 5
     assert 0 < solution["target"].mean() < 1
+
+
+def test_some_sites_are_labelled_and_one_is_not(tiny_demo: Path) -> None:
+    plan = tiny_plan()
+    files = sorted((tiny_demo / "train_soundscapes").iterdir())
+    labels = pd.read_csv(tiny_demo / "train_soundscapes_labels.csv", keep_default_na=False)
+    names = [re.fullmatch(r"DEMO_(S\d\d)_202204\d\d_\d\d3000\.ogg", file.name) for file in files]
+    sites = Counter(name[1] for name in names if name)
+    labelled = {name.split("_")[1] for name in labels["filename"]}
+    assert set(sites.values()) == {plan.files_per_site}
+    assert len(sites) - plan.unlabelled_sites == len(labelled) == plan.labelled_sites
+    assert set(labels["filename"]) < {file.name for file in files}
+    seconds = [pd.to_timedelta(labels[name]).dt.total_seconds() for name in ("start", "end")]
+    assert (seconds[1] - seconds[0] == 5).all()
+    assert seconds[1].max() == plan.site_seconds
+    heard = {code for text in labels["primary_label"] for code in text.split(";")}
+    assert "nocall" in heard
+    assert len(heard) > 1
+    taxonomy = pd.read_csv(tiny_demo / "taxonomy.csv")
+    assert heard - {"nocall"} <= set(taxonomy["primary_label"]) == set(plan.recordings)
+    assert set(taxonomy["class_name"]) == {"Aves"}
 
 
 def test_it_is_the_same_every_time_and_another_for_another_seed(tmp_path: Path) -> None:
