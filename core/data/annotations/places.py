@@ -1,5 +1,6 @@
 """Which soundscape an annotation is about: file names as tools write them, and the files that are there."""
 
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,9 +26,9 @@ def place(annotations: Annotations, soundscapes: Mapping[str, Path]) -> tuple[An
     ValueError
         If a name belongs to several soundscapes, or no annotation to any.
     """
-    ids = _find_all(annotations, soundscapes)
-    names = annotations.events[["soundscape", "source"]].itertuples(index=False, name=None)
-    found = Annotations(annotations.events.assign(id=[ids[name] for name in names]), annotations.notes)
+    ids = np.array([*_find_all(annotations, soundscapes).values(), ""], dtype=object)
+    which = annotations.events.groupby(["soundscape", "source"], sort=False).ngroup()
+    found = Annotations(annotations.events.assign(id=ids[which]), annotations.notes)
     placed = found.without(found.events["id"].eq("").to_numpy(), "no soundscape has this name")
     if len(found.events) and placed.events.empty:
         name, source = found.events[["soundscape", "source"]].iloc[0]
@@ -52,10 +53,10 @@ def names_of_files(soundscapes: Mapping[str, Path]) -> dict[str, str]:
 
 
 def _find_all(annotations: Annotations, soundscapes: Mapping[str, Path]) -> dict[tuple[str, str], str]:
-    """Return (written name, table) -> id; "" where there is no such file."""
+    """Return (written name, table) -> id, "" where there is no such file, in the order of their events."""
     by_name: dict[str, list[str]] = {}
     for name, path in soundscapes.items():
-        for key in {path.name.lower(), path.stem.lower()}:
+        for key in {_key(path.name), _key(path.stem)}:
             by_name.setdefault(key, []).append(name)
     found: dict[tuple[str, str], str] = {}
     foreign: dict[str, dict[str, int]] = {}  # id -> names in other folders -> the parts that agree
@@ -79,7 +80,7 @@ def _find(
     name: str, source: str, soundscapes: Mapping[str, Path], by_name: Mapping[str, list[str]]
 ) -> tuple[str, int]:
     """Return the id that a name belongs to, and how many parts of the paths agree from their ends."""
-    parts, last = _parts(name), name.rsplit("/", 1)[-1].lower()
+    parts, last = _parts(name), _key(name.rsplit("/", 1)[-1])
     if last.endswith("_*"):  # 2021's tables leave the date out
         candidates = sorted({i for stem, ids in by_name.items() if stem.startswith(last[:-1]) for i in ids})
         parts = parts[:-1]
@@ -102,9 +103,14 @@ def _find(
     return (best[0], agreeing[best[0]]) if best else ("", 0)
 
 
+def _key(name: str) -> str:
+    """Return a name in small letters, accents as one system writes them: macOS keeps them apart."""
+    return unicodedata.normalize("NFC", name).lower()
+
+
 def _parts(name: str) -> list[str]:
-    """Return the folders and the stem of a file name, in small letters."""
-    parts = [part.lower() for part in name.split("/") if part not in {"", "."}]
+    """Return the folders and the stem of a file name, as `_key` gives them."""
+    parts = [_key(part) for part in name.split("/") if part not in {"", "."}]
     if parts and parts[-1].endswith(AUDIO_SUFFIXES):
         parts[-1] = parts[-1].rsplit(".", 1)[0]
     return parts

@@ -83,7 +83,9 @@ def _read_file(path: Path, options: AnnotationOptions) -> tuple[pd.DataFrame, li
     if _is_audacity(path):
         events = _read_audacity(path)
     else:
-        cells = read_table("annotations", path).map(lambda cell: "" if pd.isna(cell) else str(cell))
+        cells = read_table("annotations", path)
+        if path.suffix == ".parquet":
+            cells = cells.map(lambda cell: "" if pd.isna(cell) else str(cell))
         names = {column.strip().lower() for column in cells}
         reader = next((read for needed, read in _READERS.values() if needed <= names), None)
         if reader is None:
@@ -226,7 +228,8 @@ def _read_raven(table: _Table) -> pd.DataFrame:
     if "view" in table.cells:
         waveform = ~table.cells["view"].str.startswith("Spectrogram")
         cells = table.cells.copy()
-        cells.loc[waveform, ["low freq (hz)", "high freq (hz)"]] = ""  # the whole band says nothing
+        band = [column for column in cells if column.endswith("freq (hz)")]
+        cells.loc[waveform, band] = ""  # the whole of it says nothing
         shown = replace(table, cells=cells.loc[waveform.sort_values(kind="stable").index])
         same = ("selection", "begin time (s)", "end time (s)", "begin file", "begin path")
         table = shown.once("a selection stands once a view", same)

@@ -116,6 +116,8 @@ def test_raven_label_column_is_free(table: Callable[..., Path]) -> None:
     with pytest.raises(ValueError, match=r"two\.txt: which column is the label\? --label_column=NAME"):
         read(two)
     assert read(two, label_column="Notiz")["label"].tolist() == ["laut"]
+    bare = table("bare.txt", "View|Begin Time (s)|End Time (s)|Ruf\nWaveform 1|1|2|a\nSpectrogram 1|1|2|a\n")
+    assert read(bare)["begin"].tolist() == [1.0]
 
 
 def test_audacity_labels_have_decimal_commas_frequencies_and_points(table: Callable[..., Path]) -> None:
@@ -323,6 +325,16 @@ def test_a_table_of_all_sites_does_not_label_the_only_site_given(
     renamed = table("v.csv", file.read_text().replace("site A", "north"))
     with pytest.raises(ValueError, match=r"both D:/cards/north/2023\S+ and D:/cards/site B/2023\S+ may be"):
         label_windows([renamed], only, TAXONOMY)
+
+
+def test_accents_of_a_name_may_be_apart(table: Callable[..., Path]) -> None:
+    apart = {"Ho\u0308he/x": Path("field/Ho\u0308he/x.wav"), "Tal/x": Path("field/Tal/x.wav")}
+    with pytest.raises(ValueError, match="'x' may be"):
+        place(named("x", table), apart)
+    _, notes = label_windows(
+        [table("w.csv", "Start (s),End (s),File\n1,2,H\u00f6he/x.WAV\n")], apart, TAXONOMY
+    )
+    assert "begin after the end of the file, or it cannot be read" in notes[1], "found, but not there"
 
 
 def test_what_cannot_be_placed_is_listed(field: Field, table: Callable[..., Path]) -> None:
