@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data.annotations.events import Annotations
+from core.data.annotations.events import SHOWN_CAUSES, Annotations
 from core.data.annotations.readers import name_of_table
 from core.data.audio import AUDIO_SUFFIXES, duration_seconds
 
@@ -26,9 +26,10 @@ def place(annotations: Annotations, soundscapes: Mapping[str, Path]) -> tuple[An
     ValueError
         If a name belongs to several soundscapes, or no annotation to any.
     """
-    ids = np.array([*_find_all(annotations, soundscapes).values(), ""], dtype=object)
+    ids_of, remarks = _find_all(annotations, soundscapes)
+    ids = np.array([*ids_of.values(), ""], dtype=object)
     which = annotations.events.groupby(["soundscape", "source"], sort=False).ngroup()
-    found = Annotations(annotations.events.assign(id=ids[which]), annotations.notes)
+    found = Annotations(annotations.events.assign(id=ids[which]), (*annotations.notes, *remarks))
     placed = found.without(found.events["id"].eq("").to_numpy(), "no soundscape has this name")
     if len(found.events) and placed.events.empty:
         name, source = found.events[["soundscape", "source"]].iloc[0]
@@ -52,28 +53,37 @@ def names_of_files(soundscapes: Mapping[str, Path]) -> dict[str, str]:
     return {name: name.removesuffix(path.suffix) + path.suffix for name, path in soundscapes.items()}
 
 
-def _find_all(annotations: Annotations, soundscapes: Mapping[str, Path]) -> dict[tuple[str, str], str]:
-    """Return (written name, table) -> id, "" where there is no such file, in the order of their events."""
+def _find_all(
+    annotations: Annotations, soundscapes: Mapping[str, Path]
+) -> tuple[dict[tuple[str, str], str], list[str]]:
+    """Return (written name, table) -> id, "" where there is no such file, in order; and a note on doubts."""
     by_name: dict[str, list[str]] = {}
     for name, path in soundscapes.items():
         for key in {_key(path.name), _key(path.stem)}:
             by_name.setdefault(key, []).append(name)
     found: dict[tuple[str, str], str] = {}
-    foreign: dict[str, dict[str, int]] = {}  # id -> names in other folders -> the parts that agree
+    agreeing: dict[str, dict[str, int]] = {}  # id -> names -> parts that agree with the path
     for name, source in annotations.events[["soundscape", "source"]].drop_duplicates().to_numpy().tolist():
         chosen, agree = _find(name, source, soundscapes, by_name)
-        if not chosen and name == name_of_table(Path(source)):  # the table lies apart from the audio
-            chosen, _ = _find(name.rsplit("/", 1)[-1], source, soundscapes, by_name)
-        elif chosen and agree < len(_parts(name)):
-            foreign.setdefault(chosen, {})[name] = agree
+        if name == name_of_table(Path(source)):  # which may lie apart from the audio
+            chosen = chosen or _find(name.rsplit("/", 1)[-1], source, soundscapes, by_name)[0]
+        else:
+            agreeing.setdefault(chosen, {})[name] = agree
         found[name, source] = chosen
-    for chosen, names in foreign.items():
-        best = [name for name, agree in names.items() if agree == max(names.values())]
-        if len(best) > 1 and names[best[0]] == 1:
+    doubtful = []
+    for chosen, names in agreeing.items():
+        most = max(names.values())
+        foreign = {name for name, agree in names.items() if agree < len(_parts(name))}
+        best = [name for name in sorted(foreign) if chosen and names[name] == most]
+        if len(best) > 1 and most == 1:
             message = f"annotations: both {best[0]} and {best[1]} may be the soundscape {chosen}: give the "
             raise ValueError(message + "folder that holds their folders")
-        found |= {key: "" for key in found if key[0] in names and key[0] not in best}
-    return found
+        doubtful += [f"{name} for {soundscapes[chosen]}" for name in best if most == 1]
+        found |= {key: "" for key in found if key[0] in foreign and key[0] not in best}
+    note = (
+        f"{len(doubtful)} names are taken for a file in another folder: {'; '.join(doubtful[:SHOWN_CAUSES])}"
+    )
+    return found, [note] if doubtful else []
 
 
 def _find(

@@ -317,14 +317,22 @@ def test_a_table_of_all_sites_does_not_label_the_only_site_given(
     field: Field, table: Callable[..., Path]
 ) -> None:
     only = {"20230420_074000": field[SITE_A]}
-    text = "".join(f"D:/cards/site {site}/20230420_074000.WAV,0,grekis\n" for site in "ABC")
-    file = table("w.csv", f"filename,window_offset_s,label\n{text}")
-    windows, notes = label_windows([file], only, TAXONOMY)
-    assert len(windows) == 1
-    assert "2 annotations left out: no soundscape has this name" in notes[0]
+    text = "".join(f"site {site}/20230420_074000.WAV,0,grekis\n" for site in "ABC")
+    for folder in ("", "D:/cards/"):
+        rows = text.replace("site ", f"{folder}site ")
+        file = table("w.csv", f"filename,window_offset_s,label\n{rows}")
+        windows, notes = label_windows([file], only, TAXONOMY)
+        assert len(windows) == 1
+        assert len(notes) == 1
+        assert "2 annotations left out: no soundscape has this name" in notes[0]
     renamed = table("v.csv", file.read_text().replace("site A", "north"))
     with pytest.raises(ValueError, match=r"both D:/cards/north/2023\S+ and D:/cards/site B/2023\S+ may be"):
         label_windows([renamed], only, TAXONOMY)
+    _, notes = label_windows(
+        [table("u.csv", renamed.read_text().partition("D:/cards/site B")[0])], only, TAXONOMY
+    )
+    taken = f"D:/cards/north/20230420_074000.WAV for {field[SITE_A]}"
+    assert notes == (f"1 names are taken for a file in another folder: {taken}",)
 
 
 def test_accents_of_a_name_may_be_apart(table: Callable[..., Path]) -> None:
