@@ -5,7 +5,7 @@ of them share an author or a session with training, and what else can leak: the 
 audio twice.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.command import run_command
 from analysis.drawing.figure_files import Format, save_figure
 from core.config import DataConfig
+from core.config_data import ColumnConfig
 from core.data.audit import FoldAudit, audit_folds, format_audit
 from core.data.competition import Competition, read_competition
 from core.data.folds import assign_folds
@@ -29,7 +30,7 @@ class FoldsConfig:
     """Print the audit of a fold assignment, and draw it."""
 
     root: tyro.conf.Positional[str]
-    """Folder in the BirdCLEF layout; audio is only needed to find identical files."""
+    """Folder of recordings; audio is only needed to find identical files."""
     out: str | None = None
     """Folder for the figures."""
     format: Format = "png"
@@ -40,6 +41,7 @@ class FoldsConfig:
     """Seed of the assignment."""
     group_by_author: bool = False
     """Keep an author's recordings in one fold."""
+    columns: ColumnConfig = field(default_factory=ColumnConfig)
 
 
 def main() -> None:
@@ -53,9 +55,9 @@ def draw_audit(config: FoldsConfig) -> tuple[FoldAudit, FoldAudit]:
     Raises
     ------
     ValueError
-        If the folder is not in the BirdCLEF layout, or holds too few recordings for the folds.
+        If no recordings are found in the folder, or it holds too few recordings for the folds.
     """
-    competition = read_competition(config.root)
+    competition = read_competition(config.root, columns=config.columns)
     audit = audit_of(competition, config, group_by_author=config.group_by_author)
     grouped = audit_of(competition, config, group_by_author=True)
     print(format_audit(audit, grouped_leaking=grouped.leaking), flush=True)

@@ -37,13 +37,37 @@ class NoiseConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ColumnConfig:
+    """Names in a lab's own table of recordings."""
+
+    table: str | None = None
+    """File in `data.root`; None: train_metadata.csv, train.csv, or folders of audio named by species."""
+    primary_label: str = "primary_label"
+    """Column of the species."""
+    filename: str = "filename"
+    """Column of the audio file, relative to the folder of audio or to `data.root`."""
+    secondary_labels: str = "secondary_labels"
+    """Column of further species that are heard: ['a', 'b'], or a;b."""
+    rating: str = "rating"
+    """Column of the recording's quality, a number; 0 or blank: unrated."""
+    author: str = "author"
+    """Column of who recorded."""
+    scientific_name: str = "scientific_name"
+    """Column of the species' scientific name."""
+    common_name: str = "common_name"
+    """Column of the species' common name."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Which recordings, how they are cut into clips, and who validates."""
 
     root: str | None = None
-    """Folder in the BirdCLEF layout; None: data/birdclef-2022 if it is there, else generated demo data."""
+    """Folder of recordings; None: data/birdclef-2022 if it is there, else generated demo data."""
     extra_roots: list[str] = field(default_factory=list)
-    """Further folders in that layout (such as BirdCLEF 2021) whose recordings only train."""
+    """Further such folders (BirdCLEF 2021's, a lab's) whose recordings only train."""
+    columns: ColumnConfig = field(default_factory=ColumnConfig)
+    """How the table of recordings in each of them is called, and its columns."""
     cache: str | None = "data/cache"
     """Folder of the decoded int16 cache (64 kB per second of audio); None: decode at every read."""
     max_bad_share: float = 0.2

@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.report.selection import Group
 from analysis.runs import Run, config_differences, setting_text
-from core.data.competition import UNKNOWN_AUTHOR
+from core.data.recordings import UNKNOWN_AUTHOR
 from core.run_folder import RunFolder, stamp_of
 
 SHORT_COMMIT = 10

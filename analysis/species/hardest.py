@@ -15,8 +15,8 @@ from core.config import DataConfig, FeatureConfig
 from core.config_values import from_dict
 from core.data.audio import read_mono
 from core.data.clips import fill_clip
-from core.data.competition import AUDIO_FOLDERS
 from core.data.decoding import AudioError
+from core.data.layouts import AUDIO_FOLDERS
 from core.inference.ensemble import find_checkpoints
 from core.models.base import SpeciesModel
 from core.models.log_mel import LogMel, cut_parts
@@ -176,7 +176,7 @@ def load_fold(run: Run, fold: int) -> tuple[SpeciesModel | None, Card | None, st
 
 def read_clip(root: Path, mistake: Mistake, data: DataConfig, sample_rate: int) -> np.ndarray | None:
     """Return the samples of a clip as they were validated, (sample,) float32; None where that cannot be."""
-    files = [root / folder / mistake.recording for folder in AUDIO_FOLDERS]
+    files = [root / folder / mistake.recording for folder in (*AUDIO_FOLDERS, "")]
     file = next((file for file in files if file.is_file()), None)
     if file is None:
         return None

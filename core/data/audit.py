@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 
 from core.config import DataConfig
-from core.data.competition import UNKNOWN_AUTHOR, Competition
+from core.data.competition import Competition
 from core.data.folds import ALWAYS_TRAINS
 from core.data.ratings import describe_ratings
+from core.data.recordings import UNKNOWN_AUTHOR
 
 SESSION_COLUMNS = ("author", "latitude", "longitude", "time")
 SHOWN_DUPLICATES = 5
@@ -116,7 +117,7 @@ def shared_across(recordings: pd.DataFrame, folds: np.ndarray, columns: Sequence
     columns
         Of the table. A recording that lacks one of the values agrees with none.
     """
-    known = recordings[list(columns)].notna().all(axis=1).to_numpy()
+    known = recordings[list(columns)].fillna("").ne("").all(axis=1).to_numpy()
     if "author" in columns:
         known = known & (recordings["author"] != UNKNOWN_AUTHOR).to_numpy()
     keys = recordings.groupby(list(columns), dropna=False).ngroup().to_numpy()

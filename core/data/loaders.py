@@ -86,15 +86,15 @@ class Loaders:
 
 
 def read_recordings(data: DataConfig) -> Competition:
-    """Read the folders that `data` names, in the BirdCLEF layout.
+    """Read the folders that `data` names.
 
     Raises
     ------
     ValueError
-        If a folder is not in that layout.
+        If no recordings are found in a folder.
     """
     assert data.root is not None, "core.command_line settles data.root"
-    return read_competition(data.root, data.extra_roots)
+    return read_competition(data.root, data.extra_roots, data.columns)
 
 
 def open_data(config: Config, competition: Competition, *, quiet: bool = False) -> RunData:

@@ -112,23 +112,22 @@ class Taxonomy:
         codes = [code for found in close for code in sorted(self._codes_by_name[found])]
         return [self.label(code) for code in dict.fromkeys(codes)][:number]
 
-    def with_codes(self, codes: Sequence[str], other: "Taxonomy | None" = None) -> "Taxonomy":
+    def with_codes(self, codes: Sequence[str], *others: "Taxonomy") -> "Taxonomy":
         """Return the names of these species in this order.
 
         Parameters
         ----------
         codes
             Species, each once; unknown ones have no names.
-        other
-            Knows names that this taxonomy lacks.
+        others
+            Know names that this taxonomy lacks; an earlier one goes before a later one.
         """
-        further = Taxonomy() if other is None else other
-        rows = [
-            [own or found for own, found in zip(self.names(code), further.names(code), strict=True)]
-            for code in codes
-        ]
-        scientific, common, group = zip(*rows, strict=True) if rows else ((), (), ())
-        return Taxonomy.of(codes, scientific, common, group)
+        columns: list[list[str]] = [[], [], []]
+        for code in codes:
+            known = [one.names(code) for one in (self, *others)]
+            for column, names in zip(columns, zip(*known, strict=True), strict=True):
+                column.append(next(filter(None, names), ""))
+        return Taxonomy.of(codes, *columns)
 
 
 def read_taxonomy(file: Path) -> Taxonomy:

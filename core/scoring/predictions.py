@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from core.config import require
-from core.data.competition import UNKNOWN_AUTHOR
+from core.data.recordings import UNKNOWN_AUTHOR
 from core.scoring.resampling import RESAMPLES, Resampler
 
 TRUTH, PROBABILITY = "truth:", "probability:"

@@ -12,9 +12,11 @@ from pathlib import Path
 import pandas as pd
 
 from core.config import DataConfig
-from core.data.competition import UNKNOWN_AUTHOR, Competition
+from core.data.competition import Competition
 from core.data.loaders import read_recordings
 from core.data.noise import audio_files
+from core.data.recordings import UNKNOWN_AUTHOR
+from core.data.tables import line_of, numbers, read_table
 
 BIRD, NOCALL = "bird", "nocall"
 TABLE = "binary.csv"
@@ -72,22 +74,18 @@ def read_csv(file: Path) -> Iterator[tuple[str, Path, float, str]]:
     ValueError
         If a column is missing, a label is neither "bird" nor "nocall", or a path leaves the folder.
     """
-    table = pd.read_csv(file)
-    for column in ("primary_label", "filename"):
-        if column not in table:
-            message = f"{file}: no column {column}; found {', '.join(table.columns)}"
-            raise ValueError(message)
-    ratings = table["rating"] if "rating" in table else pd.Series(RATING, index=table.index)
-    sources = table["source"] if "source" in table else pd.Series("", index=table.index)
-    rows = zip(table["primary_label"], table["filename"], ratings, sources, strict=True)
-    for line, (label, name, rating, source) in enumerate(rows, start=2):
+    table = read_table("", file, ("primary_label", "filename"))
+    ratings = numbers(table, "rating", file).fillna(RATING) if "rating" in table else [RATING] * len(table)
+    sources = table["source"] if "source" in table else [""] * len(table)
+    rows = zip(table.index, table["primary_label"], table["filename"], ratings, sources, strict=True)
+    for row, label, name, rating, source in rows:
         if label not in (BIRD, NOCALL):
-            message = f"{file}, line {line}: primary_label {label!r} is neither {BIRD!r} nor {NOCALL!r}"
+            message = f"{line_of(file, row)}: primary_label {label!r} is neither {BIRD!r} nor {NOCALL!r}"
             raise ValueError(message)
         if Path(name).is_absolute() or ".." in Path(name).parts:
-            message = f"{file}, line {line}: filename {name!r} leaves the data folder; refused"
+            message = f"{line_of(file, row)}: filename {name!r} leaves the data folder; refused"
             raise ValueError(message)
-        yield label, file.parent / label / name, float(rating), str(source)
+        yield label, file.parent / label / name, float(rating), source
 
 
 def _table_of(rows: Iterable[tuple[str, Path, float, str]]) -> pd.DataFrame:

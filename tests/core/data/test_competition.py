@@ -62,7 +62,10 @@ def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> 
     [
         ("primary_label,other\na,b\n", "no column filename"),
         ("primary_label,filename\n", "no rows"),
-        ("primary_label,filename,secondary_labels\na,a/1.ogg,houfin\n", "line 2: secondary_labels 'houfin'"),
+        (
+            "primary_label,filename,secondary_labels\na,a/1.ogg,[houfin\n",
+            r"line 2: secondary_labels '\[houfin'",
+        ),
     ],
 )
 def test_unreadable_metadata_says_where(tmp_path: Path, content: str, message: str) -> None:
