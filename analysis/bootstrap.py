@@ -1,8 +1,8 @@
 """Scores of runs with intervals: python -m analysis.bootstrap RUN ...
 
-Per run: 2022 score, cmAP, padded cmAP, macro ROC-AUC and top-1 accuracy by three intervals, the first three
-per species too. `core.scoring.resampling` describes how recordings are drawn, `core.scoring.intervals` which
-interval is which.
+Per run: 2022 score, cmAP, padded cmAP, macro ROC-AUC, 2021 micro F1 and top-1 accuracy by three intervals,
+the first four per species too. `core.scoring.resampling` describes how recordings are drawn,
+`core.scoring.intervals` which interval is which.
 """
 
 from collections.abc import Mapping, Sequence

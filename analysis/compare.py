@@ -19,11 +19,11 @@ from analysis.command import ScoringOptions, run_command
 from analysis.drawing.figure_files import save_figure
 from analysis.drawing.table_files import require_endings
 from analysis.runs import find_runs, predictions_of
-from core.config import require
+from core.config import MetricName, require
 from core.files import write_table
 from core.scoring.comparison import EFFECTS, Comparison, compare_pairs, show_p
 from core.scoring.intervals import Method
-from core.scoring.metric_names import LABELS, MetricName
+from core.scoring.metric_names import LABELS
 from core.scoring.pictures import Series, draw_forest
 from core.scoring.predictions import UNITS
 

@@ -145,6 +145,12 @@ def metric_of_species(name: str, predictions: list[Predictions], resampler: Resa
     )
 
 
+def micro_f1_of_rows(predictions: list[Predictions], resampler: Resampler) -> Draws:
+    """Return the micro F1 of the first model."""
+    one = predictions[0]
+    return draw_metrics(one.truth, one.probability, resampler, ("micro_f1",))["micro_f1"]
+
+
 def difference_of_models(name: str, predictions: list[Predictions], resampler: Resampler) -> Draws:
     """Return second model minus first of a macro metric."""
     first, second = (
@@ -189,6 +195,7 @@ def ensemble_gain(name: str, predictions: list[Predictions], resampler: Resample
 
 QUANTITIES: dict[str, Quantity] = {
     **{name: partial(metric_of_species, name) for name in SPECIES_METRICS},
+    "micro_f1": micro_f1_of_rows,
     **{f"difference in {name}": partial(difference_of_models, name) for name in SPECIES_METRICS},
     "best threshold": partial(best_setting, "threshold"),
     "best quantile": partial(best_setting, "quantile"),

@@ -13,6 +13,8 @@ from core.config_data import DataConfig
 
 BUNDLED_BACKBONE = "tf_efficientnet_lite0.in1k"
 """The one whose pretrained weights are installed with the program."""
+MetricName = Literal["score", "macro_auc", "cmap", "padded_cmap", "micro_f1", "top1"]
+"""2022's score, 2024 to 2026's ROC-AUC, cmAP, 2023's with padding, 2021's F1 by row, top-1 accuracy."""
 
 
 @dataclass(frozen=True, kw_only=True)

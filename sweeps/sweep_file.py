@@ -20,7 +20,7 @@ SEARCH_METHODS = ("grid", "random", "bayes")
 Goal = Literal["maximize", "minimize"]
 LOGGED = (
     "train/loss", "train/epoch_loss", "train/clips_per_second", "train/data_wait", "train/lr",
-    "valid/loss", "valid/score", "valid/padded_cmap", "valid/macro_auc", "valid/top1",
+    "valid/loss", "valid/score", "valid/padded_cmap", "valid/macro_auc", "valid/micro_f1", "valid/top1",
 )  # fmt: skip
 """What every experiment logs and a sweep can therefore optimise."""
 DEFAULT_COMMAND = ["${env}", "${interpreter}", "${program}", "${args}"]

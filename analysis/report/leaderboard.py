@@ -8,10 +8,11 @@ import numpy as np
 
 from analysis.report.selection import Group
 from analysis.runs import Run, config_differences
+from core.config import MetricName
 from core.scoring.comparison import Comparison, compare_pairs
 from core.scoring.evaluation import Evaluation, evaluate
 from core.scoring.intervals import Interval
-from core.scoring.metric_names import IN_CORE, LABELS, SPECIES_LABELS, MetricName
+from core.scoring.metric_names import IN_CORE, LABELS, SPECIES_LABELS
 from core.scoring.pictures import species_intervals
 
 BOARD_METRICS = {name: LABELS[name] for name in ("score", "macro_auc", "padded_cmap", "top1")}

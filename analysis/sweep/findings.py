@@ -21,10 +21,11 @@ from analysis.sweep.effects import Effect, marginal_effect
 from analysis.sweep.importance import Importance, importance_of
 from analysis.sweep.swept import FOLD, FOLD_AND_SEEDS
 from analysis.sweep.trial_results import SweepResults, TrialResult
+from core.config import MetricName
 from core.scoring.comparison import Comparison, compare_pairs
 from core.scoring.draws import draw_metrics
 from core.scoring.intervals import Interval
-from core.scoring.metric_names import IN_CORE, MetricName
+from core.scoring.metric_names import IN_CORE
 from core.scoring.predictions import Predictions, difference_of, pool_predictions
 from sweeps.parameters import value_text
 from sweeps.sweep_folder import FINISHED

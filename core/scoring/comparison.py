@@ -8,10 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from core.config import require
+from core.config import MetricName, require
 from core.scoring.draws import draw_metrics
 from core.scoring.intervals import CONFIDENCE, QUANTILE, Draws, Interval, Method
-from core.scoring.metric_names import IN_CORE, LABELS, MetricName
+from core.scoring.metric_names import IN_CORE, LABELS
 from core.scoring.power import detectable_difference, recordings_needed
 from core.scoring.predictions import UNITS, Predictions, Unit, require_same_clips
 from core.scoring.resampling import RESAMPLES

@@ -8,10 +8,12 @@ import numpy as np
 from core.scoring.intervals import QUANTILE, Draws
 from core.scoring.resampling import Resampler
 from core.scoring.threshold_ladder import RepickedMetric
-from core.scoring.weighted_metrics import DecisionMetric, RankMetric, TopOneMetric, WeightedMetric
+from core.scoring.weighted_metrics import SETTLED_METRICS, RankMetric, TopOneMetric, WeightedMetric
 
-METRICS = ("score", "auc", "average_precision", "padded_average_precision", "top1")
-"""All that can be asked for; top1 has one column for all species.
+OF_ROWS = ("micro_f1", "top1")
+"""Metrics with one column for all species."""
+METRICS = ("score", "auc", "average_precision", "padded_average_precision", *OF_ROWS)
+"""All that can be asked for.
 
 Padded average precision depends on the size of a set, as its padding does not grow: an interval speaks of
 sets of this size.
@@ -120,7 +122,9 @@ def draw_metrics(
     )
     support = clusters_with_positive(truth, resampler.cluster_of_row)
     return {
-        name: one if name == "top1" else replace(one, support=support, reads_high=name == "average_precision")
+        name: one
+        if name in OF_ROWS
+        else replace(one, support=support, reads_high=name == "average_precision")
         for name, one in draw(metrics, resampler).items()
     }
 
@@ -145,17 +149,18 @@ def build_metrics(
     names
         Of `METRICS`.
     quantile
-        The 2022 score's threshold is this quantile of all probabilities.
+        The threshold of the 2022 score and of micro F1 is this quantile of all probabilities.
     repicked
         Whether every weighting picks the quantile of its own rows, as the rule would on another set, or all
         share that of the rows themselves.
     """
     found: list[WeightedMetric] = []
-    if "score" in names and repicked:
-        found.append(RepickedMetric(truth, probability, cluster_of_row, quantile))
-    elif "score" in names:
+    decided = [name for name in names if name in SETTLED_METRICS]
+    if decided and repicked:
+        found.append(RepickedMetric(truth, probability, cluster_of_row, quantile, decided))
+    elif decided:
         decision = probability >= np.quantile(probability, quantile)
-        found.append(DecisionMetric(truth, decision, cluster_of_row))
+        found += [SETTLED_METRICS[name](truth, decision, cluster_of_row) for name in decided]
     ranks = [name for name in names if name in RankMetric.NAMES]
     if ranks:
         found.append(RankMetric(truth, probability, cluster_of_row, ranks))

@@ -16,6 +16,7 @@ from core.scoring.metric_names import IN_CORE, LABELS
 from core.scoring.metrics import (
     balanced_accuracy,
     macro,
+    micro_f1,
     padded_average_precision,
     roc_auc,
     top_one,
@@ -32,8 +33,8 @@ class Evaluation:
     ----------
     metrics
         `score` (2022, at the quantile of whatever rows are judged), `best_score` (2022, at the threshold
-        that is best on these very rows: optimistic), `padded_cmap`, `macro_auc`, `top1`, each with its
-        interval.
+        that is best on these very rows: optimistic), `padded_cmap`, `macro_auc`,
+        `micro_f1` (2021, at that quantile), `top1`, each with its interval.
     drawn
         The same on all resamples.
     per_species
@@ -90,7 +91,7 @@ def evaluate(predictions: Predictions, config: ValidConfig, seed: int = 0) -> Ev
     at_best = draw([DecisionMetric(truth, probability >= best, resampler.cluster_of_row)], resampler)
     undefined = np.asarray(~truth.any(axis=0) | truth.all(axis=0))
     means = {"score": drawn["score"].mean(), "best_score": at_best["score"].mean()}
-    means |= {name: drawn[IN_CORE[name]].mean() for name in ("padded_cmap", "macro_auc", "top1")}
+    means |= {name: drawn[IN_CORE[name]].mean() for name in ("padded_cmap", "macro_auc", "micro_f1", "top1")}
     return Evaluation(
         metrics={name: one.interval(config.confidence) for name, one in means.items()},
         drawn=means,
@@ -135,13 +136,14 @@ def species_table(drawn: Mapping[str, Draws], predictions: Predictions, confiden
 
 
 def point_metrics(predictions: Predictions, config: ValidConfig) -> dict[str, float]:
-    """Return score, padded cmAP, macro AUC and top-1 without intervals, for the log of an epoch."""
+    """Return score, padded cmAP, macro AUC, micro F1 and top-1 without intervals, for the log of an epoch."""
     truth, probability = predictions.truth, predictions.probability
-    threshold = np.quantile(probability, config.threshold_quantile)
+    decision = probability >= np.quantile(probability, config.threshold_quantile)
     return {
-        "score": float(macro(balanced_accuracy(truth, probability >= threshold))),
+        "score": float(macro(balanced_accuracy(truth, decision))),
         "padded_cmap": float(macro(padded_average_precision(truth, probability))),
         "macro_auc": float(macro(roc_auc(truth, probability))),
+        "micro_f1": micro_f1(truth, decision),
         "top1": top_one(truth, probability),
     }
 
@@ -161,10 +163,13 @@ def format_table(evaluation: Evaluation, title: str, config: ValidConfig) -> str
         for name, interval in evaluation.metrics.items()
     ]
     lines.append(rule)
-    count = len(evaluation.per_species)
+    count, positives = len(evaluation.per_species), evaluation.per_species["positives"]
     note = f"{evaluation.num_rows} clips, {count - len(evaluation.left_out)} of {count} scored species"
-    if evaluation.left_out:
-        note += f" (left out, no positive or no negative clip: {', '.join(evaluation.left_out)})"
+    for kind, number in (("positive", 0), ("negative", evaluation.num_rows)):
+        codes = evaluation.per_species["species"][positives == number]
+        if len(codes):
+            note += f"; {len(codes)} without a {kind} clip left out of every macro mean but padded cmAP: "
+            note += ", ".join(codes)
     if evaluation.num_fixed:
         note += f"; {evaluation.num_fixed} species with a single recording, which the intervals cannot vary"
     return "\n".join([*lines, note])

@@ -4,6 +4,8 @@ Every function returns (species,), nan where a species has no positive or no neg
 per batch, nothing silently scored 0 or 1. `core.scoring.weighted_metrics` has the same for thousands of
 weightings of the recordings. Definitions:
 
+- 2021: micro F1 by row, the mean over rows of F1 between the sets of true and of called birds, in which no
+  bird at all is the label `nocall`.
 - 2022: the host's score is the macro mean over scored species of balanced accuracy,
   (true positive rate + true negative rate) / 2; all True and all False give 0.5.
 - 2023: padded cmAP, the macro mean of average precision after five rows of ones were appended to truth and
@@ -78,6 +80,42 @@ def balanced_accuracy_below(below: np.ndarray, totals: np.ndarray) -> np.ndarray
         rejected = below[..., 0::2] / totals[..., 0::2]
         missed = below[..., 1::2] / totals[..., 1::2]
         return np.asarray((1 - missed + rejected) / 2)
+
+
+def row_f1(truth: np.ndarray, decision: np.ndarray) -> np.ndarray:
+    """Return the F1 of each row's set of birds, 2 |true and called| / (|true| + |called|), (row,).
+
+    A set without a bird is the set of the label `nocall`, as in 2021. `micro_f1` is the mean.
+
+    Parameters
+    ----------
+    truth, decision
+        (row, species) bool.
+
+    Examples
+    --------
+    One of two birds called, a bird called where there is none, and silence that is heard as such:
+
+    >>> truth = np.array([[True, True], [False, False], [False, False]])
+    >>> decision = np.array([[True, False], [False, True], [False, False]])
+    >>> print(row_f1(truth, decision).round(3))
+    [0.667 0.    1.   ]
+    """
+    truth, decision = (
+        np.concatenate([one, ~one.any(axis=1, keepdims=True)], axis=1) for one in (truth > 0, decision > 0)
+    )
+    return np.asarray(2 * (truth & decision).sum(axis=1) / (truth.sum(axis=1) + decision.sum(axis=1)))
+
+
+def micro_f1(truth: np.ndarray, decision: np.ndarray) -> float:
+    """Return the mean of `row_f1`, the metric of 2021; nan without rows.
+
+    Examples
+    --------
+    >>> micro_f1(np.array([[True, True], [True, False]]), np.array([[True, True], [False, True]]))
+    0.5
+    """
+    return float(row_f1(truth, decision).mean()) if len(truth) else float("nan")
 
 
 def roc_auc(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:

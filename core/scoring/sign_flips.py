@@ -13,8 +13,8 @@ good models differ otherwise: two that trade species, one better at some, the ot
 in 2 instead of 5 % of simulated data sets.
 
 Two models' probabilities have different scales: for areas they are replaced by their ranks within species
-and model, which changes no area; for the 2022 score decisions are exchanged, each by its own model's
-threshold.
+and model, which changes no area; for the 2022 score and micro F1 decisions are exchanged, each by its own
+model's threshold.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from core.scoring.draws import build_metrics
 from core.scoring.intervals import QUANTILE
 from core.scoring.metrics import macro
 from core.scoring.resampling import BLOCK
-from core.scoring.weighted_metrics import DecisionMetric, WeightedMetric
+from core.scoring.weighted_metrics import SETTLED_METRICS, WeightedMetric
 
 ROUNDING = 1e-7  # of float32: a difference less by so much is as large
 
@@ -113,9 +113,9 @@ def _both_models(
     number = int(cluster_of_row.max()) + 1
     clusters = np.concatenate([cluster_of_row, cluster_of_row + number])
     twice = np.concatenate([truth, truth])
-    if name == "score":
+    if name in SETTLED_METRICS:
         decisions = [one >= np.quantile(one, quantile) for one in probability]
-        return DecisionMetric(twice, np.concatenate(decisions), clusters)
+        return SETTLED_METRICS[name](twice, np.concatenate(decisions), clusters)
     comparable = probability if name == "top1" else [_within_species(one) for one in probability]
     return build_metrics(twice, np.concatenate(list(comparable)), clusters, (name,))[0]
 

@@ -8,12 +8,14 @@ the score is that of the very threshold.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import sparse
 
 from core.scoring.metrics import balanced_accuracy_below, macro
-from core.scoring.weighted_metrics import DecisionMetric
+from core.scoring.resampling import sum_by_cluster
+from core.scoring.weighted_metrics import SETTLED_METRICS
 
 MIN_STEPS = 256
 
@@ -34,8 +36,8 @@ class ThresholdLadder:
 
     Attributes
     ----------
-    sorted
-        (value,) probabilities of all rows and species, rising.
+    order, sorted
+        (value,) places of all probabilities, rows before species, and these, rising.
     thresholds
         (threshold,) some hundred of them, rising, that tell the values apart.
     """
@@ -48,14 +50,15 @@ class ThresholdLadder:
         num_clusters: int | None = None,
     ) -> None:
         number, self.num_species = truth.size, truth.shape[1]
-        order = np.argsort(probability, axis=None, kind="stable")
-        row, species = np.divmod(order, self.num_species)
-        self.sorted = probability.ravel()[order]
-        self.cell = 2 * species + truth.ravel()[order]
+        self.order = np.argsort(probability, axis=None, kind="stable")
+        row, species = np.divmod(self.order, self.num_species)
+        self.sorted = probability.ravel()[self.order]
+        self.cell = 2 * species + truth.ravel()[self.order]
         self.cluster = cluster_of_row[row]
         self.step = max(min(math.isqrt(number * self.num_species), number // MIN_STEPS), 1)
         self.num_steps = math.ceil(number / self.step)
-        rows = np.arange(number) // self.step * (2 * self.num_species) + self.cell
+        self.step_of_value = np.arange(number) // self.step
+        rows = self.step_of_value * (2 * self.num_species) + self.cell
         self.matrix = sparse.csr_matrix(
             (np.ones(number, dtype=np.float32), (rows, self.cluster)),
             shape=(self.num_steps * 2 * self.num_species, num_clusters or int(cluster_of_row.max()) + 1),
@@ -108,6 +111,25 @@ class ThresholdLadder:
         place = step[:, None] * self.step + np.arange(self.step)
         return np.minimum(place, len(self.sorted) - 1), place < len(self.sorted)
 
+    def within_step(
+        self, thresholds: np.ndarray, weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the step that holds each threshold, and what of it lies below; parameters as `cells_below`.
+
+        Returns
+        -------
+        step
+            (resample,) its number.
+        place, weight
+            (resample, value) positions in `sorted`, and their weights, 0 from the threshold on.
+        """
+        index = np.searchsorted(self.sorted, thresholds, side="left")
+        step = np.minimum(index // self.step, self.num_steps - 1)
+        place, inside = self._places(step)
+        inside &= place < index[:, None]
+        resample = np.arange(len(thresholds))[:, None]
+        return step, place, np.where(inside, weights[self.cluster[place], resample], 0)
+
     def cells_below(self, thresholds: np.ndarray, weights: np.ndarray, below: np.ndarray) -> np.ndarray:
         """Return the weight of each cell below a threshold for each resample, (resample, cell).
 
@@ -120,24 +142,12 @@ class ThresholdLadder:
         below
             What `below` returned for them.
         """
-        index = np.searchsorted(self.sorted, thresholds, side="left")
-        step = np.minimum(index // self.step, self.num_steps - 1)
-        place, inside = self._places(step)
-        inside &= place < index[:, None]
+        step, place, weight = self.within_step(thresholds, weights)
         resample = np.arange(len(thresholds))[:, None]
-        weight = np.where(inside, weights[self.cluster[place], resample], 0)
         cells = 2 * self.num_species
         flat = resample * cells + self.cell[place]
         fine = np.bincount(flat.ravel(), weight.ravel(), minlength=len(thresholds) * cells)
         return np.asarray(below[step, :, np.arange(len(thresholds))] + fine.reshape(-1, cells))
-
-    def score_at(self, thresholds: np.ndarray, weights: np.ndarray, below: np.ndarray) -> np.ndarray:
-        """Return the 2022 score of each species at a threshold for each resample, (resample, species).
-
-        Parameters as in `cells_below`.
-        """
-        lower = self.cells_below(thresholds, weights, below)
-        return balanced_accuracy_below(lower, below[-1].T.astype(np.float64))
 
     def scores(self, below: np.ndarray) -> np.ndarray:
         """Return the 2022 score (resample, threshold, species) at each of `thresholds`."""
@@ -187,11 +197,51 @@ def middle_of_best(scores: np.ndarray) -> np.ndarray:
     return np.asarray((np.cumsum(best, axis=1) > best.sum(axis=1, keepdims=True) // 2).argmax(axis=1))
 
 
-class RepickedMetric:
-    """The 2022 score at a pooled quantile that is picked anew for every weighting.
+class RowF1Ladder:
+    """The F1 of rows at any threshold: what it is where every species is called, and how it changes.
 
-    Its gradient is that of the decisions at the quantile of the rows themselves: how the threshold moves is
-    in the resamples, not in the derivative.
+    Parameters
+    ----------
+    ladder
+        The sorted probabilities.
+    truth, probability
+        (row, species) that it was made of.
+    cluster_of_row
+        (row,) index of the cluster.
+    """
+
+    def __init__(
+        self, ladder: ThresholdLadder, truth: np.ndarray, probability: np.ndarray, cluster_of_row: np.ndarray
+    ) -> None:
+        number = truth.shape[1]
+        falling_out = np.argsort(probability, axis=1, kind="stable")
+        left = np.cumsum(np.take_along_axis(truth, falling_out, axis=1)[:, ::-1], axis=1)[:, ::-1]
+        positives = truth.sum(axis=1, keepdims=True)
+        called = np.arange(number, 0, -1)
+        score = np.concatenate([2 * left / (called + np.maximum(positives, 1)), positives == 0], axis=1)
+        change = np.empty(truth.shape)
+        np.put_along_axis(change, falling_out, np.diff(score, axis=1), axis=1)
+        self.ladder, self.change = ladder, change.ravel()[ladder.order]
+        of_row = np.stack([score[:, 0], np.ones(len(truth))], axis=1)
+        self.of_cluster = sum_by_cluster(of_row, cluster_of_row, ladder.matrix.shape[1])
+        places = (ladder.step_of_value, ladder.cluster)
+        self.steps = sparse.csr_matrix((self.change, places), (ladder.num_steps, ladder.matrix.shape[1]))
+
+    def score_at(self, thresholds: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return the mean F1, (resample, 1), at thresholds (resample,) for weights (cluster, resample)."""
+        step, place, weight = self.ladder.within_step(thresholds, weights)
+        everything, number = self.of_cluster.T @ weights
+        changes = np.cumsum(self.steps @ weights, axis=0)
+        below = np.where(step > 0, changes[step - 1, np.arange(len(step))], 0)
+        inside = (weight * self.change[place]).sum(axis=1)
+        return np.asarray((everything + below + inside) / number)[:, None]
+
+
+class RepickedMetric:
+    """Metrics of decisions at a pooled quantile that is picked anew for every weighting.
+
+    Their gradients are those of the decisions at the quantile of the rows themselves: how the threshold moves
+    is in the resamples, not in the derivative.
 
     Parameters
     ----------
@@ -201,24 +251,38 @@ class RepickedMetric:
         (row,) index of the cluster.
     share
         The quantile, 0 to 1.
+    names
+        Of `SETTLED_METRICS`.
     """
 
-    names: tuple[str, ...] = ("score",)
-
     def __init__(
-        self, truth: np.ndarray, probability: np.ndarray, cluster_of_row: np.ndarray, share: float
+        self,
+        truth: np.ndarray,
+        probability: np.ndarray,
+        cluster_of_row: np.ndarray,
+        share: float,
+        names: Sequence[str] = ("score",),
     ) -> None:
-        self.share = share
+        self.names, self.share = tuple(names), share
         self.ladder = ThresholdLadder(truth, probability, cluster_of_row)
+        self.rows = None
+        if "micro_f1" in names:
+            self.rows = RowF1Ladder(self.ladder, truth, probability, cluster_of_row)
         decision = probability >= np.quantile(probability, share)
-        self.fixed = DecisionMetric(truth, decision, cluster_of_row)
+        self.settled = [SETTLED_METRICS[name](truth, decision, cluster_of_row) for name in names]
 
     def values(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the 2022 score of each species."""
+        """Return the 2022 score of each species, and the micro F1."""
         below = self.ladder.below(weights)
         thresholds = self.ladder.quantile(weights, below, self.share)
-        return {"score": self.ladder.score_at(thresholds, weights, below)}
+        found = {}
+        if "score" in self.names:
+            lower = self.ladder.cells_below(thresholds, weights, below)
+            found["score"] = balanced_accuracy_below(lower, below[-1].T.astype(np.float64))
+        if self.rows is not None:
+            found["micro_f1"] = self.rows.score_at(thresholds, weights)
+        return found
 
     def gradients(self) -> dict[str, np.ndarray]:
-        """Return its derivative at the settled threshold."""
-        return self.fixed.gradients()
+        """Return their derivatives at the settled threshold."""
+        return {name: found for metric in self.settled for name, found in metric.gradients().items()}

@@ -20,7 +20,7 @@ from typing import Protocol
 import numpy as np
 from scipy import sparse
 
-from core.scoring.metrics import PADDING_ROWS
+from core.scoring.metrics import PADDING_ROWS, row_f1
 from core.scoring.resampling import sum_by_cluster
 
 PADDING_SCORE = 1.0
@@ -107,6 +107,39 @@ def _rates(sums: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(found, positive), (total - positive - false, total - positive)]
 
 
+class MicroF1Metric(RatioMetric):
+    """The row-wise micro F1 of settled decisions; one column for all species.
+
+    Parameters
+    ----------
+    truth, decision
+        (row, species) bool.
+    cluster_of_row
+        (row,) index of the cluster.
+
+    Examples
+    --------
+    A row that is right and one that is wrong, which counts once, then three times:
+
+    >>> metric = MicroF1Metric(np.eye(2) > 0, np.array([[True, False], [False, False]]), np.arange(2))
+    >>> print(metric.values(np.array([[1, 1], [1, 3]], dtype=np.float32))["micro_f1"].T)
+    [[0.5  0.25]]
+    """
+
+    def __init__(self, truth: np.ndarray, decision: np.ndarray, cluster_of_row: np.ndarray) -> None:
+        cells = np.stack([row_f1(truth, decision), np.ones(len(truth))], axis=1)
+        super().__init__("micro_f1", cells, cluster_of_row, _one_ratio)
+
+
+SETTLED_METRICS = {"score": DecisionMetric, "micro_f1": MicroF1Metric}
+"""The metrics of decisions, by name."""
+
+
+def _one_ratio(sums: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the first of two columns and the second."""
+    return [(sums[:, :1], sums[:, 1:])]
+
+
 class TopOneMetric(RatioMetric):
     """How often the highest score is a true one, over rows with a positive; one column for all species."""
 
@@ -114,7 +147,7 @@ class TopOneMetric(RatioMetric):
         has_positive = truth.any(axis=1)
         hit = truth[np.arange(len(truth)), probability.argmax(axis=1)] & has_positive
         cells = np.stack([hit, has_positive], axis=1)
-        super().__init__("top1", cells, cluster_of_row, lambda sums: [(sums[:, :1], sums[:, 1:])])
+        super().__init__("top1", cells, cluster_of_row, _one_ratio)
 
 
 class RankMetric:

@@ -11,10 +11,10 @@ import pytest
 
 from analysis.compare import main
 from benchmarks.coverage import World
+from core.config import MetricName
 from core.scoring.comparison import Comparison, compare_pairs
 from core.scoring.draws import draw_metrics
 from core.scoring.intervals import Interval
-from core.scoring.metric_names import MetricName
 from core.scoring.metrics import balanced_accuracy, macro, roc_auc
 from core.scoring.predictions import Predictions
 from core.scoring.sign_flips import holm

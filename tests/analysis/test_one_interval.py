@@ -58,7 +58,7 @@ def test_every_program_prints_the_interval_of_the_summary(
     table = capsys.readouterr().out
     for label, name in {
         "2022 score, threshold": "score", "2022 score, best": "best_score", "padded cmAP": "padded_cmap",
-        "macro ROC-AUC": "macro_auc", "top-1 accuracy": "top1",
+        "macro ROC-AUC": "macro_auc", "2021 micro F1": "micro_f1", "top-1 accuracy": "top1",
     }.items():  # fmt: skip
         (line,) = [line for line in table.splitlines() if line.startswith(label)]
         bounds = re.search(r"(\d\.\d{3})  \[(\d\.\d{3}), (\d\.\d{3})\]", line)
@@ -70,7 +70,8 @@ def test_every_program_prints_the_interval_of_the_summary(
     shown(print_bootstrap, run, "--out", str(tmp_path / "b.csv"))
     intervals = pd.read_csv(tmp_path / "b.csv")
     adjusted = intervals[(intervals["species"] == "macro") & (intervals["method"] == "adjusted")]
-    for row in adjusted.set_index("metric").loc[["score", "macro_auc", "padded_cmap", "top1"]].itertuples():
+    names = ["score", "macro_auc", "padded_cmap", "micro_f1", "top1"]
+    for row in adjusted.set_index("metric").loc[names].itertuples():
         assert str(Interval(row.value, row.low, row.high)) == expected[str(row.Index)], row.Index
 
     few = ["--splits=2", "--partitions=2", "--refits=20", "--shrinkages", "0"]

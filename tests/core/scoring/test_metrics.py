@@ -9,8 +9,10 @@ from core.scoring.metrics import (
     balanced_accuracy,
     balanced_accuracy_at,
     macro,
+    micro_f1,
     padded_average_precision,
     roc_auc,
+    row_f1,
     top_one,
 )
 
@@ -75,6 +77,16 @@ def test_micro_f1_of_batches_is_another_number() -> None:
     batches = [f1_score(truth[part], decision[part], average="micro", zero_division=0) for part in parts]
     assert whole > 0.98  # rows of the common species outweigh
     assert abs(np.mean(batches) - whole) > 0.4  # and a batch without it counts as a failure
+
+
+def test_micro_f1_by_hand_and_by_scikit_learn() -> None:
+    """Both birds and a third, one of two, a bird in silence, silence for a bird, silence heard as such."""
+    truth = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 0], [0, 1, 0], [0, 0, 0]], dtype=bool)
+    decision = np.array([[1, 1, 1], [0, 1, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]], dtype=bool)
+    np.testing.assert_allclose(row_f1(truth, decision), [4 / 5, 2 / 3, 0, 0, 1])
+    assert micro_f1(truth, decision) == pytest.approx((4 / 5 + 2 / 3 + 1) / 5)
+    nocall = [np.column_stack([one, ~one.any(axis=1)]) for one in (truth, decision)]
+    assert micro_f1(truth, decision) == pytest.approx(f1_score(*nocall, average="samples"))
 
 
 def test_padded_precision_is_padded_once_not_per_batch() -> None:

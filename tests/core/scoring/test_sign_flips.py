@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from core.scoring.metrics import average_precision, balanced_accuracy, macro, roc_auc
+from core.scoring.metrics import average_precision, balanced_accuracy, macro, micro_f1, roc_auc
 from core.scoring.sign_flips import flip_test, holm
 
 
@@ -27,6 +27,7 @@ def test_p_is_that_of_all_exchanges(two: tuple[np.ndarray, np.ndarray, np.ndarra
     decisions = np.stack([one >= np.quantile(one, 0.85) for one in probability])
     for name, values, metric in (
         ("score", decisions, balanced_accuracy),
+        ("micro_f1", decisions, lambda *rows: np.array([micro_f1(*rows)])),
         ("auc", ranks, roc_auc),
         ("average_precision", ranks, average_precision),
     ):

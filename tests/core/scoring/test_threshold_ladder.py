@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.scoring.metrics import balanced_accuracy, macro
+from core.scoring.metrics import balanced_accuracy, macro, micro_f1
 from core.scoring.threshold_ladder import RepickedMetric, ThresholdLadder, middle_of_best
 from core.scoring.weighted_metrics import DecisionMetric
 
@@ -34,12 +34,16 @@ def test_quantile_is_numpys_on_the_repeated_rows(case: Case, share: float) -> No
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
-def test_score_is_that_of_the_threshold_of_the_very_resample(case: Case) -> None:
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.85, 1.0])
+def test_decisions_are_those_of_the_threshold_of_the_very_resample(case: Case, share: float) -> None:
     truth, probability, clusters, weights = case
-    found = RepickedMetric(truth, probability, clusters, 0.85).values(weights)["score"]
-    for score, rows in zip(found, repeated(weights, clusters), strict=True):
-        decision = probability[rows] >= np.quantile(probability[rows], 0.85)
-        np.testing.assert_allclose(score, balanced_accuracy(truth[rows], decision), atol=1e-6)
+    metric = RepickedMetric(truth, probability, clusters, share, ("score", "micro_f1"))
+    found = metric.values(weights)
+    for i, rows in enumerate(repeated(weights, clusters)):
+        decision = probability[rows] >= np.quantile(probability[rows], share)
+        np.testing.assert_allclose(found["score"][i], balanced_accuracy(truth[rows], decision), atol=1e-6)
+        np.testing.assert_allclose(found["micro_f1"][i], micro_f1(truth[rows], decision), atol=1e-6)
+    assert metric.gradients()["micro_f1"].shape == (120, 1)
 
 
 def test_no_threshold_scores_more_than_the_best_and_each_what_it_says(case: Case) -> None:
@@ -69,14 +73,3 @@ def test_gradients_of_the_macro_score_are_those_of_the_decisions(case: Case) -> 
 def test_of_equally_good_candidates_the_middle_one_is_best() -> None:
     scores = np.array([[0.1, 0.7, 0.7, 0.7, 0.2], [np.nan, 0.5, 0.4, np.nan, np.nan]])
     assert middle_of_best(scores).tolist() == [2, 1]
-
-
-def test_thresholds_can_score_other_rows_than_those_that_picked_them(case: Case) -> None:
-    truth, probability, clusters, weights = case
-    ladder = ThresholdLadder(truth, probability, clusters)
-    left_out = (weights == 0).astype(np.float32)
-    thresholds = ladder.best(ladder.below(weights))
-    found = ladder.score_at(thresholds, left_out, ladder.below(left_out))
-    for score, threshold, rows in zip(found, thresholds, repeated(left_out, clusters), strict=True):
-        expected = balanced_accuracy(truth[rows], probability[rows] >= threshold)
-        np.testing.assert_allclose(score, expected, atol=1e-6)

@@ -10,11 +10,18 @@ from sklearn.metrics import average_precision_score, balanced_accuracy_score, ro
 from core.scoring.metrics import (
     average_precision,
     balanced_accuracy,
+    micro_f1,
     padded_average_precision,
     roc_auc,
     top_one,
 )
-from core.scoring.weighted_metrics import DecisionMetric, RankMetric, TopOneMetric, WeightedMetric
+from core.scoring.weighted_metrics import (
+    DecisionMetric,
+    MicroF1Metric,
+    RankMetric,
+    TopOneMetric,
+    WeightedMetric,
+)
 
 ROW_METRICS = {
     "auc": roc_auc,
@@ -52,6 +59,9 @@ def test_ranks_decisions_and_top_one_equal_the_metrics_of_repeated_rows(case: Ca
     score = DecisionMetric(truth, probability > 0.5, clusters).values(weights)["score"]
     expected = repeated(balanced_accuracy, clusters, weights, truth, probability > 0.5)
     np.testing.assert_allclose(score, expected, atol=1e-12)
+    found_f1 = MicroF1Metric(truth, probability > 0.5, clusters).values(weights)["micro_f1"][:, 0]
+    expected = repeated(micro_f1, clusters, weights, truth, probability > 0.5)
+    np.testing.assert_allclose(found_f1, expected, atol=1e-6)
     top1 = TopOneMetric(truth, probability, clusters).values(weights)["top1"][:, 0]
     np.testing.assert_allclose(top1, repeated(top_one, clusters, weights, truth, probability), atol=1e-12)
 
@@ -91,6 +101,7 @@ def test_gradients_are_derivatives(case: Case) -> None:
     for metric in (
         RankMetric(truth, probability, clusters),
         DecisionMetric(truth, probability > 0.5, clusters),
+        MicroF1Metric(truth, probability > 0.5, clusters),
         TopOneMetric(truth, probability, clusters),
     ):
         for name, found in metric.gradients().items():
