@@ -25,7 +25,7 @@ def test_the_table_holds_every_metric_species_and_method(make_run: MakeRun) -> N
     truth, probability = rows.truth, rows.probability
     drawn = draw_metrics(truth, probability, rows.resampler(num_resamples=300))
     table = intervals_table(drawn, rows.species)
-    assert len(table) == 3 * (5 + 4 * 3)  # methods x (macro + species of all but top-1)
+    assert len(table) == 3 * (6 + 4 * 3)  # methods x (macro + species of all but F1 and top-1)
     expected = {
         "score": balanced_accuracy(truth, probability >= np.quantile(probability, 0.85)),
         "macro_auc": roc_auc(truth, probability),
