@@ -372,7 +372,7 @@ def build_accelerator(config: Config) -> Accelerator:
             sys.exit(2)  # the first process tells
         message = (
             f"{launched} processes were launched, Accelerate runs {found} x {accelerator.device.type}: "
-            "launch one, or give as many GPUs, or see README.md for processes on CPUs"
+            "launch one, or as many as there are GPUs, or set ACCELERATE_USE_CPU=true for processes on CPUs"
         )
         raise ValueError(message)
     if accelerator.device.type == "cpu":
