@@ -11,6 +11,7 @@ from core.data.tables import numbers, read_table
 from core.scoring.predictions import Predictions
 
 ROW = ("file_id", "end_time")
+ORIGIN = ("site", "start_time")
 
 
 def read_soundscapes(
@@ -21,7 +22,8 @@ def read_soundscapes(
     Parameters
     ----------
     probabilities
-        Table, .parquet or .csv: file_id, end_time in seconds, a column per species.
+        Table, .parquet or .csv: file_id, end_time in seconds, a column per species; site and start_time may
+        be there.
     truth
         Table of `row_id,target`; windows without a row are unknown. None: all are.
     counts
@@ -34,8 +36,8 @@ def read_soundscapes(
     """
     table = read_table("probabilities", probabilities)
     message = f"probabilities={probabilities}: needs file_id, end_time and a column per species"
-    require(set(ROW) <= set(table.columns) and len(table.columns) > len(ROW), message)
-    species = [str(name) for name in table.columns if name not in ROW]
+    species = [str(name) for name in table.columns if name not in ROW + ORIGIN]
+    require(set(ROW) <= set(table.columns) and len(species) > 0, message)
     table = table.assign(**{name: numbers(table, name, probabilities) for name in ("end_time", *species)})
     table = table.sort_values(list(ROW), ignore_index=True)
     recording, end = table["file_id"].to_numpy(str), table["end_time"].to_numpy(float)

@@ -174,10 +174,14 @@ def read_excerpt(decided: Decided, name: str, path: Path, longest: float) -> Exc
     start, end = shown_stretch(decided, name, total, longest)
     windows = decided.windows_of(name)
     starts = decided.predictions.start_seconds[windows]
+    wave = read_stretch(path, PICTURE.sample_rate, start, end)
+    if len(wave) == 0:
+        raise AudioError(f"it ends before {start:.0f} s")
+    if (seconds := len(wave) / PICTURE.sample_rate) < end - start - 0.1:  # its header says more
+        end = total = start + seconds
     inside = windows[(starts >= start - 0.01) & (starts < end - 0.01)]
     return Excerpt(
-        name, start, end - start, total,
-        picture(read_stretch(path, PICTURE.sample_rate, start, end)),
+        name, start, end - start, total, picture(wave),
         opus(read_stretch(path, AUDIO_RATE, start, end)), inside,
     )  # fmt: skip
 

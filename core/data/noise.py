@@ -13,6 +13,7 @@ import numpy as np
 
 from core.config_data import NoiseConfig
 from core.data.audio import AUDIO_SUFFIXES
+from core.data.audio_files import search_audio
 from core.data.pcm import PcmStore
 
 SILENCE_RMS = 1e-9
@@ -90,17 +91,12 @@ def find_noise(root: Path, config: NoiseConfig) -> list[list[Path]]:
     """
     if not config.folders:
         background = root / "background"
-        return [audio_files(background)] if background.is_dir() else []
+        return [search_audio(background).files] if background.is_dir() else []
     sets = []
     for folder in config.folders:
-        files = audio_files(Path(folder)) if Path(folder).is_dir() else []
+        files = search_audio(Path(folder)).files if Path(folder).is_dir() else []
         if not files:
             message = f"data.noise.folders: {folder} holds no audio ({', '.join(AUDIO_SUFFIXES)})"
             raise ValueError(message)
         sets.append(files)
     return sets
-
-
-def audio_files(folder: Path) -> list[Path]:
-    """Return all audio files below `folder`, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in AUDIO_SUFFIXES)

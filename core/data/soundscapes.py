@@ -1,42 +1,97 @@
 """Long field recordings: the files, and the tables that judge their windows of 5 s."""
 
-from collections.abc import Sequence
-from pathlib import Path
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
 
 import numpy as np
 
 from core.config import require
-from core.data.audio import AUDIO_SUFFIXES
+from core.data.audio_files import AudioFiles, as_text, search_audio
 from core.data.tables import read_table
 
 WINDOW_SECONDS = 5
 """Length of the stretches of a soundscape that are judged, a row each."""
 
 
-def find_soundscapes(paths: tuple[str, ...]) -> dict[str, Path]:
-    """Return file id (name without suffix) -> path, sorted.
+@dataclass(frozen=True)
+class Soundscapes:
+    """What is to be predicted, and what else was met.
+
+    Attributes
+    ----------
+    files
+        Id -> file, sorted: the path relative to the folder that was given, without suffix.
+    left_out
+        Path and reason of what is no soundscape.
+    """
+
+    files: dict[str, Path]
+    left_out: tuple[tuple[str, str], ...]
+
+
+def find_soundscapes(paths: Sequence[str]) -> dict[str, Path]:
+    """Return the files of `search_soundscapes`."""
+    return search_soundscapes(paths).files
+
+
+def search_soundscapes(paths: Sequence[str]) -> Soundscapes:
+    """Return the soundscapes among files and in folders, each under an id of its own.
+
+    Of several folders, ids are relative to the one that holds them all. Files that differ only in their
+    suffix keep it.
+
+    Parameters
+    ----------
+    paths
+        Files, or folders that are searched.
 
     Raises
     ------
     ValueError
-        If a path does not exist, nothing is found, or two files share an id.
+        If a path does not exist, or nothing is found.
     """
-    found: dict[str, Path] = {}
-    for text in paths:
-        path = Path(text)
-        if not path.exists():
-            message = f"soundscapes: {path} does not exist"
-            raise ValueError(message)
-        inside = path.rglob("*") if path.is_dir() else [path]
-        files = [f for f in inside if f.is_file() and (f == path or f.suffix.lower() in AUDIO_SUFFIXES)]
-        for file in files:
-            if found.setdefault(file.stem, file) != file:
-                message = f"soundscapes: {found[file.stem]} and {file} share the id {file.stem}"
-                raise ValueError(message)
-    if not found:
-        message = f"soundscapes: no audio file in {', '.join(paths)}"
-        raise ValueError(message)
-    return dict(sorted(found.items()))
+    given = [Path(text).expanduser() for text in paths]
+    for path in given:
+        require(path.exists(), f"soundscapes: {path} does not exist")
+    folders = [path for path in given if path.is_dir()]
+    base = Path(os.path.commonpath([path.absolute() for path in folders])) if len(folders) > 1 else None
+    relative: dict[Path, PurePath] = {}
+    left_out: list[tuple[str, str]] = []
+    for path in given:
+        if path.is_dir():
+            found = search_audio(path)
+            for file in found.files:
+                relative.setdefault(file, file.absolute().relative_to(base or path.absolute()))
+            left_out += _left_out(path, found)
+        else:
+            relative.setdefault(path, PurePath(path.name))
+    require(len(relative) > 0, f"soundscapes: no audio file in {', '.join(paths)}")
+    return Soundscapes(dict(sorted(_named(relative).items())), tuple(left_out))
+
+
+def _named(relative: Mapping[Path, PurePath]) -> dict[str, Path]:
+    """Return id -> file, from file -> its path as it was found."""
+    top = Path(os.path.commonpath([file.absolute().parent for file in relative]))
+    times = Counter(relative.values())
+    names = {f: n if times[n] == 1 else f.absolute().relative_to(top) for f, n in relative.items()}
+    stems = Counter(name.with_suffix("") for name in names.values())
+    return {
+        as_text((n if stems[n.with_suffix("")] > 1 else n.with_suffix("")).as_posix()): f
+        for f, n in names.items()
+    }
+
+
+def _left_out(folder: Path, found: AudioFiles) -> list[tuple[str, str]]:
+    """Return path and reason of what a search met beside audio."""
+    lines = [(as_text(path), reason) for path, reason in sorted(found.unread.items())]
+    for suffix, number in sorted(found.others.items()):
+        lines.append((as_text(folder), f"not read: {number} files ending in {suffix or 'nothing'}"))
+    if found.num_hidden:
+        lines.append((as_text(folder), f"not read: {found.num_hidden} hidden files and folders"))
+    return lines
 
 
 def read_targets(

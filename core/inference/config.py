@@ -6,6 +6,7 @@ from typing import Literal, get_args
 import tyro
 
 from core.config import require
+from core.data.recorders import compile_pattern
 from core.scoring.decisions import DecisionConfig
 
 Backend = Literal[
@@ -86,6 +87,11 @@ class InferenceConfig:
     post: DecisionConfig = field(default_factory=DecisionConfig)
     tuned: str | None = None
     """Decision from the tuned.json of `python -m analysis.thresholds`; `post` is then ignored."""
+    pattern: str | None = None
+    """Regular expression with some of the groups (?P<site>...), (?P<date>...) and (?P<time>...), for the path
+    below the folder; None: names, folders and headers of usual recorders are known."""
+    strict: bool = False
+    """Leave out soundscapes that are damaged; otherwise what can be decoded is predicted, and listed."""
     device: str | None = None
     """Such as cuda:0 or cpu; None: a GPU where there is one."""
 
@@ -96,6 +102,8 @@ class InferenceConfig:
             "checkpoints or exported: name runs, or the folder of an export, and not both",
         )
         require(len(self.soundscapes) > 0, "soundscapes: at least one file or folder")
+        if self.pattern is not None:
+            compile_pattern(self.pattern)
         require(
             len(self.weights) in (0, len(self.checkpoints)),
             f"weights has {len(self.weights)} numbers for {len(self.checkpoints)} checkpoints",

@@ -2,7 +2,7 @@
 
 A journal is a folder of small files, each the windows of some soundscapes, written under another name and
 then renamed; what is there is whole. `plan.json` says for which checkpoints and settings it is: another run's
-journal is refused, never mixed in.
+results are refused, never mixed in. A soundscape whose file has another size or time since then is not done.
 """
 
 import hashlib
@@ -39,6 +39,10 @@ class FileResult:
         Its length.
     segments
         (window, segment, species) float32 within windows; no window unless asked for.
+    damage
+        How much of the file could be decoded, and why not all; "" if all of it was.
+    notes
+        Other things to know about its audio.
     """
 
     probability: np.ndarray
@@ -46,6 +50,8 @@ class FileResult:
     reason: str
     seconds: float
     segments: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
+    damage: str = ""
+    notes: str = ""
 
 
 class Journal:
@@ -57,6 +63,8 @@ class Journal:
         Where; made if missing.
     plan
         What determines the results: checkpoints, settings.
+    files
+        Soundscape -> its file.
     rank
         This process; each writes files of its own.
 
@@ -66,8 +74,11 @@ class Journal:
         If the folder holds the journal of another plan.
     """
 
-    def __init__(self, folder: Path, plan: Mapping[str, Any], rank: int = 0) -> None:
+    def __init__(
+        self, folder: Path, plan: Mapping[str, Any], files: Mapping[str, Path], rank: int = 0
+    ) -> None:
         self.folder, self.rank = folder, rank
+        self.stamps = {name: _stamp(path) for name, path in files.items()}
         self.pending: dict[str, FileResult] = {}
         self.flushed = time.monotonic()
         text = json.dumps(plan, sort_keys=True, default=str)
@@ -78,21 +89,36 @@ class Journal:
             found = json.loads(file.read_text())["identity"] if file.is_file() else self.identity
         except (json.JSONDecodeError, KeyError, TypeError):
             found = None
-        if found != self.identity:
+        if found != self.identity and self._parts():
             message = (
                 f"{folder}: the journal of another run (other checkpoints or settings); finish that run, "
                 "delete the folder, or write to another --out"
             )
             raise ValueError(message)
+        self.outdated = self._find_outdated()
         write_atomically(file, json.dumps({"identity": self.identity, "plan": plan}, indent=2, default=str))
 
     def done(self) -> set[str]:
         """Return the names of the soundscapes that are done."""
-        names: set[str] = set()
-        for path in self.folder.glob("part-*.npz"):
-            with np.load(path) as arrays:
-                names.update(json.loads(str(arrays["names"])))
-        return names
+        return {name for path in self._parts() for _, name in self._entries(path)}
+
+    def _parts(self) -> list[Path]:
+        """Return the files of results, in the order of their names."""
+        return sorted(self.folder.glob("part-*.npz"))
+
+    def _entries(self, path: Path) -> list[tuple[int, str]]:
+        """Return place and name of the results of a part, without those of files that had changed."""
+        names = enumerate(name for name, _ in _names_of(path))
+        return [(i, name) for i, name in names if (path.name, i) not in self.outdated]
+
+    def _find_outdated(self) -> set[tuple[str, int]]:
+        """Return part and place of the results of files that have changed."""
+        return {
+            (path.name, i)
+            for path in self._parts()
+            for i, (name, stamp) in enumerate(_names_of(path))
+            if self.stamps.get(name) != stamp
+        }
 
     def add(self, name: str, result: FileResult) -> None:
         """Keep the result of a soundscape; it is written with others after some files or seconds."""
@@ -104,7 +130,9 @@ class Journal:
         """Write the results that are kept in memory."""
         if not self.pending:
             return
-        arrays: dict[str, Any] = {"names": json.dumps(list(self.pending))}
+        arrays: dict[str, Any] = {
+            "names": json.dumps([(name, self.stamps.get(name, "")) for name in self.pending])
+        }
         for i, result in enumerate(self.pending.values()):
             arrays |= {f"{name}{i}": value for name, value in vars(result).items()}
         number = len(list(self.folder.glob(f"part-{self.rank}-*.npz")))
@@ -116,14 +144,29 @@ class Journal:
     def results(self) -> dict[str, FileResult]:
         """Return the result of every soundscape that is done."""
         found = {}
-        for path in sorted(self.folder.glob("part-*.npz")):
+        for path in self._parts():
             with np.load(path) as arrays:
-                for i, soundscape in enumerate(json.loads(str(arrays["names"]))):
+                for i, soundscape in self._entries(path):
                     values: dict[str, Any] = {f.name: arrays[f"{f.name}{i}"] for f in fields(FileResult)}
-                    plain = {"reason": values["reason"].item(), "seconds": values["seconds"].item()}
+                    plain = {name: values[name].item() for name in ("reason", "seconds", "damage", "notes")}
                     found[soundscape] = FileResult(**values | plain)
         return found
 
     def remove(self) -> None:
         """Delete the journal of a complete run."""
         shutil.rmtree(self.folder)
+
+
+def _names_of(part: Path) -> list[tuple[str, str]]:
+    """Return the soundscapes of a part, and how their files were."""
+    with np.load(part) as arrays:
+        return [(name, stamp) for name, stamp in json.loads(str(arrays["names"]))]
+
+
+def _stamp(path: Path) -> str:
+    """Return what changes when a file does."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        return str(error.errno)
+    return f"{status.st_size} {status.st_mtime_ns}"

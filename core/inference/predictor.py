@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from core.data.audio import stream_rates
-from core.data.decoding import AudioError
+from core.data.decoding import AudioError, Findings
 from core.inference.config import WindowConfig
 from core.inference.ensemble import SEGMENTS, Ensemble, Waves
 from core.inference.journal import FileResult
@@ -34,6 +34,8 @@ class Predictor:
         its own front end.
     segments
         Also predict stretches within each window (see `SEGMENTS`).
+    strict
+        A file that is damaged cannot be used.
     """
 
     def __init__(
@@ -44,9 +46,10 @@ class Predictor:
         nocall: Ensemble | None = None,
         *,
         segments: bool = False,
+        strict: bool = False,
     ) -> None:
         self.ensemble, self.config, self.device = ensemble, config, device
-        self.nocall, self.segments = nocall, segments
+        self.nocall, self.segments, self.strict = nocall, segments, strict
         formats = [*ensemble.window_formats, *(nocall.window_formats if nocall else [])]
         self.window_formats = sorted(set(formats))
         self.sample_rates = sorted({window_format.sample_rate for window_format in formats})
@@ -55,20 +58,23 @@ class Predictor:
 
     def predict_files(self, paths: Sequence[Path]) -> Iterator[FileResult]:
         """Yield the result of each file in turn; the next ones are decoded meanwhile."""
-        for blocks in read_ahead(paths, self.sample_rates):
-            yield self.predict_stream(blocks)
+        for blocks, findings in read_ahead(paths, self.sample_rates):
+            yield self.predict_stream(blocks, findings)
 
     def predict_file(self, path: Path) -> FileResult:
         """Return the result of one file; see `predict_stream`."""
-        return self.predict_stream(stream_rates(path, self.sample_rates))
+        findings = Findings()
+        return self.predict_stream(stream_rates(path, self.sample_rates, findings), findings)
 
-    def predict_stream(self, blocks: Iterable[Blocks]) -> FileResult:
+    def predict_stream(self, blocks: Iterable[Blocks], findings: Findings) -> FileResult:
         """Return the probabilities of a file's windows; a file that cannot be used has none, and a reason.
 
         Parameters
         ----------
         blocks
             (sample,) float32 at each of `sample_rates`; may raise `AudioError`.
+        findings
+            What is known of the file after its last block.
         """
         shifts, seconds = self.config.shifts, 0.0
         found: dict[float, list[_PieceResult]] = {shift: [] for shift in shifts}
@@ -79,8 +85,8 @@ class Predictor:
                 seconds = pieces[self.sample_rates[0]].end_seconds
         except AudioError as error:
             return self._unusable(str(error))
-        if not found[shifts[0]]:
-            return self._unusable("no samples")
+        if not found[shifts[0]] or (self.strict and findings.damage):
+            return self._unusable(findings.damage or "no samples")
         probability = merge_shifts(
             {shift: np.concatenate([r.probability for r in found[shift]], axis=1) for shift in shifts}
         )
@@ -93,6 +99,8 @@ class Predictor:
             "",
             seconds,
             np.concatenate([result.segments for result in found[shifts[0]]]),
+            findings.damage,
+            "; ".join(findings.notes),
         )
 
     def _unusable(self, reason: str) -> FileResult:

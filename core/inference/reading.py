@@ -13,6 +13,7 @@ from queue import Empty, Queue
 import numpy as np
 
 from core.data.audio import stream_rates
+from core.data.decoding import Findings
 
 BLOCKS_AHEAD = 16
 WAIT_SECONDS = 0.1
@@ -24,8 +25,10 @@ BlockQueue = Queue[Blocks | Exception | None]
 """Blocks, and after those of each file None or what ended it."""
 
 
-def read_ahead(paths: Sequence[Path], sample_rates: Sequence[int]) -> Iterator[Iterator[Blocks]]:
-    """Yield one stream of blocks a file, as `core.data.audio.stream_rates` does, decoded ahead.
+def read_ahead(
+    paths: Sequence[Path], sample_rates: Sequence[int]
+) -> Iterator[tuple[Iterator[Blocks], Findings]]:
+    """Yield a stream of blocks and the findings of each file, see `core.data.audio.stream_rates`.
 
     Parameters
     ----------
@@ -36,19 +39,20 @@ def read_ahead(paths: Sequence[Path], sample_rates: Sequence[int]) -> Iterator[I
 
     Yields
     ------
-    iterator of tuple of numpy.ndarray
+    blocks, findings
         The blocks of one file, to be read before the next file is asked for; what is left of them is
-        skipped. It raises what `stream_rates` raises.
+        skipped. They raise what `stream_rates` raises. The findings are complete after the last block.
     """
     queue: BlockQueue = Queue(BLOCKS_AHEAD)
     is_over = threading.Event()
-    arguments = (paths, sample_rates, queue, is_over)
+    findings = [Findings() for _ in paths]
+    arguments = (paths, sample_rates, findings, queue, is_over)
     thread = threading.Thread(target=_decode, args=arguments, name="decode", daemon=True)
     thread.start()
     try:
-        for _ in paths:
+        for found in findings:
             stream = _blocks_of_a_file(queue)
-            yield stream
+            yield stream, found
             with contextlib.suppress(Exception):  # an error in what nobody wants is nobody's
                 for _ in stream:
                     pass
@@ -60,12 +64,16 @@ def read_ahead(paths: Sequence[Path], sample_rates: Sequence[int]) -> Iterator[I
 
 
 def _decode(
-    paths: Sequence[Path], sample_rates: Sequence[int], queue: BlockQueue, is_over: threading.Event
+    paths: Sequence[Path],
+    sample_rates: Sequence[int],
+    findings: Sequence[Findings],
+    queue: BlockQueue,
+    is_over: threading.Event,
 ) -> None:
     """Put the blocks of every file into the queue until the reader is done."""
-    for path in paths:
+    for path, found in zip(paths, findings, strict=True):
         try:
-            for blocks in stream_rates(path, sample_rates):
+            for blocks in stream_rates(path, sample_rates, found):
                 queue.put(blocks)
                 if is_over.is_set():
                     return

@@ -13,8 +13,11 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from core.config import require
 from core.data.audio import duration_seconds
-from core.data.soundscapes import find_soundscapes
+from core.data.audio_files import as_text
+from core.data.recorders import Origin, compile_pattern, describe_origin
+from core.data.soundscapes import Soundscapes, search_soundscapes
 from core.files import write_table
 from core.inference.config import Backend, InferenceConfig
 from core.inference.engines.backends import with_backend
@@ -51,7 +54,9 @@ def predict(config: InferenceConfig) -> Path:
     device = choose_device(config.device)
     if device.type == "cpu":
         tune_cpu(world)
-    files = find_soundscapes(config.soundscapes)
+    soundscapes = search_soundscapes(config.soundscapes)
+    files = soundscapes.files
+    origins = describe_all(files, config.pattern)
     rows_file = find_rows(config)
     rows = read_test_rows(rows_file) if rows_file is not None else None
     ensemble, backend = open_ensemble(config, device)
@@ -62,8 +67,9 @@ def predict(config: InferenceConfig) -> Path:
         nocall = load_ensemble([config.nocall], which=config.which, species=["bird"])
         nocall = with_backend(nocall, "torch", device, 1)
     by_segment = config.detections_by == "segment"
-    predictor = Predictor(ensemble, config.windows, device, nocall, segments=by_segment)
-    journal = Journal(Path(f"{config.out}.journal"), plan_of(config, ensemble, nocall, backend), rank)
+    predictor = Predictor(ensemble, config.windows, device, nocall, segments=by_segment, strict=config.strict)
+    plan = plan_of(config, ensemble, nocall, backend)
+    journal = Journal(Path(f"{config.out}.journal"), plan, files, rank)
     done = journal.done()
     mine = {name: path for name, path in list(files.items())[rank::world] if name not in done}
     if rank == 0:
@@ -72,10 +78,31 @@ def predict(config: InferenceConfig) -> Path:
     if rank != 0:
         return Path(config.out)
     results = wait_for_all(journal, files)
-    decisions = decide_soundscapes(results, files, config, post, ensemble)
-    write_tables(config, rows, decisions, results, files, ensemble)
+    decided = decide_soundscapes(results, files, config, post, ensemble)
+    decisions = {name: dataclasses.replace(one, origin=origins[name]) for name, one in decided.items()}
+    rows = write_tables(config, rows, decisions, results, ensemble)
+    write_ledger(config, rows, results, soundscapes, origins)
     journal.remove()
     return Path(config.out)
+
+
+def describe_all(files: Mapping[str, Path], pattern: str | None) -> dict[str, Origin]:
+    """Return where and when each soundscape was recorded.
+
+    Raises
+    ------
+    ValueError
+        If a pattern is given and fits none.
+    """
+    compiled = compile_pattern(pattern) if pattern is not None else None
+    if compiled is not None:
+        unfit = [name for name in files if compiled.search(name) is None]
+        require(
+            len(unfit) < len(files), f"pattern={pattern}: fits no soundscape, such as {next(iter(files), '')}"
+        )
+        if unfit:
+            print(f"pattern: {len(unfit)} of {len(files)} soundscapes do not fit it, such as {unfit[0]}")
+    return {name: describe_origin(path, name, compiled) for name, path in files.items()}
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -155,6 +182,7 @@ def plan_of(
         "windows": dataclasses.asdict(config.windows) | {"smoothing": None, "batch": None},
         "backend": backend,
         "detections_by": config.detections_by,
+        "strict": config.strict,
     }
 
 
@@ -227,10 +255,9 @@ def write_tables(
     rows: pd.DataFrame | None,
     decisions: Mapping[str, Decisions],
     results: Mapping[str, FileResult],
-    files: Mapping[str, Path],
     ensemble: Ensemble,
-) -> None:
-    """Write the wanted tables and the ledger; print where, and how much could not be used.
+) -> pd.DataFrame:
+    """Write the wanted tables; return the rows of the submission.
 
     Parameters
     ----------
@@ -240,8 +267,8 @@ def write_tables(
         Wanted rows of the submission; None: those of every window and scored species.
     decisions
         Usable soundscape -> what was decided.
-    results, files
-        Every soundscape -> what was predicted of it, and its file.
+    results
+        Every soundscape -> what was predicted of it.
     ensemble
         Its species.
 
@@ -253,7 +280,7 @@ def write_tables(
     out, species = Path(config.out), ensemble.species
     if rows is None:
         if not decisions:
-            message = f"none of the {len(files)} soundscapes can be used: {first_reason(results)}"
+            message = f"none of the {len(results)} soundscapes can be used: {first_reason(results)}"
             raise ValueError(message)
         rows = all_rows(decisions, np.array(species)[ensemble.scored])
     num_absent = write_submission(out, rows, decisions, species)
@@ -263,21 +290,55 @@ def write_tables(
         write_recordings(Path(config.by_recording), decisions, species)
     if config.detections is not None:
         write_detections(Path(config.detections), decisions, species, config.detections_format)
-    ledger = [
-        (name, str(files[name]), result.reason or "ok", result.probability.shape[1], result.seconds)
-        for name, result in results.items()
+    print(f"{out}: {len(rows)} rows, {len(decisions)} soundscapes", flush=True)
+    if num_absent:
+        print(f"{num_absent} rows are False because their soundscape is missing or unusable")
+    return rows
+
+
+def write_ledger(
+    config: InferenceConfig,
+    rows: pd.DataFrame,
+    results: Mapping[str, FileResult],
+    soundscapes: Soundscapes,
+    origins: Mapping[str, Origin],
+) -> None:
+    """Write what became of each file; print how many could not be used, or not all of them.
+
+    Parameters
+    ----------
+    config
+        Names the submission; the ledger lies beside it.
+    rows
+        Of the submission: their soundscapes should be there.
+    results, origins
+        Soundscape -> what was predicted of it, and where and when it was recorded.
+    soundscapes
+        What was found.
+    """
+    ledger = []
+    for name, result in results.items():
+        status = result.reason or (f"damaged: {result.damage}" if result.damage else "ok")
+        ledger.append(
+            (name, as_text(soundscapes.files[name]), *origins[name], status,
+             result.probability.shape[1], result.seconds, result.notes)
+        )  # fmt: skip
+    absent = sorted(set(rows["file_id"]) - set(results))
+    ledger += [(name, "", "", "", "missing file", 0, 0.0, "") for name in absent]
+    ledger += [("", path, "", "", reason, 0, 0.0, "") for path, reason in soundscapes.left_out]
+    columns = ["file_id", "path", "site", "start_time", "status", "windows", "seconds", "notes"]
+    out = Path(config.out)
+    file = out.with_name(f"{out.stem}_ledger.csv")
+    write_table(pd.DataFrame(ledger, columns=columns), file)
+    num_bad = len(absent) + sum(result.probability.shape[1] == 0 for result in results.values())
+    num_damaged = sum(bool(result.damage) for result in results.values() if not result.reason)
+    told = [
+        f"{num_bad} soundscapes missing or unusable" if num_bad else "",
+        f"{num_damaged} damaged and predicted as far as they can be decoded" if num_damaged else "",
+        f"{len(soundscapes.left_out)} lines about other files" if soundscapes.left_out else "",
     ]
-    ledger += [(name, "", "missing file", 0, 0.0) for name in sorted(set(rows["file_id"]) - set(files))]
-    table = pd.DataFrame(ledger, columns=["file_id", "path", "status", "windows", "seconds"])
-    ledger_file = out.with_name(f"{out.stem}_ledger.csv")
-    write_table(table, ledger_file)
-    num_bad = int((table["status"] != "ok").sum())
-    print(f"{out}: {len(rows)} rows, {len(table) - num_bad} soundscapes", flush=True)
-    if num_bad or num_absent:
-        print(
-            f"{num_bad} soundscapes missing or unusable, listed in {ledger_file.name}; "
-            f"{num_absent} rows are False for it"
-        )
+    if any(told):
+        print(f"{', '.join(filter(None, told))}: listed in {file.name}")
 
 
 def first_reason(results: Mapping[str, FileResult]) -> str:

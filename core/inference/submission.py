@@ -20,7 +20,9 @@ from core.data.annotations.writers import (
     write_hoplite,
     write_raven,
 )
+from core.data.audio_files import as_text
 from core.data.labelled_windows import LabelledWindows
+from core.data.recorders import UNKNOWN, Origin
 from core.data.soundscapes import WINDOW_SECONDS
 from core.data.tables import line_of, numbers, read_table
 from core.files import write_table
@@ -43,12 +45,15 @@ class Decisions:
         The soundscape.
     segments
         (window, segment, species) bool, the segments above the threshold; no window unless asked for.
+    origin
+        Where and when it was recorded.
     """
 
     probability: np.ndarray
     target: np.ndarray
     path: Path
     segments: np.ndarray
+    origin: Origin = UNKNOWN
 
 
 def read_test_rows(path: Path) -> pd.DataFrame:
@@ -118,7 +123,9 @@ def write_submission(
 
 
 def write_probabilities(path: Path, decisions: Mapping[str, Decisions], species: Sequence[str]) -> None:
-    """Write one row a window: `file_id`, `end_time` in seconds, a float32 probability per species.
+    """Write one row a window, with a float32 probability per species.
+
+    Columns before them are `file_id`, `end_time` in seconds, and the soundscape's `site` and `start_time`.
 
     Parameters
     ----------
@@ -131,18 +138,23 @@ def write_probabilities(path: Path, decisions: Mapping[str, Decisions], species:
     """
     tables = [
         pd.DataFrame(decision.probability.astype(np.float32), columns=list(species)).assign(
-            file_id=name, end_time=(np.arange(len(decision.probability)) + 1) * WINDOW_SECONDS
+            file_id=name,
+            end_time=(np.arange(len(decision.probability)) + 1) * WINDOW_SECONDS,
+            **decision.origin._asdict(),
         )
         for name, decision in decisions.items()
     ]
-    write_table(pd.concat(tables, ignore_index=True)[["file_id", "end_time", *species]], path)
+    write_table(
+        pd.concat(tables, ignore_index=True)[["file_id", "end_time", *Origin._fields, *species]], path
+    )
 
 
 def write_recordings(path: Path, decisions: Mapping[str, Decisions], species: Sequence[str]) -> None:
     """Write one row a recording and species, a recording's most probable species first.
 
-    Columns are `file_id`, `rank` (1 for the highest maximum), `species`, `mean` and `maximum` of its
-    probability over windows, `maximum_end_time` of that window in seconds, and `windows` decided True.
+    Columns are `file_id`, `site`, `start_time`, `rank` (1 for the highest maximum), `species`, `mean` and
+    `maximum` of its probability over windows, `maximum_end_time` of that window in seconds, and `windows`
+    decided True.
 
     Parameters
     ----------
@@ -155,6 +167,7 @@ def write_recordings(path: Path, decisions: Mapping[str, Decisions], species: Se
         order = np.argsort(-maximum, kind="stable")
         columns = {
             "file_id": name,
+            **decision.origin._asdict(),
             "rank": np.arange(len(order)) + 1,
             "species": np.asarray(species)[order],
             "mean": decision.probability.mean(axis=0)[order].astype(np.float32),
@@ -192,13 +205,14 @@ def write_detections(
     table = pd.DataFrame(found, columns=["soundscape", "begin", "end", "code", "confidence"])
     table["confidence"] = table["confidence"].astype(float).round(4)
     events = make_events({**table.to_dict("series"), "low_hz": LOW_HZ, "high_hz": HIGH_HZ})
-    files = {name: str(decision.path) for name, decision in decisions.items()}
+    files = {name: as_text(decision.path) for name, decision in decisions.items()}
+    origins = {name: decision.origin for name, decision in decisions.items()}
     if "raven" in formats:
-        write_raven(folder, events, files)
+        write_raven(folder, events, files, origins)
     if "audacity" in formats:
         write_audacity(folder, events, files)
     if "birdnet" in formats:
-        write_birdnet(folder / "detections.csv", events, files)
+        write_birdnet(folder / "detections.csv", events, files, origins=origins)
     if "hoplite" in formats:
         windows = [  # what was not detected is not known to be absent
             LabelledWindows.of_soundscape(

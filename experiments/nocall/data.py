@@ -12,9 +12,9 @@ from pathlib import Path
 import pandas as pd
 
 from core.config import DataConfig
+from core.data.audio_files import search_audio
 from core.data.competition import Competition
 from core.data.loaders import read_recordings
-from core.data.noise import audio_files
 from core.data.recordings import UNKNOWN_AUTHOR
 from core.data.tables import line_of, numbers, read_table
 
@@ -52,12 +52,12 @@ def _read_folder(root: Path, data: DataConfig) -> pd.DataFrame:
     if (root / TABLE).is_file():
         return _table_of(read_csv(root / TABLE))
     if (root / BIRD).is_dir() and (root / NOCALL).is_dir():
-        found = [(label, file, RATING, "") for label in (BIRD, NOCALL) for file in audio_files(root / label)]
-        return _table_of(found)
+        folders = [(label, search_audio(root / label)) for label in (BIRD, NOCALL)]
+        return _table_of([(label, file, RATING, "") for label, found in folders for file in found.files])
     if (root / "background").is_dir():
         birds = read_recordings(DataConfig(root=str(root), fold_seed=data.fold_seed)).recordings
         heard = [(BIRD, path, RATING, str(author)) for path, author in birds[["path", "author"]].to_numpy()]
-        empty = [(NOCALL, file, RATING, "") for file in audio_files(root / "background")]
+        empty = [(NOCALL, file, RATING, "") for file in search_audio(root / "background").files]
         return _table_of([*heard, *empty])
     message = (
         f"{root}: holds neither {TABLE} nor the folders {BIRD}/ and {NOCALL}/ nor, beside train_audio/, "

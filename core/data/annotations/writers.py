@@ -16,6 +16,7 @@ from core.config import require
 from core.data.annotations.events import NEGATIVE, POSITIVE, match_label
 from core.data.annotations.readers import HOPLITE_SECONDS, WIDE_COLUMNS
 from core.data.labelled_windows import LabelledWindows
+from core.data.recorders import Origin
 from core.data.taxonomy import Taxonomy
 from core.files import replacing, write_atomically, write_table
 
@@ -23,7 +24,9 @@ LOW_HZ, HIGH_HZ = 50, 14000  # of a selection's box, which must have edges
 _BREAKS = re.compile(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")  # what these tools cannot have in a label
 
 
-def write_raven(folder: Path, events: pd.DataFrame, files: Mapping[str, str]) -> None:
+def write_raven(
+    folder: Path, events: pd.DataFrame, files: Mapping[str, str], origins: Mapping[str, Origin] | None = None
+) -> None:
     """Write a selection table a soundscape, `<folder>/<soundscape>.selections.txt`.
 
     Parameters
@@ -34,6 +37,8 @@ def write_raven(folder: Path, events: pd.DataFrame, files: Mapping[str, str]) ->
         See `Annotations.events`; one without frequencies becomes a selection of the waveform.
     files
         Soundscape -> its file as the table shall name it; each gets a table.
+    origins
+        Soundscape -> what `site` and `start_time` tell; None: no such columns.
     """
     for soundscape, found in _by_soundscape(events, files):
         boxed = found["low_hz"].notna() & found["high_hz"].notna()
@@ -47,6 +52,8 @@ def write_raven(folder: Path, events: pd.DataFrame, files: Mapping[str, str]) ->
                 "File Offset (s)": found["begin"],
             }
         )  # fmt: skip
+        if origins is not None:
+            table = table.assign(**origins[soundscape]._asdict())
         with replacing(_table_of(folder, soundscape, ".selections.txt")) as new:
             table.to_csv(new, sep="\t", index=False, quoting=csv.QUOTE_NONE)
 
@@ -74,7 +81,11 @@ def write_audacity(folder: Path, events: pd.DataFrame, soundscapes: Iterable[str
 
 
 def write_birdnet(
-    path: Path, events: pd.DataFrame, files: Mapping[str, str], taxonomy: Taxonomy | None = None
+    path: Path,
+    events: pd.DataFrame,
+    files: Mapping[str, str],
+    taxonomy: Taxonomy | None = None,
+    origins: Mapping[str, Origin] | None = None,
 ) -> None:
     """Write one table of results for all soundscapes.
 
@@ -88,6 +99,8 @@ def write_birdnet(
         Soundscape -> its file as the table shall name it.
     taxonomy
         Scientific and common names of the codes; where it lacks them, the code stands for the common name.
+    origins
+        As `write_raven`.
     """
     found = _named(events)
     names = {code: _two_names(code, taxonomy) for code in found["code"].unique()}
@@ -102,6 +115,9 @@ def write_birdnet(
             "Confidence": found["confidence"], "File": found["soundscape"].map(files),
         }
     )  # fmt: skip
+    if origins is not None:
+        where = [origins[soundscape] for soundscape in found["soundscape"]]
+        table[list(Origin._fields)] = pd.DataFrame(where, columns=Origin._fields, index=table.index)
     write_table(table, path)
 
 

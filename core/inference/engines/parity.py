@@ -16,6 +16,7 @@ import torch
 
 from core.config import require
 from core.data.audio import stream_rates
+from core.data.decoding import AudioError
 from core.data.soundscapes import WINDOW_SECONDS, find_soundscapes, read_targets
 from core.inference.config import ExportConfig
 from core.inference.engines.backends import Backend, BackendError, with_backend
@@ -92,14 +93,17 @@ def read_windows(config: ExportConfig, ensemble: Ensemble) -> Windows:
     files: list[str] = []
     ends: list[int] = []
     for name, path in find_soundscapes(config.soundscapes).items():
-        for pieces in cut_pieces(stream_rates(path, rates), rates, context):
-            piece = pieces[rates[0]]
-            if piece.number < context or len(files) >= config.max_windows:
-                break
-            for f, found in waves.items():
-                found.append(pieces[f.sample_rate].windows(0.0, f.short_clips))
-            files += [name] * context
-            ends += [(piece.first + i + 1) * WINDOW_SECONDS for i in range(context)]
+        try:
+            for pieces in cut_pieces(stream_rates(path, rates), rates, context):
+                piece = pieces[rates[0]]
+                if piece.number < context or len(files) >= config.max_windows:
+                    break
+                for f, found in waves.items():
+                    found.append(pieces[f.sample_rate].windows(0.0, f.short_clips))
+                files += [name] * context
+                ends += [(piece.first + i + 1) * WINDOW_SECONDS for i in range(context)]
+        except AudioError as error:
+            print(f"{path} is left out: {error}")
     require(len(files) > 0, f"soundscapes: no file holds {context} whole windows")
     truth, file = None, np.array(files)
     if config.truth is not None:

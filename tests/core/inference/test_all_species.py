@@ -36,8 +36,8 @@ def test_further_species_change_no_decision_about_the_scored_ones(
     assert (tmp_path / "scored.csv").read_bytes() == (tmp_path / "all.csv").read_bytes()
     few, many = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("scored", "all"))
     trained_on = load_ensemble(trained.runs, species="all").species
-    assert many.columns.tolist() == ["file_id", "end_time", *trained_on]
-    assert len(trained_on) > len(few.columns) - 2
+    assert many.columns.tolist() == ["file_id", "end_time", "site", "start_time", *trained_on]
+    assert len(trained_on) > len(few.columns) - 4
     pd.testing.assert_frame_equal(few, many[few.columns])
     detected = [pd.read_csv(tmp_path / name / "detections.csv") for name in ("scored", "all")]
     common = set(few.columns) & set(detected[1]["Common name"])
@@ -49,7 +49,8 @@ def test_further_species_change_no_decision_about_the_scored_ones(
 
 def test_recordings_are_summed_up(trained: Trained, soundscapes: Path, tmp_path: Path) -> None:
     predict(replace(config_of(trained, soundscapes, tmp_path, "all"), species="all"))
-    probability = pd.read_parquet(tmp_path / "all.parquet").set_index(["file_id", "end_time"])
+    probability = pd.read_parquet(tmp_path / "all.parquet")
+    probability = probability.drop(columns=["site", "start_time"]).set_index(["file_id", "end_time"])
     table = pd.read_csv(tmp_path / "all_recordings.csv")
     assert len(table) == 5 * probability.shape[1]
     submission = pd.read_csv(tmp_path / "all.csv")

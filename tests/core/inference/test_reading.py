@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.data.audio import read_mono
-from core.data.decoding import AudioError
+from core.data.decoding import AudioError, Findings
 from core.inference import reading
 from core.inference.reading import Blocks, read_ahead
 from tests.core.inference.conftest import RATE, write_noise
@@ -20,7 +20,7 @@ def joined(blocks: Iterator[Blocks]) -> np.ndarray:
 
 def test_files_read_ahead_are_those_read_one_by_one(tmp_path: Path) -> None:
     paths = [write_noise(tmp_path / f"{i}.wav", 10.0 + i, rate=RATE + 1000 * i, seed=i) for i in range(3)]
-    found = [joined(blocks) for blocks in read_ahead(paths, [RATE])]
+    found = [joined(blocks) for blocks, _ in read_ahead(paths, [RATE])]
     for path, wave in zip(paths, found, strict=True):
         assert np.array_equal(wave, read_mono(path, RATE))
 
@@ -29,21 +29,21 @@ def test_a_bad_file_raises_its_own_error_and_the_next_one_is_read(tmp_path: Path
     good = write_noise(tmp_path / "good.wav", 12.0)
     (tmp_path / "bad.ogg").write_text("no audio")
     streams = read_ahead([good, tmp_path / "bad.ogg", tmp_path / "absent.wav", good], [RATE])
-    assert len(joined(next(streams))) == 12 * RATE
+    assert len(joined(next(streams)[0])) == 12 * RATE
     for reason in ("not readable as audio", "missing file"):
-        blocks = next(streams)
+        blocks, _ = next(streams)
         with pytest.raises(AudioError, match=reason):
             list(blocks)
         assert list(blocks) == []
-    assert len(joined(next(streams))) == 12 * RATE
+    assert len(joined(next(streams)[0])) == 12 * RATE
     assert next(streams, None) is None
 
 
 def test_what_is_not_read_of_a_file_never_reaches_the_next(tmp_path: Path) -> None:
     paths = [write_noise(tmp_path / f"{i}.wav", 30.0, seed=i) for i in range(2)]
     streams = read_ahead(paths, [RATE])
-    next(next(streams))
-    assert np.array_equal(joined(next(streams)), read_mono(paths[1], RATE))
+    next(next(streams)[0])
+    assert np.array_equal(joined(next(streams)[0]), read_mono(paths[1], RATE))
 
 
 def test_it_stays_a_bounded_number_of_blocks_ahead_and_ends_with_its_reader(
@@ -51,14 +51,14 @@ def test_it_stays_a_bounded_number_of_blocks_ahead_and_ends_with_its_reader(
 ) -> None:
     made = []
 
-    def endless(path: Path, sample_rates: list[int]) -> object:
+    def endless(path: Path, sample_rates: list[int], findings: Findings) -> object:
         for i in range(10_000):
             made.append(i)
             yield (np.full(8, i, np.float32),)
 
     monkeypatch.setattr(reading, "stream_rates", endless)
     streams = read_ahead([tmp_path / "a"], [RATE])
-    blocks = next(streams)
+    blocks, _ = next(streams)
     assert next(blocks)[0][0] == 0
     time.sleep(0.3)
     assert len(made) <= reading.BLOCKS_AHEAD + 3
