@@ -1,32 +1,28 @@
 """The command lines of this package: a dataclass of settings, one line for a person's mistake."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Literal, TypeVar
 
 import tyro
 
+from analysis.drawing.figure_files import CAPTION_KEYS, Format, require_ending
 from core.config import ValidConfig, require
+from core.scoring.intervals import Method
 from core.scoring.predictions import Unit
 
 _C = TypeVar("_C")
 
 
-def run_command(kind: type[_C], action: Callable[[_C], Any], words: Sequence[str] | None = None) -> None:
-    """Parse settings and run a program; a `ValueError` of it is printed as one line, with status 2.
+def run_command(kind: type[_C], action: Callable[[_C], Any]) -> None:
+    """Parse the settings of a program and run it; a `ValueError` of it is printed as one line, with status 2.
 
-    Parameters
-    ----------
-    kind
-        Dataclass of the settings; its docstring describes the program, its fields the options.
-    action
-        What is run with them.
-    words
-        The command line; None: that of this process.
+    `kind` is the dataclass of the settings: its docstring describes the program, its fields the options.
     """
     try:
-        config = tyro.cli(kind, args=words, prog=program(), description=kind.__doc__, use_underscores=True)
+        config = tyro.cli(kind, prog=_program(), description=kind.__doc__, use_underscores=True)
         action(config)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -71,7 +67,44 @@ class ScoringOptions:
         return replace(valid, **{name: value for name, value in asked.items() if value is not None})
 
 
-def program() -> str | None:
+@dataclass(frozen=True, kw_only=True)
+class FolderOptions(ScoringOptions):
+    """Programs that judge runs, and write tables and figures into a folder."""
+
+    runs: tyro.conf.Positional[tuple[str, ...]]
+    """Runs, runs of all folds, or folders that hold such."""
+    out: str | None = None
+    """Folder for tables and figures; of several runs one folder each inside where they are judged alone."""
+    format: Format = "png"
+    """Of the figures."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class IntervalOptions(ScoringOptions):
+    """Programs that print intervals of runs, and write them as one table and one figure."""
+
+    runs: tyro.conf.Positional[tuple[str, ...]]
+    """Runs, runs of all folds, or folders that hold such; others are compared with the first."""
+    threshold: Literal["repicked", "fixed"] = "repicked"
+    """Whether each resample picks the quantile of its own probabilities, as a new test set would, or all
+    share that of the run."""
+    method: Method = "adjusted"
+    """The interval that is printed and drawn."""
+    out: str | None = None
+    """Also write the table, .csv or .json."""
+    figure: str | None = None
+    """Also draw it, .png, .svg or .pdf."""
+
+    def __post_init__(self) -> None:
+        """Check ranges, and endings before anything is computed."""
+        super().__post_init__()
+        if self.out is not None:
+            require_ending("table", Path(self.out), (".csv", ".json"))
+        if self.figure is not None:
+            require_ending("figure", Path(self.figure), tuple(CAPTION_KEYS))
+
+
+def _program() -> str | None:
     """Return how this process was started, such as `python -m analysis.compare`; None if otherwise."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return None if spec is None else f"python -m {spec.name.removesuffix('.__main__')}"

@@ -12,52 +12,37 @@ from pathlib import Path
 from typing import Literal
 
 import pandas as pd
-import tyro
-from matplotlib.figure import Figure
 
-from analysis.command import ScoringOptions, run_command
-from analysis.drawing.figure_files import save_figure
-from analysis.drawing.table_files import require_endings
+from analysis.command import IntervalOptions, run_command
+from analysis.drawing.figure_files import Drawing, save_figure
 from analysis.runs import find_runs, predictions_of
 from core.config import MetricName, require
 from core.files import write_table
 from core.scoring.comparison import EFFECTS, Comparison, compare_pairs, show_p
-from core.scoring.intervals import Method
 from core.scoring.metric_names import LABELS
 from core.scoring.pictures import Series, draw_forest
 from core.scoring.predictions import UNITS
 
 
 @dataclass(frozen=True, kw_only=True)
-class CompareConfig(ScoringOptions):
+class CompareConfig(IntervalOptions):
     """Compare runs on the clips they all judged: paired intervals, sign-flip tests, what can be seen."""
 
-    runs: tyro.conf.Positional[tuple[str, ...]]
-    """Runs, runs of all folds, or folders that hold such; the first is what the others are compared with."""
     metrics: tuple[MetricName, ...] = ("score", "macro_auc")
     """What is compared. Holm's correction is for the pairs of one metric: settle on a metric beforehand."""
     pairs: Literal["first", "all"] = "first"
     """Every run against the first, or every pair."""
-    threshold: Literal["repicked", "fixed"] = "repicked"
-    """Whether each resample picks the quantile of its own probabilities, or all share that of the run."""
     flips: int = 10_000
     """Random exchanges of the test."""
-    method: Method = "adjusted"
-    """Of the interval."""
-    out: str | None = None
-    """Also write the table, .csv or .json."""
-    figure: str | None = None
-    """Also draw the differences, .png, .svg or .pdf."""
 
     def __post_init__(self) -> None:
         """Check ranges and endings."""
         super().__post_init__()
-        require_endings(self.out, self.figure)
         require(len(self.metrics) > 0, "metrics: name one at least")
         require(self.flips >= 100, f"flips={self.flips}: at least 100")
 
 
-def compare_runs(config: CompareConfig) -> None:
+def _compare_runs(config: CompareConfig) -> None:
     """Print verdicts and what the clips can show; write table and figure where wanted."""
     runs = find_runs(config.runs)
     valid, predictions = config.settled(runs[0].valid), predictions_of(runs)
@@ -78,17 +63,18 @@ def compare_runs(config: CompareConfig) -> None:
         )
         print(f"{LABELS[metric]}\n" + "\n".join(f"  {one.verdict}" for one in compared), flush=True)
         found += compared
-    print(needed_text(found))
+    print(_needed_text(found))
     if config.out is not None:
         print(write_table(pd.DataFrame([one.as_row() for one in found]), config.out))
     if config.figure is not None:
-        print(save_figure(draw_differences(found), Path(config.figure), differences_caption(found)))
+        drawing = differences_drawing(found, "differences")
+        print(save_figure(drawing.figure, Path(config.figure), drawing.caption))
 
 
-def needed_text(comparisons: Sequence[Comparison]) -> str:
+def _needed_text(comparisons: Sequence[Comparison]) -> str:
     """Return how many recordings, and folds like these, differences of some sizes take."""
     first = comparisons[0]
-    unit = f"{UNITS[first.unit]}"
+    unit = UNITS[first.unit]
     lines = [
         f"{unit} (folds like these {first.num_folds} with {first.num_recordings} {unit}) that show a true "
         f"difference of so much in 4 of 5 cases:",
@@ -103,40 +89,36 @@ def needed_text(comparisons: Sequence[Comparison]) -> str:
     return "\n".join(lines)
 
 
-def draw_differences(comparisons: Sequence[Comparison]) -> Figure:
+def differences_drawing(comparisons: Sequence[Comparison], key: str) -> Drawing:
     """Return the forest plot of differences, one line a pair, in it every metric."""
+    first, units = comparisons[0], UNITS[comparisons[0].unit]
     metrics = list(dict.fromkeys(one.metric for one in comparisons))
     by_metric = [[one for one in comparisons if one.metric == metric] for metric in metrics]
     lines = list(zip(*by_metric, strict=True))
-    texts = ["\n".join(map(difference_text, line)) for line in lines]
-    labels = [f"{line[0].run} - {line[0].base}" for line in lines]
+    texts = ["\n".join(map(_difference_text, line)) for line in lines]
+    labels = [f"{line[0].run}\nminus {line[0].base}" for line in lines]
     series = [
         Series(LABELS[metric], [one.difference for one in found])
         for metric, found in zip(metrics, by_metric, strict=True)
     ]
     what = "difference" if len(metrics) > 1 else f"difference in {LABELS[metrics[0]]}"
-    return draw_forest(labels, series, what, 0.0, texts)
+    caption = (
+        f"Differences between runs on the same {first.num_recordings} {units}, to the right: the first is "
+        f"better. Lines: {first.confidence:.0%} intervals of a paired bootstrap of {units} "
+        f"within species. p: sign-flip test, corrected by Holm for the pairs of a metric. Dotted: equal."
+    )
+    return Drawing(key, draw_forest(labels, series, what, 0.0, texts), caption)
 
 
-def difference_text(one: Comparison) -> str:
+def _difference_text(one: Comparison) -> str:
     """Return what stands beside a difference."""
     ending = "" if one.is_distinguishable else ", not distinguishable"
     return f"{one.difference.value:+.3f}, p = {show_p(one.p_holm)}{ending}"
 
 
-def differences_caption(comparisons: Sequence[Comparison]) -> str:
-    """Return what `draw_differences` shows."""
-    first, units = comparisons[0], UNITS[comparisons[0].unit]
-    return (
-        f"Differences between runs on the same {first.num_recordings} {units}, to the right: the first is "
-        f"better. Lines: {first.confidence:.0%} intervals of a paired bootstrap of {units} "
-        f"within species. p: sign-flip test, corrected by Holm for the pairs of a metric. Dotted: equal."
-    )
-
-
 def main() -> None:
     """Compare the runs named on the command line."""
-    run_command(CompareConfig, compare_runs)
+    run_command(CompareConfig, _compare_runs)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.command import run_command
-from analysis.drawing.figure_files import Format, save_figure
+from analysis.drawing.figure_files import Drawing, Format, save_drawings
 from core.config import DataConfig
 from core.config_data import ColumnConfig
 from core.data.audit import FoldAudit, audit_folds, format_audit
@@ -58,8 +58,8 @@ def draw_audit(config: FoldsConfig) -> tuple[FoldAudit, FoldAudit]:
         If no recordings are found in the folder, or it holds too few recordings for the folds.
     """
     competition = read_competition(config.root, columns=config.columns)
-    audit = audit_of(competition, config, group_by_author=config.group_by_author)
-    grouped = audit_of(competition, config, group_by_author=True)
+    audit = _audit_of(competition, config, group_by_author=config.group_by_author)
+    grouped = _audit_of(competition, config, group_by_author=True)
     print(format_audit(audit, grouped_leaking=grouped.leaking), flush=True)
     if config.out is None:
         return audit, grouped
@@ -68,25 +68,26 @@ def draw_audit(config: FoldsConfig) -> tuple[FoldAudit, FoldAudit]:
         f"{config.root}, {config.num_folds} folds, seed {config.fold_seed}, {how}; {audit.num_files:,} "
         f"recordings of {audit.num_species} species, {audit.num_scored} scored."
     )
-    figures = {
-        "fold_species": (
+    drawings = [
+        Drawing(
+            "fold_species",
             draw_species_by_fold(audit),
             "Recordings of each scored species that validate in each fold, and that always train. Where a "
-            "cell is empty the fold says nothing of the species.",
+            f"cell is empty the fold says nothing of the species. {data}",
         ),
-        "fold_leakage": (
+        Drawing(
+            "fold_leakage",
             draw_leakage(audit, grouped),
             "Left: validated recordings of each fold, those whose author also trains the species, and those "
             "with a training recording of the same author, place and hour. Middle: scored species that a "
-            "fold validates. Right: what else can leak or is missing.",
+            f"fold validates. Right: what else can leak or is missing. {data}",
         ),
-    }
-    for name, (figure, caption) in figures.items():
-        print(save_figure(figure, Path(config.out) / f"{name}.{config.format}", f"{caption} {data}"))
+    ]
+    save_drawings(drawings, Path(config.out), config.format)
     return audit, grouped
 
 
-def audit_of(competition: Competition, config: FoldsConfig, *, group_by_author: bool) -> FoldAudit:
+def _audit_of(competition: Competition, config: FoldsConfig, *, group_by_author: bool) -> FoldAudit:
     """Return the audit of one assignment."""
     folds = assign_folds(
         competition.recordings,
@@ -122,18 +123,10 @@ def draw_species_by_fold(audit: FoldAudit) -> Figure:
 
 
 def draw_leakage(audit: FoldAudit, grouped: FoldAudit) -> Figure:
-    """Return a figure of what training and validation share.
-
-    Parameters
-    ----------
-    audit
-        Of the assignment in question.
-    grouped
-        Of the same grouped by author, to show beside.
-    """
+    """Return a figure of what training and validation share, beside that of the `grouped` assignment."""
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     leaks, coverage, others = figure.subplots(1, 3, width_ratios=(1.5, 1, 1.1))
-    draw_shared_recordings(leaks, audit, grouped)
+    _draw_shared_recordings(leaks, audit, grouped)
     validating = audit.files.drop(columns="trains")
     folds = np.arange(len(audit.sizes))
     coverage.bar(folds, (validating > 0).sum(axis=0), color=BLUE)
@@ -141,18 +134,20 @@ def draw_leakage(audit: FoldAudit, grouped: FoldAudit) -> Figure:
     coverage.text(
         folds[-1] + 0.5, audit.num_scored, f"all {audit.num_scored}", fontsize=8, ha="right", va="bottom"
     )
-    coverage.set(xlabel="fold", title="Scored species it validates", ylim=(0, audit.num_scored * 1.12))
-    coverage.set_xticks(folds)
-    coverage.yaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    coverage.set(title="Scored species it validates", ylim=(0, audit.num_scored * 1.12))
+    for axes in (leaks, coverage):
+        axes.set_xlabel("fold")
+        axes.set_xticks(folds)
+        axes.yaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
     others.set_axis_off()
     others.set_title("What else")
-    for row, (what, number) in enumerate(other_facts(audit).items()):
+    for row, (what, number) in enumerate(_other_facts(audit).items()):
         others.text(0.82, 0.9 - 0.17 * row, what, ha="right", transform=others.transAxes)
         others.text(0.9, 0.9 - 0.17 * row, number, weight="bold", transform=others.transAxes)
     return figure
 
 
-def other_facts(audit: FoldAudit) -> dict[str, str]:
+def _other_facts(audit: FoldAudit) -> dict[str, str]:
     """Return what else is to be known, in words."""
     total = audit.files.sum(axis=1)
     same_bytes = "not looked for" if audit.same_bytes is None else f"{len(audit.same_bytes):,}"
@@ -165,7 +160,7 @@ def other_facts(audit: FoldAudit) -> dict[str, str]:
     }
 
 
-def draw_shared_recordings(axes: Axes, audit: FoldAudit, grouped: FoldAudit) -> None:
+def _draw_shared_recordings(axes: Axes, audit: FoldAudit, grouped: FoldAudit) -> None:
     """Draw each fold's recordings, and how many of them training knows by author or session."""
     folds = np.arange(len(audit.sizes))
     axes.bar(folds, audit.sizes, color="#D9D9D9", label="validated recordings")
@@ -180,9 +175,7 @@ def draw_shared_recordings(axes: Axes, audit: FoldAudit, grouped: FoldAudit) -> 
         axes.bar(
             folds + 0.2, audit.sessions, width=0.36, color=VERMILION, label="same author, place and hour"
         )
-    axes.set(xlabel="fold", title="Shared with training")
-    axes.set_xticks(folds)
-    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    axes.set_title("Shared with training")
     axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.2))
 
 

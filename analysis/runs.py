@@ -17,7 +17,7 @@ import tyro
 
 from analysis.command import run_command
 from core.config import ValidConfig, require
-from core.config_values import from_dict
+from core.config_values import flatten, from_dict
 from core.files import write_table
 from core.run_folder import RunFolder, run_name, stamp_of
 from core.scoring.predictions import Predictions, require_same_clips, with_counts
@@ -30,16 +30,9 @@ PATHS_AND_TRACKING = (
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run, or run of all folds.
+    """A finished run, or run of all folds: its folder, and what `config.json` and `summary.json` hold.
 
-    Attributes
-    ----------
-    folder
-        Where it lies.
-    config, summary
-        Content of its `config.json` and `summary.json`.
-    name
-        A label, unique among those that were found together.
+    `name` is a label, unique among those that were found together.
     """
 
     folder: Path
@@ -87,11 +80,8 @@ class Run:
 def find_runs(paths: Iterable[str | Path]) -> list[Run]:
     """Return the finished runs that some paths name, each once, in the order of the paths.
 
-    Parameters
-    ----------
-    paths
-        Folders of runs or of runs of all folds; or folders that hold such at any depth (an experiment's,
-        `outputs`), of which every finished run is taken, the folds of a finished group not by themselves.
+    A path is the folder of a run or of a run of all folds; or it holds such at any depth (an experiment's,
+    `outputs`): every finished run is taken, the folds of a finished group not by themselves.
 
     Raises
     ------
@@ -103,13 +93,7 @@ def find_runs(paths: Iterable[str | Path]) -> list[Run]:
 
 
 def finished_folders(path: Path) -> list[Path]:
-    """Return the folders of finished runs that a path names, see `find_runs`; all are absolute.
-
-    Raises
-    ------
-    ValueError
-        If the path does not exist, holds no finished run, or names a run that is not finished.
-    """
+    """Return the folders of finished runs that a path names, see `find_runs`; all are absolute."""
     require(path.is_dir(), f"{path}: no such folder of runs (looked in {Path.cwd()})")
     if (path / "config.json").is_file():
         message = f"{path}: not finished, it has no summary.json; continue it with --resume"
@@ -146,15 +130,15 @@ def read_run(folder: Path) -> Run:
 
 
 def with_names(runs: Sequence[Run]) -> list[Run]:
-    """Return runs with the names of `names_of`; nothing of them is read before."""
-    return [replace(run, name=name) for run, name in zip(runs, names_of(runs), strict=True)]
+    """Return runs with the names of `_names_of`; nothing of them is read before."""
+    return [replace(run, name=name) for run, name in zip(runs, _names_of(runs), strict=True)]
 
 
-def names_of(runs: Sequence[Run]) -> list[str]:
+def _names_of(runs: Sequence[Run]) -> list[str]:
     """Return a short unique name for each run: its experiment, and as much more as tells it apart."""
     parts: list[Callable[[Sequence[Run]], list[str]]] = [
         lambda same: [f"seed {run.config['seed']}" for run in same],
-        settings_that_differ,
+        _settings_that_differ,
         lambda same: [stamp_of(run.folder) for run in same],
         lambda same: [str(run.folder.parent.parent) for run in same],
     ]
@@ -172,15 +156,12 @@ def names_of(runs: Sequence[Run]) -> list[str]:
     return names
 
 
-def settings_that_differ(runs: Sequence[Run]) -> list[str]:
+def _settings_that_differ(runs: Sequence[Run]) -> list[str]:
     """Return such as `mixup.alpha=0.4` for each run; nothing where more than a few settings differ."""
-    flat = [flatten_dict(run.config) for run in runs]
-    in_names = ("name", "seed", "data.fold")
-    keys = [key for key in flat[0] if key not in in_names and not key.startswith(PATHS_AND_TRACKING)]
-    differing = [key for key in keys if len({setting_text(values.get(key)) for values in flat}) > 1]
-    if len(differing) > MOST_IN_NAMES:
+    table = config_differences(runs).drop(index=["name", "seed", "data.fold"], errors="ignore")
+    if len(table) > MOST_IN_NAMES:
         return [""] * len(runs)
-    return [", ".join(f"{key}={setting_text(values.get(key))}" for key in differing) for values in flat]
+    return [", ".join(f"{key}={value}" for key, value in column.items()) for _, column in table.items()]
 
 
 def predictions_of(runs: Sequence[Run]) -> list[Predictions]:
@@ -221,23 +202,10 @@ def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
 
 def config_differences(runs: Sequence[Run]) -> pd.DataFrame:
     """Return (dotted field) x (run): the settings in which runs differ, but for paths and tracking."""
-    flat = {run.name: flatten_dict(run.config) for run in runs}
-    keys = list(dict.fromkeys(key for values in flat.values() for key in values))
-    table = pd.DataFrame(
-        {name: [setting_text(values.get(key, "-")) for key in keys] for name, values in flat.items()}
-    )
-    table.index = pd.Index(keys, name="field")
+    texts = [{key: setting_text(value) for key, value in flatten(run.config).items()} for run in runs]
+    table = pd.DataFrame(texts, index=[run.name for run in runs]).fillna("-").T
     differs = table.ne(table.iloc[:, 0], axis=0).any(axis=1)
-    kept = np.array([not key.startswith(PATHS_AND_TRACKING) for key in keys], dtype=bool)
-    return table[differs & kept]
-
-
-def flatten_dict(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a nested dict with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= flatten_dict(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
+    return table[differs & ~table.index.str.startswith(PATHS_AND_TRACKING)]
 
 
 def setting_text(value: Any) -> str:
@@ -257,10 +225,10 @@ class RunsConfig:
 
 def main() -> None:
     """Print the table of runs, best macro ROC-AUC first."""
-    run_command(RunsConfig, list_runs)
+    run_command(RunsConfig, _list_runs)
 
 
-def list_runs(config: RunsConfig) -> None:
+def _list_runs(config: RunsConfig) -> None:
     """Print the table; write it where wanted."""
     table = runs_table(find_runs(config.runs))
     if "macro_auc" in table:

@@ -30,7 +30,7 @@ def flatten(config: Any) -> dict[str, Any]:
             flat |= walk(f"{prefix}.{key}" if prefix else key, child)
         return flat
 
-    return walk("", to_dict(config))
+    return walk("", config if isinstance(config, Mapping) else to_dict(config))
 
 
 def from_dict(default: _C, values: Mapping[str, Any]) -> _C:

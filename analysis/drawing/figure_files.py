@@ -5,18 +5,49 @@ alternative text of the figure in a page, and stored in the file's own metadata.
 """
 
 import textwrap
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from matplotlib.figure import Figure
 
+from core.config import require
 from core.files import replacing
 from core.scoring.pictures import NOTE_COLOUR
 
 Format = Literal["png", "svg", "pdf"]
+CAPTION_KEYS = {".png": "Description", ".svg": "Description", ".pdf": "Subject"}
+"""Ending -> where the file's metadata hold the caption."""
 DPI = 150
 CAPTION_FONT = 8.0
 CAPTION_CHARACTER_INCHES = CAPTION_FONT / 72 * 0.5
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure with the name of its file, unique among those it is shown with, and its caption."""
+
+    key: str
+    figure: Figure = field(repr=False)
+    caption: str
+
+
+def save_drawings(drawings: Iterable[Drawing], folder: Path, kind: Format) -> list[Path]:
+    """Write figures with their captions, each named by its key; print and return their files.
+
+    Parameters
+    ----------
+    drawings
+        With unique keys.
+    folder
+        Made where it is missing.
+    kind
+        Ending of the files.
+    """
+    files = [save_figure(one.figure, folder / f"{one.key}.{kind}", one.caption) for one in drawings]
+    print("\n".join(map(str, files)), flush=True)
+    return files
 
 
 def save_figure(figure: Figure, file: Path, caption: str) -> Path:
@@ -36,28 +67,32 @@ def save_figure(figure: Figure, file: Path, caption: str) -> Path:
     ValueError
         If the ending is none of the three.
     """
-    if file.suffix not in {".png", ".svg", ".pdf"}:
-        message = f"{file}: a figure ends in .png, .svg or .pdf"
-        raise ValueError(message)
+    require_ending("figure", file, tuple(CAPTION_KEYS))
     width, height = figure.get_size_inches()
     lines = textwrap.wrap(caption, max(int((width - 0.2) / CAPTION_CHARACTER_INCHES), 20))
     figure.text(
-        0.1 / width,
-        -0.1 / height,
-        "\n".join(lines),
-        ha="left",
-        va="top",
-        fontsize=CAPTION_FONT,
+        0.1 / width, -0.1 / height, "\n".join(lines), ha="left", va="top", fontsize=CAPTION_FONT,
         color=NOTE_COLOUR,
-    )
-    title = {".png": "Description", ".svg": "Description", ".pdf": "Subject"}[file.suffix]
+    )  # fmt: skip
+    metadata = {CAPTION_KEYS[file.suffix]: caption}
     with replacing(file) as new:
         figure.savefig(
-            new,
-            dpi=DPI,
-            bbox_inches="tight",
-            pad_inches=0.1,
-            format=file.suffix[1:],
-            metadata={title: caption},
+            new, dpi=DPI, bbox_inches="tight", pad_inches=0.1, format=file.suffix[1:], metadata=metadata
         )
     return file
+
+
+def require_ending(what: str, file: Path, endings: tuple[str, ...]) -> None:
+    """Raise a `ValueError` unless a file has one of some endings.
+
+    Parameters
+    ----------
+    what
+        Such as "figure", for the message.
+    file
+        That is to be written.
+    endings
+        Two or more, each with its dot.
+    """
+    known = f"{', '.join(endings[:-1])} or {endings[-1]}"
+    require(file.suffix in endings, f"{file}: a {what} ends in {known}")

@@ -8,14 +8,15 @@ from typing import Literal
 import numpy as np
 from scipy.stats import rankdata
 
+from analysis.command import FolderOptions
+from core.config import ValidConfig, require
 from core.scoring.cross_fit import Part, draw_in_turn, parts_of
 from core.scoring.decisions import clipped_logit
 from core.scoring.draws import build_metrics
-from core.scoring.intervals import CONFIDENCE, QUANTILE, Draws, Interval
+from core.scoring.intervals import QUANTILE, Interval
 from core.scoring.metric_names import IN_CORE
 from core.scoring.metrics import balanced_accuracy, macro, roc_auc
-from core.scoring.predictions import Predictions, Unit
-from core.scoring.resampling import Resampler
+from core.scoring.predictions import Predictions
 
 Combine = Literal["mean", "logit", "rank"]
 Objective = Literal["macro_auc", "score"]
@@ -26,6 +27,29 @@ WeightFitter = Callable[[np.ndarray, np.ndarray], np.ndarray]
 WEIGHT_STEPS = (0.2, 0.1, 0.05, 0.02)
 """Weight that is moved between two runs, from coarse to fine."""
 MIN_GAIN = 1e-9
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnsembleConfig(FolderOptions):
+    """Find weights of two or more runs for an ensemble, and say whether they are worth anything."""
+
+    objective: Objective = "macro_auc"
+    """What the weights are to raise: macro ROC-AUC, or the 2022 score at the 0.85 quantile."""
+    combine: Combine = "mean"
+    """What is averaged: probabilities, logits, or ranks within a species; as in `core.inference`."""
+    picks: int = 20
+    """Rounds of the greedy selection; the best of them is taken."""
+    splits: int = 5
+    """Parts that the recordings are cut into."""
+    partitions: int = 3
+    """Ways of cutting them, each with the next seed, on all of which weights are judged."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        super().__post_init__()
+        require(self.picks >= 1, f"picks={self.picks}: at least 1")
+        require(self.splits >= 2, f"splits={self.splits}: at least 2")
+        require(self.partitions >= 1, f"partitions={self.partitions}: at least 1")
 
 
 @dataclass(frozen=True)
@@ -63,121 +87,70 @@ class Weighted:
         return self.in_sample - self.score.value
 
 
-def weigh(
-    runs: Sequence[Predictions],
-    *,
-    objective: Objective,
-    combine: Combine,
-    picks: int,
-    splits: int,
-    partitions: int,
-    resampler: Resampler,
-    by: Unit = "recording",
-    quantile: float = QUANTILE,
-    confidence: float = CONFIDENCE,
-) -> list[Weighted]:
+def weigh(runs: Sequence[Predictions], config: EnsembleConfig, valid: ValidConfig) -> list[Weighted]:
     """Return each single run, the plain mean, greedy and constrained weights.
 
     Parameters
     ----------
     runs
         Two or more, of the same clips.
-    objective, combine
-        What the weights are to raise, and what is averaged.
-    picks
-        Rounds of the greedy selection.
-    splits, partitions, by
-        Parts, ways of cutting the recordings into them, and what is never divided.
-    resampler
-        Of the rows.
-    quantile
-        Of all values, where decisions are made.
-    confidence
-        Of the intervals.
+    config, valid
+        What the weights are to raise and how they are cross-fitted; quantile, resamples and confidence.
 
     Raises
     ------
     ValueError
         If there are fewer recordings than parts.
     """
-    truth = runs[0].truth
-    values = values_of(np.stack([run.probability for run in runs]), combine)
-    measure = measure_of(objective, quantile)
-    cuts = [parts_of(runs[0], splits, resampler.seed + i, by) for i in range(partitions)]
-    found, predicted = fit_all(values, truth, [run.name for run in runs], cuts, measure, picks)
-    drawn = {
-        name: draw_objective(truth, predictions, objective, quantile, resampler)
-        for name, predictions in predicted.items()
-    }
-    best = max((run.name for run in runs), key=lambda name: drawn[name].values[0])
+    truth, names = runs[0].truth, [run.name for run in runs]
+    values = values_of(np.stack([run.probability for run in runs]), config.combine)
+    measure = measure_of(config.objective, valid.threshold_quantile)
+    cuts = [parts_of(runs[0], config.splits, config.seed + i, config.by) for i in range(config.partitions)]
+    fitted = _fit_all(values, truth, names, cuts, partial(fit_weights, measure=measure, picks=config.picks))
+    resampler = runs[0].resampler(config.by, valid.num_resamples, config.seed)
+    drawn = {}
+    for name, (_, _, predictions) in fitted.items():
+        metrics = [
+            build_metrics(
+                truth, one, resampler.cluster_of_row, (IN_CORE[config.objective],),
+                quantile=valid.threshold_quantile,
+            )[0]
+            for one in predictions
+        ]  # fmt: skip
+        drawn[name] = draw_in_turn(metrics, resampler).mean()
+    best = max(names, key=lambda name: drawn[name].values[0])
     return [
         Weighted(
             name,
             weights,
-            parts.min(axis=0),
-            parts.max(axis=0),
-            drawn[name].interval(confidence),
-            (drawn[name] - drawn[best]).interval(confidence),
-            (drawn[name] - drawn["plain mean"]).interval(confidence),
+            of_parts.min(axis=0),
+            of_parts.max(axis=0),
+            drawn[name].interval(valid.confidence),
+            (drawn[name] - drawn[best]).interval(valid.confidence),
+            (drawn[name] - drawn["plain mean"]).interval(valid.confidence),
             measure(truth, combined(values, weights)),
         )
-        for name, (weights, parts) in found.items()
+        for name, (weights, of_parts, _) in fitted.items()
     ]
 
 
-def fit_all(
+def _fit_all(
     values: np.ndarray,
     truth: np.ndarray,
     names: Sequence[str],
     cuts: Sequence[Sequence[Part]],
-    measure: Measure,
-    picks: int,
-) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, list[np.ndarray]]]:
-    """Return weights and cross-fitted predictions of single runs, their mean, and both ways of fitting.
-
-    Parameters
-    ----------
-    values, truth
-        (run, row, species) and (row, species).
-    names
-        (run,).
-    cuts
-        Each of `parts_of`.
-    measure, picks
-        What is raised, and rounds of the greedy selection.
-
-    Returns
-    -------
-    weights
-        Name -> (run,) fitted to all rows, and (fit, run) those of all parts.
-    predictions
-        Name -> (row, species), one a partition.
-    """
+    fit: Callable[..., np.ndarray],
+) -> dict[str, tuple[np.ndarray, np.ndarray, list[np.ndarray]]]:
+    """Return weights (run,), those of all parts (part, run), and cross-fitted predictions of each cut."""
     number = len(names)
     settled = dict(zip(names, np.eye(number), strict=True)) | {"plain mean": np.full(number, 1 / number)}
-    found = {name: (weights, weights[None]) for name, weights in settled.items()}
-    predicted = {name: [combined(values, weights)] for name, weights in settled.items()}
+    found = {name: (weights, weights[None], [combined(values, weights)]) for name, weights in settled.items()}
     for name, is_constrained in (("greedy", False), ("constrained", True)):
-        fitter = partial(fit_weights, measure=measure, picks=picks, is_constrained=is_constrained)
+        fitter = partial(fit, is_constrained=is_constrained)
         in_parts = [predict_in_parts(values, truth, fitter, parts) for parts in cuts]
-        predicted[name] = [prediction for prediction, _ in in_parts]
-        found[name] = (fitter(values, truth), np.concatenate([weights for _, weights in in_parts]))
-    return found, predicted
-
-
-def draw_objective(
-    truth: np.ndarray,
-    predictions: Sequence[np.ndarray],
-    objective: Objective,
-    quantile: float,
-    resampler: Resampler,
-) -> Draws:
-    """Return the objective of cross-fitted predictions, (row, species) a partition, on all resamples."""
-    metrics = [
-        build_metrics(truth, one, resampler.cluster_of_row, (IN_CORE[objective],), quantile=quantile)[0]
-        for one in predictions
-    ]
-    return draw_in_turn(metrics, resampler).mean()
+        of_parts = np.concatenate([weights for _, weights in in_parts])
+        found[name] = (fitter(values, truth), of_parts, [prediction for prediction, _ in in_parts])
+    return found
 
 
 def values_of(probability: np.ndarray, combine: Combine) -> np.ndarray:
@@ -209,7 +182,17 @@ def measure_of(objective: Objective, quantile: float = QUANTILE) -> Measure:
 def fit_weights(
     values: np.ndarray, truth: np.ndarray, *, measure: Measure, picks: int, is_constrained: bool
 ) -> np.ndarray:
-    """Return weights (run,) for values (run, row, species): greedy ones, or moved on from there."""
+    """Return weights (run,): greedy ones, or moved on from there.
+
+    Parameters
+    ----------
+    values, truth
+        (run, row, species) and (row, species) bool.
+    measure, picks
+        What is raised, and rounds of the greedy selection.
+    is_constrained
+        Whether to move on.
+    """
 
     def objective(weights: np.ndarray) -> float:
         return measure(truth, combined(values, weights))
@@ -225,10 +208,8 @@ def select_greedily(objective: Callable[[np.ndarray], float], number: int, picks
     ----------
     objective
         Of weights; higher is better.
-    number
-        Of runs.
-    picks
-        Rounds.
+    number, picks
+        Of runs, and of rounds.
     """
     counts, best, best_value = np.zeros(number), np.zeros(number), -np.inf
     for _ in range(picks):
@@ -244,12 +225,7 @@ def select_greedily(objective: Callable[[np.ndarray], float], number: int, picks
 def move_weight(objective: Callable[[np.ndarray], float], weights: np.ndarray) -> np.ndarray:
     """Return weights, none negative and 1 in sum, that no move of weight between two runs makes better.
 
-    Parameters
-    ----------
-    objective
-        Of weights; higher is better.
-    weights
-        (run,) where to start.
+    `weights`, (run,), is where to start; of the `objective` of weights more is better.
     """
     best, value = weights, objective(weights)
     for step in WEIGHT_STEPS:
@@ -276,14 +252,10 @@ def predict_in_parts(
 
     Parameters
     ----------
-    values
-        (run, row, species).
-    truth
-        (row, species).
-    fitter
-        Of the weights.
-    parts
-        Of `parts_of`.
+    values, truth
+        (run, row, species) and (row, species) bool.
+    fitter, parts
+        Of the weights; of `parts_of`.
     """
     prediction, found = np.empty(truth.shape), []
     for others, held in parts:

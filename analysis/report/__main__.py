@@ -8,7 +8,7 @@ from typing import Any, Literal
 import tyro
 
 from analysis.command import run_command
-from analysis.drawing.figure_files import save_figure
+from analysis.drawing.figure_files import save_drawings
 from analysis.report.drawings import decision_drawings, forest_drawings, learning_curves
 from analysis.report.page import page_content, render
 from analysis.report.selection import Selection, select
@@ -81,12 +81,12 @@ def write_report(config: ReportConfig) -> None:
     else:
         require(out.suffix == "" or out.is_dir(), f"out={out}: --format={config.format} wants a folder")
     selection = select(config.runs)
-    browser = browser_of(config)
+    browser = _browser_of(config)
     evaluations = {
         run.name: evaluate(run.predictions, run.valid) for run in selection.runs if len(run.predictions)
     }
     if config.format != "html":
-        write_figures(selection, evaluations, config)
+        _write_figures(selection, evaluations, config)
         return
     curves = learning_curves(selection, has_legend=False)
     html = render(page_content(selection, curves, evaluations, title=config.title, browser=browser))
@@ -98,31 +98,32 @@ def write_report(config: ReportConfig) -> None:
     )
 
 
-def browser_of(config: ReportConfig) -> dict[str, Any] | None:
+def _browser_of(config: ReportConfig) -> dict[str, Any] | None:
     """Return the content of the soundscape browser; None where none is wanted."""
     if config.soundscapes is None or config.probabilities is None or config.format != "html":
         return None
-    from analysis.report.soundscapes import browser_content, read_decided  # torch takes seconds to import
+    from analysis.report import soundscapes  # torch takes seconds to import
 
     submission, truth = (None if file is None else Path(file) for file in (config.submission, config.truth))
-    return browser_content(
+    decided = soundscapes.read_decided(Path(config.probabilities), submission, truth)
+    shown, notes = soundscapes.choose_excerpts(
         Path(config.soundscapes),
-        read_decided(Path(config.probabilities), submission, truth),
+        decided,
         number=config.num_soundscapes,
         longest=config.excerpt_seconds,
         num_bytes=int(config.media_megabytes * MEGABYTE),
     )
+    return soundscapes.browser_content(decided, shown, notes)
 
 
-def write_figures(selection: Selection, evaluations: Mapping[str, Evaluation], config: ReportConfig) -> None:
+def _write_figures(selection: Selection, evaluations: Mapping[str, Evaluation], config: ReportConfig) -> None:
     """Write each figure as a file with its caption: the tables as forests, then the charts."""
     drawings = [*forest_drawings(selection, evaluations), *learning_curves(selection, has_legend=True)]
     for number, run in enumerate(selection.runs):
         if run.name in evaluations:
             drawings += decision_drawings(run, number, evaluations[run.name].threshold)
-    for one in drawings:
-        save_figure(one.figure, Path(config.out) / f"{one.key}.{config.format}", one.caption)
-    print(f"{config.out}: {len(drawings)} figures")
+    assert config.format != "html"
+    save_drawings(drawings, Path(config.out), config.format)
 
 
 if __name__ == "__main__":

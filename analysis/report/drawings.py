@@ -1,7 +1,6 @@
 """Runs -> the drawings of a report, each with its caption: learning curves, decisions, tables as forests."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -9,7 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.compare import differences_caption, draw_differences
+from analysis.compare import differences_drawing
+from analysis.drawing.figure_files import Drawing
 from analysis.report.leaderboard import BOARD_METRICS, comparisons
 from analysis.report.selection import Group, Selection
 from analysis.runs import Run
@@ -44,25 +44,6 @@ CURVES = (
 """Name in the history, title, what it measures, its scale, and what a guess reaches."""
 
 
-@dataclass(frozen=True)
-class Drawing:
-    """A figure with the name of its file and its caption.
-
-    Attributes
-    ----------
-    key
-        Unique in a report.
-    figure
-        Of one panel.
-    caption
-        What is shown, and what bands or bars mean.
-    """
-
-    key: str
-    figure: Figure = field(repr=False)
-    caption: str
-
-
 def dashes_of(number: int) -> tuple[float, ...]:
     """Return the dashes of the lines of a run, given its position: lengths of strokes and gaps."""
     return DASHES[(number // SAME_DASHES) % len(DASHES)]
@@ -71,19 +52,19 @@ def dashes_of(number: int) -> tuple[float, ...]:
 def learning_curves(selection: Selection, *, has_legend: bool) -> list[Drawing]:
     """Return one drawing for each number that was logged: all runs over their epochs.
 
-    Parameters
-    ----------
-    selection
-        The runs.
-    has_legend
-        Whether each names the runs; the page does so once for all.
+    `has_legend` says whether each names the runs; the page does so once for all.
     """
-    histories = {run.name: [epochs_of(RunFolder(folder)) for folder in run.members] for run in selection.runs}
+    histories = {
+        run.name: [_epochs_of(RunFolder(folder)) for folder in run.members] for run in selection.runs
+    }
     several = any(len(folds) > 1 for folds in histories.values())
     of_folds = " A run of all folds is the mean of its folds; they are the thin lines." if several else ""
     drawings = []
     for name, title, unit, scale, chance in CURVES:
-        curves = {run: [logged_values(rows, name) for rows in folds] for run, folds in histories.items()}
+        curves = {
+            run: [{e: row[name] for e, row in rows.items() if row.get(name) is not None} for rows in folds]
+            for run, folds in histories.items()
+        }
         if not any(chain.from_iterable(curves.values())):
             continue
         when = "at the end of each epoch" if name != "train/epoch_loss" else "mean over each epoch"
@@ -99,20 +80,15 @@ def learning_curves(selection: Selection, *, has_legend: bool) -> list[Drawing]:
     return drawings
 
 
-def epochs_of(folder: RunFolder) -> dict[int, dict[str, Any]]:
-    """Return epoch -> what was logged in it, the last of each number."""
+def _epochs_of(folder: RunFolder) -> dict[int, dict[str, Any]]:
+    """Return epoch -> what was logged in it, the last of each number, in the order of epochs."""
     rows: dict[int, dict[str, Any]] = {}
     for row in folder.history():
         if "epoch" in row:
             is_end = "train/epoch_loss" in row
             epoch = int(row["epoch"]) if is_end else int(row["epoch"]) + 1  # steps count from epoch 0
             rows.setdefault(epoch, {}).update(row)
-    return rows
-
-
-def logged_values(rows: Mapping[int, Mapping[str, Any]], name: str) -> dict[int, float]:
-    """Return epoch -> value of a logged number, of the rows of `epochs_of`."""
-    return {epoch: row[name] for epoch, row in sorted(rows.items()) if row.get(name) is not None}
+    return dict(sorted(rows.items()))
 
 
 def draw_learning_curve(
@@ -123,12 +99,9 @@ def draw_learning_curve(
     Parameters
     ----------
     curves
-        Run -> epoch -> value of each of its folds. Of several folds the mean is drawn over the epochs that
-        all have.
-    chance
-        What a guess reaches.
-    has_legend
-        Whether the runs are named.
+        Run -> epoch -> value of each of its folds; of several also the mean over the epochs that all have.
+    chance, has_legend
+        What a guess reaches, and whether the runs are named.
     """
     figure = Figure(figsize=CURVE_SIZE, layout="constrained")
     axes = figure.subplots()
@@ -145,7 +118,7 @@ def draw_learning_curve(
             if dashes := dashes_of(number):
                 line.set_dashes(dashes)
     if chance is not None:
-        axes.axhline(chance, color=GREY, linewidth=0.8, linestyle=":")
+        axes.axhline(chance, color="black", linewidth=0.8, linestyle=":")
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(7, integer=True, min_n_ticks=1))
     axes.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
@@ -159,10 +132,8 @@ def decision_drawings(run: Run, number: int, threshold: float) -> list[Drawing]:
 
     Parameters
     ----------
-    run
-        That validated something.
-    number
-        Its position, from 0.
+    run, number
+        That validated something, and its position, from 0.
     threshold
         That it decides with.
     """
@@ -193,27 +164,28 @@ def decision_drawings(run: Run, number: int, threshold: float) -> list[Drawing]:
 def forest_drawings(selection: Selection, evaluations: Mapping[str, Evaluation]) -> Iterator[Drawing]:
     """Yield a leaderboard for each group, its differences, and the species of each run.
 
-    Parameters
-    ----------
-    selection
-        The runs.
-    evaluations
-        Name of a run that validated something -> its metrics.
+    `evaluations` holds the metrics of each run that validated something by its name.
     """
     for number, group in enumerate(selection.groups, start=1):
         if group.validated:
             ending = "" if number == 1 else f"-{number}"
-            yield leaderboard_drawing(group, evaluations, f"leaderboard{ending}")
+            yield _leaderboard_drawing(group, evaluations, f"leaderboard{ending}")
             if len(group.runs) > 1:
                 compared = list(chain.from_iterable(comparisons(group, evaluations)))
-                figure = draw_differences(compared)
-                yield Drawing(f"differences{ending}", figure, differences_caption(compared))
+                yield differences_drawing(compared, f"differences{ending}")
     for number, run in enumerate(selection.runs, start=1):
         if run.name in evaluations:
-            yield species_drawing(run.name, evaluations[run.name], f"species-{number}")
+            evaluation = evaluations[run.name]
+            caption = (
+                f"{run.name}: each scored species by itself, in brackets the validated clips that hold it. "
+                "Lines: bootstrap intervals over recordings; hollow: none, too few recordings or all alike."
+            )
+            if evaluation.left_out:
+                caption += f" Not judged: {', '.join(evaluation.left_out)}."
+            yield Drawing(f"species-{number}", draw_species_intervals(evaluation.per_species), caption)
 
 
-def leaderboard_drawing(group: Group, evaluations: Mapping[str, Evaluation], key: str) -> Drawing:
+def _leaderboard_drawing(group: Group, evaluations: Mapping[str, Evaluation], key: str) -> Drawing:
     """Return the runs of a group with their intervals."""
     found = [evaluations[run.name] for run in group.runs]
     series = [Series(label, [one.metrics[name] for one in found]) for name, label in BOARD_METRICS.items()]
@@ -223,14 +195,3 @@ def leaderboard_drawing(group: Group, evaluations: Mapping[str, Evaluation], key
         "Dotted: what a guess reaches in the 2022 score and in ROC-AUC."
     )
     return Drawing(key, draw_forest([run.name for run in group.runs], series, "value", 0.5), caption)
-
-
-def species_drawing(name: str, evaluation: Evaluation, key: str) -> Drawing:
-    """Return the scored species of a run."""
-    caption = (
-        f"{name}: each scored species by itself, in brackets the validated clips that hold it. Lines are "
-        "bootstrap intervals over recordings; a hollow dot has none, for want of recordings."
-    )
-    if evaluation.left_out:
-        caption += f" Not judged: {', '.join(evaluation.left_out)}."
-    return Drawing(key, draw_species_intervals(evaluation.per_species), caption)

@@ -29,14 +29,9 @@ ElementTree.register_namespace("", SVG[1:-1])
 
 
 def inlined(figure: Figure, key: str) -> tuple[str, dict[str, Any]]:
-    """Return a figure of one panel as SVG, and what a pointer reads in it.
+    """Return a figure of one panel as SVG, and what a pointer reads in it: its lines that have a `gid`.
 
-    Parameters
-    ----------
-    figure
-        Its lines with a `gid` can be read, under that name.
-    key
-        Unique in the page; begins every id within.
+    `key` is unique in the page, and begins every id within.
 
     Returns
     -------
@@ -63,13 +58,13 @@ def inlined(figure: Figure, key: str) -> tuple[str, dict[str, Any]]:
         "aria-describedby": f"{key}-caption",
     }
     for element in root.iter():
-        element.attrib = attributes_in_page(element.attrib, key)
+        element.attrib = _attributes_in_page(element.attrib, key)
     top, bottom = (f"{figure.bbox.height - edge:.1f}" for edge in (axes.bbox.y1, axes.bbox.y0))
     ElementTree.SubElement(root, SVG + "line", {"class": "pointer", "y1": top, "y2": bottom})
-    return ElementTree.tostring(root, encoding="unicode"), readout_of(axes, figure.bbox.width)
+    return ElementTree.tostring(root, encoding="unicode"), _readout_of(axes, figure.bbox.width)
 
 
-def attributes_in_page(attributes: dict[str, str], key: str) -> dict[str, str]:
+def _attributes_in_page(attributes: dict[str, str], key: str) -> dict[str, str]:
     """Return the attributes of an SVG element without style and other fonts, its ids begun with `key`."""
     found = {"href" if name == LINK else name: value for name, value in attributes.items()}
     style = found.pop("style", "")
@@ -88,7 +83,7 @@ def attributes_in_page(attributes: dict[str, str], key: str) -> dict[str, str]:
     return found
 
 
-def readout_of(axes: Axes, width: float) -> dict[str, Any]:
+def _readout_of(axes: Axes, width: float) -> dict[str, Any]:
     """Return the numbers under a pointer, see `inlined`."""
     lines = []
     for line in axes.get_lines():

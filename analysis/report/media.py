@@ -11,7 +11,7 @@ from PIL import Image
 
 from core.config import FeatureConfig
 from core.data.audio import stream_mono
-from core.models.log_mel import LogMel
+from core.models.log_mel import LogMel, bands_of_hertz
 
 AUDIO_RATE = 24000
 """Of the embedded audio; Opus knows 8, 12, 16, 24 and 48 kHz."""
@@ -27,7 +27,15 @@ TICKS_KHZ = (0.5, 1, 2, 4, 8)
 
 
 def read_stretch(path: Path, sample_rate: int, start: float, end: float) -> np.ndarray:
-    """Return samples between two times, (sample,) float32; no more than that is held."""
+    """Return the samples between two times, (sample,) float32; no more than that is held.
+
+    Parameters
+    ----------
+    path, sample_rate
+        File, and samples per second that are wanted.
+    start, end
+        In seconds.
+    """
     first, last, position = round(start * sample_rate), round(end * sample_rate), 0
     kept = [np.zeros(0, np.float32)]
     for block in stream_mono(path, sample_rate):
@@ -49,40 +57,23 @@ def picture(wave: np.ndarray) -> bytes:
     high = max(float(np.quantile(above, 0.9995)), FLOOR_DB + 10)
     share = np.clip((above - FLOOR_DB) / (high - FLOOR_DB), 0, 1)[::-1]
     colours = (colormaps["magma"](share)[..., :3] * 255).round().astype(np.uint8)
-    return as_webp(Image.fromarray(colours))
-
-
-def as_webp(image: Image.Image) -> bytes:
-    """Return an image in a small file."""
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=PICTURE_QUALITY, method=5)
+    Image.fromarray(colours).save(buffer, "WEBP", quality=PICTURE_QUALITY, method=5)
     return buffer.getvalue()
 
 
 def opus(wave: np.ndarray) -> bytes:
     """Return a wave of `AUDIO_RATE` as Ogg Opus."""
     buffer = io.BytesIO()
-    with soundfile.SoundFile(
-        buffer,
-        "w",
-        samplerate=AUDIO_RATE,
-        channels=1,
-        format="OGG",
-        subtype="OPUS",
-        compression_level=COMPRESSION,
-    ) as file:
-        for start in range(
-            0, len(wave), AUDIO_RATE
-        ):  # libsndfile's encoder overflows its stack on long writes
-            file.write(wave[start : start + AUDIO_RATE])
+    kind = {"format": "OGG", "subtype": "OPUS", "compression_level": COMPRESSION}
+    with soundfile.SoundFile(buffer, "w", samplerate=AUDIO_RATE, channels=1, **kind) as file:
+        for second in range(0, len(wave), AUDIO_RATE):  # its encoder overflows the stack on long writes
+            file.write(wave[second : second + AUDIO_RATE])
     return buffer.getvalue()
 
 
 def frequency_ticks() -> list[tuple[str, float]]:
-    """Return labels in kHz and their height from the top of the picture, 0 to 1 (HTK mels)."""
-
-    def mel(hertz: float) -> float:
-        return float(2595 * np.log10(1 + hertz / 700))
-
-    low, high = mel(PICTURE.f_min_hz), mel(float(PICTURE.f_max_hz or PICTURE.sample_rate / 2))
-    return [(f"{khz:g}", round(1 - (mel(1000 * khz) - low) / (high - low), 4)) for khz in TICKS_KHZ]
+    """Return labels in kHz and their height from the top of the picture, 0 to 1."""
+    bands = bands_of_hertz(PICTURE, [1000 * khz for khz in TICKS_KHZ])
+    heights = [1 - (band + 0.5) / PICTURE.num_mels for band in bands]
+    return [(f"{khz:g}", round(height, 4)) for khz, height in zip(TICKS_KHZ, heights, strict=True)]

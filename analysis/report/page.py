@@ -12,11 +12,13 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from analysis.report.drawings import Drawing, dashes_of, decision_drawings
+from analysis.drawing.figure_files import Drawing
+from analysis.report.drawings import dashes_of, decision_drawings
 from analysis.report.inline_svg import inlined
 from analysis.report.leaderboard import comparisons, difference_board, leaderboard, species_board
-from analysis.report.origins import data_facts, differing_settings, environments
+from analysis.report.origins import data_facts, environments
 from analysis.report.selection import Group, Selection
+from analysis.runs import config_differences
 from core.scoring.comparison import show_p
 from core.scoring.evaluation import Evaluation
 from core.scoring.pictures import COLOURS
@@ -37,20 +39,17 @@ def page_content(
 
     Parameters
     ----------
-    selection
-        The runs.
-    curves
-        Of all runs together.
+    selection, curves
+        The runs, and the learning curves of all of them.
     evaluations
         Name of a run that validated something -> its metrics.
     title
         Of the page.
     browser
-        Of `analysis.report.soundscapes.browser_content`; None: no soundscapes.
+        Of `browser_content` of `analysis.report.soundscapes`; None: no soundscapes.
     """
     runs = selection.runs
     readouts: dict[str, dict[str, Any]] = {}
-
     return {
         "title": title,
         "created": time.strftime("%Y-%m-%d %H:%M"),
@@ -59,14 +58,14 @@ def page_content(
             run.name: {"colour": i % len(COLOURS), "dash": " ".join(map(str, dashes_of(i)))}
             for i, run in enumerate(runs)
         },
-        "groups": [group_content(group, evaluations) for group in selection.groups],
-        "curves": charts_of(curves, readouts),
+        "groups": [_group_content(group, evaluations) for group in selection.groups],
+        "curves": _charts_of(curves, readouts),
         "details": [
             {
                 "number": number,
                 "name": run.name,
                 "species": species_board(evaluations[run.name]),
-                "charts": charts_of(
+                "charts": _charts_of(
                     decision_drawings(run, number, evaluations[run.name].threshold), readouts
                 ),
             }
@@ -75,14 +74,14 @@ def page_content(
         ],
         "readouts": readouts,
         "browser": browser,
-        "settings": differing_settings(runs),
+        "settings": list(config_differences(runs).iterrows()),
         "configurations": [(run.name, json.dumps(run.config, indent=2)) for run in runs],
         "environments": environments(runs),
-        "left_out": left_out_notes(selection, evaluations, (browser or {}).get("notes", [])),
+        "left_out": _left_out_notes(selection, evaluations, (browser or {}).get("notes", [])),
     }
 
 
-def charts_of(drawings: Sequence[Drawing], readouts: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _charts_of(drawings: Sequence[Drawing], readouts: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Return drawings as the template shows them; what a pointer reads in each is added to `readouts`."""
     charts = []
     for one in drawings:
@@ -91,7 +90,7 @@ def charts_of(drawings: Sequence[Drawing], readouts: dict[str, dict[str, Any]]) 
     return charts
 
 
-def group_content(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
+def _group_content(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
     """Return leaderboard, differences and facts of one group; parameters as in `page_content`."""
     is_compared = group.validated and len(group.runs) > 1
     return {
@@ -104,33 +103,24 @@ def group_content(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[s
     }
 
 
-def left_out_notes(
+def _left_out_notes(
     selection: Selection, evaluations: Mapping[str, Evaluation], of_soundscapes: Sequence[str]
 ) -> list[tuple[str, str]]:
-    """Return what the page does not show or judge: (what, why).
-
-    Parameters
-    ----------
-    selection, evaluations
-        As in `page_content`.
-    of_soundscapes
-        What is said of soundscapes that are not shown.
-    """
+    """Return what the page does not show or judge: (what, why)."""
     notes = [("run not shown", reason) for reason in selection.refused]
     apart = [run.name for group in selection.groups[1:] for run in group.runs]
     if apart:
         notes.append(("; ".join(apart), "not compared with the first table; the leaderboard says why"))
-    species: dict[str, list[str]] = {}
+    of_codes: dict[str, list[str]] = {}
     for name, one in evaluations.items():
         if one.left_out:
-            species.setdefault(", ".join(one.left_out), []).append(name)
-    for codes, names in species.items():
-        why = "no positive or no negative clip was validated: in no macro mean but padded cmAP"
-        notes.append((f"species {codes} of {'; '.join(names)}", why))
-    for name, one in evaluations.items():
-        if one.num_fixed:
-            why = "a single recording, which no interval can vary"
-            notes.append((f"{one.num_fixed} species of {name}", why))
+            of_codes.setdefault(", ".join(one.left_out), []).append(name)
+    why = "no positive or no negative clip was validated: in no macro mean but padded cmAP"
+    notes += [(f"species {codes} of {'; '.join(names)}", why) for codes, names in of_codes.items()]
+    why = "a single recording, which no interval can vary"
+    notes += [
+        (f"{one.num_fixed} species of {name}", why) for name, one in evaluations.items() if one.num_fixed
+    ]
     return notes + [("soundscapes", note) for note in of_soundscapes]
 
 
@@ -144,27 +134,27 @@ def render(content: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"signed": signed_number, "p_value": show_p, "data_uri": data_uri}
+    environment.filters |= {"signed": _signed_number, "p_value": show_p, "data_uri": _data_uri}
     environment.tests["known"] = math.isfinite
     policy = (
         "default-src 'none'; img-src data:; media-src data:; "
-        f"style-src '{fingerprint(style)}'; script-src '{fingerprint(script)}'; "
+        f"style-src '{_fingerprint(style)}'; script-src '{_fingerprint(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
     template = environment.get_template("page.html.jinja")
     return template.render(content, policy=policy, style=Markup(style), script=Markup(script))
 
 
-def fingerprint(text: str) -> str:
+def _fingerprint(text: str) -> str:
     """Return the hash by which a Content-Security-Policy allows an inline script or style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def signed_number(number: float, digits: int = 3) -> str:
+def _signed_number(number: float, digits: int = 3) -> str:
     """Return a difference with its sign."""
     return f"{number:+.{digits}f}".replace("-", MINUS)
 
 
-def data_uri(content: bytes, kind: str) -> str:
+def _data_uri(content: bytes, kind: str) -> str:
     """Return a file's content as an address; `kind` is its media type."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

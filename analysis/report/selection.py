@@ -13,15 +13,7 @@ from core.scoring.predictions import difference_of
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that judged the same clips, best 2022 score first.
-
-    Attributes
-    ----------
-    runs
-        At least one.
-    reason
-        Why they are not compared with the first group; empty for the first.
-    """
+    """Runs that judged the same clips, best 2022 score first, and why they are not in the first group."""
 
     runs: tuple[Run, ...]
     reason: str = ""
@@ -34,15 +26,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Selection:
-    """What a report is about.
-
-    Attributes
-    ----------
-    groups
-        The largest first, of equally large ones that which was named first.
-    refused
-        Why a run is not shown, one sentence each.
-    """
+    """What a report shows, the largest group first, and one sentence on every run that it does not."""
 
     groups: tuple[Group, ...]
     refused: tuple[str, ...]
@@ -64,48 +48,41 @@ def select(paths: Iterable[str | Path]) -> Selection:
     refused: dict[str, None] = {}
     folders: dict[Path, None] = {}
     for path in map(Path, paths):
+        begun = [file.parent for file in sorted(path.rglob("config.json"))]
+        for place in [path, *(folder for folder in begun if not (folder / "summary.json").is_file())]:
+            try:
+                folders |= dict.fromkeys(finished_folders(place))
+            except ValueError as error:
+                refused[str(error)] = None
+    whole, runs = [], []
+    for folder in folders:
         try:
-            folders |= dict.fromkeys(finished_folders(path))
+            whole.append(_read_whole(folder))
         except ValueError as error:
             refused[str(error)] = None
-        for file in sorted(path.rglob("config.json")):
-            if not (file.parent / "summary.json").is_file():
-                message = f"{file.parent}: not finished, it has no summary.json; continue it with --resume"
-                refused[message] = None
-    runs = with_names([run for folder in folders if (run := kept(folder, refused)) is not None])
-    runs = [run for run in runs if is_readable(run, refused)]
+    for run in with_names(whole):
+        try:
+            run.predictions  # noqa: B018 (read once, and kept)
+            runs.append(run)
+        except (ArrowException, OSError, KeyError, ValueError) as error:
+            refused[f"{run.folder}: not readable: {error}"] = None
     require(len(runs) > 0, "nothing to report:\n  " + "\n  ".join(refused or ["no path was named"]))
-    return Selection(tuple(group_runs(runs)), tuple(refused))
+    return Selection(tuple(_group_runs(runs)), tuple(refused))
 
 
-def kept(folder: Path, refused: dict[str, None]) -> Run | None:
-    """Return the run of a folder with all its folds; or None, and why in `refused`."""
-    try:
-        run = read_run(folder)
-    except ValueError as error:
-        refused[str(error)] = None
-        return None
+def _read_whole(folder: Path) -> Run:
+    """Return the run of a folder; raise `ValueError` if one of its folds is missing."""
+    run = read_run(folder)
     absent = [member.name for member in run.members if not (member / "summary.json").is_file()]
-    if absent:
-        refused[f"{folder}: its folds {', '.join(absent)} are missing beside it"] = None
-    return None if absent else run
+    require(not absent, f"{folder}: its folds {', '.join(absent)} are missing beside it")
+    return run
 
 
-def is_readable(run: Run, refused: dict[str, None]) -> bool:
-    """Return whether a run's predictions can be read; if not, it is said why in `refused`."""
-    try:
-        _ = run.predictions
-    except (ArrowException, OSError, KeyError, ValueError) as error:
-        refused[f"{run.folder}: not readable: {error}"] = None
-        return False
-    return True
-
-
-def group_runs(runs: Sequence[Run]) -> list[Group]:
+def _group_runs(runs: Sequence[Run]) -> list[Group]:
     """Return runs grouped by what they judged: the largest group first, others with the reason."""
     members: list[list[Run]] = []
     for run in runs:
-        home = next((group for group in members if difference(group[0], run) is None), None)
+        home = next((group for group in members if _difference(group[0], run) is None), None)
         if home is None:
             members.append([run])
         else:
@@ -113,24 +90,20 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     members.sort(key=lambda group: (len(group[0].predictions) == 0, -len(group)))
     first = members[0][0]
     return [
-        Group(tuple(sorted(group, key=score_of, reverse=True)), difference(first, group[0]) or "")
+        Group(tuple(sorted(group, key=_score_of, reverse=True)), _difference(first, group[0]) or "")
         for group in members
     ]
 
 
-def difference(one: Run, other: Run) -> str | None:
+def _difference(one: Run, other: Run) -> str | None:
     """Return why two runs cannot be put side by side, also where one of them validated nothing."""
-    empty = [len(run.predictions) == 0 for run in (one, other)]
-    if all(empty):
-        return None
-    return (
-        "nothing was validated (data.fold=None)"
-        if any(empty)
-        else difference_of(one.predictions, other.predictions)
-    )
+    if len(one.predictions) and len(other.predictions):
+        return difference_of(one.predictions, other.predictions)
+    alike = len(one.predictions) == len(other.predictions)
+    return None if alike else "nothing was validated (data.fold=None)"
 
 
-def score_of(run: Run) -> float:
+def _score_of(run: Run) -> float:
     """Return a run's 2022 score; below all where it has none."""
     value = run.summary.get("metrics", {}).get("score", {}).get("value")
     return -1.0 if value is None else float(value)

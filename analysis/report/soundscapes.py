@@ -20,6 +20,8 @@ from core.scoring.intervals import QUANTILE
 from core.scoring.predictions import Predictions
 
 EN_DASH = "\N{EN DASH}"
+TICK_SECONDS = (5, 10, 15, 30, 60, 120, 300, 600)
+MOST_TICKS = 7
 
 
 @dataclass(frozen=True)
@@ -41,18 +43,15 @@ class Decided:
     rule: str
 
     @cached_property
-    def names(self) -> list[str]:
-        """File ids."""
-        return list(np.unique(self.predictions.recording))
+    def windows(self) -> dict[str, np.ndarray]:
+        """File id -> positions of its windows, (window,)."""
+        names = self.predictions.recording
+        return {str(name): np.flatnonzero(names == name) for name in np.unique(names)}
 
     @cached_property
     def marks(self) -> np.ndarray:
         """How much there is to see in each window, (window,): detections and species that are there."""
         return (self.detected.astype(int) + self.predictions.truth).sum(axis=1)
-
-    def windows_of(self, name: str) -> np.ndarray:
-        """Return the positions of a file's windows, (window,)."""
-        return np.flatnonzero(self.predictions.recording == name)
 
 
 def read_decided(probabilities: Path, submission: Path | None, truth: Path | None) -> Decided:
@@ -84,22 +83,9 @@ def read_decided(probabilities: Path, submission: Path | None, truth: Path | Non
 
 @dataclass(frozen=True)
 class Window:
-    """A window of one species, placed on an excerpt.
+    """A window of one species: seconds from the start of its excerpt, times of the soundscape, and decision.
 
-    Attributes
-    ----------
-    start
-        Seconds from the start of the excerpt.
-    times
-        From when to when in the soundscape, such as 0:05-0:10.
-    left, width
-        In percent of the excerpt.
-    probability
-        That was predicted.
-    detected
-        Whether the species was.
-    is_true
-        Whether it is there; None: nobody said.
+    `left` and `width` are percents of the excerpt; `is_true` is None where nobody said.
     """
 
     start: float
@@ -113,11 +99,9 @@ class Window:
     @property
     def kind(self) -> str:
         """What a decision about it is."""
-        if self.is_true is None:
-            return "detected" if self.detected else "quiet"
-        if self.is_true:
-            return "hit" if self.detected else "miss"
-        return "false alarm" if self.detected else "quiet"
+        if not self.detected:
+            return "miss" if self.is_true else "quiet"
+        return {None: "detected", True: "hit", False: "false alarm"}[self.is_true]
 
 
 @dataclass(frozen=True)
@@ -149,41 +133,34 @@ class Excerpt:
         """Size within the page, where three bytes are four characters."""
         return (len(self.image) + len(self.audio)) * 4 // 3
 
-
-def shown_stretch(decided: Decided, name: str, total_seconds: float, longest: float) -> tuple[float, float]:
-    """Return start and end of the part that is shown: all, or the windows with most to see."""
-    if total_seconds <= longest:
-        return 0.0, total_seconds
-    windows = decided.windows_of(name)
-    number = min(max(int(longest // WINDOW_SECONDS), 1), len(windows))
-    highest = decided.predictions.probability[windows].max(axis=1)
-    sums = np.convolve(decided.marks[windows] + 1e-6 * highest, np.ones(number), "valid")
-    start = float(decided.predictions.start_seconds[windows[sums.argmax()]])
-    return start, min(start + number * WINDOW_SECONDS, total_seconds)
+    def percent(self, seconds: float) -> float:
+        """Return a time of the soundscape as its place in the excerpt."""
+        return round(100 * (seconds - self.start) / self.seconds, 3)
 
 
-def read_excerpt(decided: Decided, name: str, path: Path, longest: float) -> Excerpt:
-    """Return a soundscape, or the stretch of at most `longest` seconds that shows most, as picture and sound.
-
-    Raises
-    ------
-    AudioError
-        If the file cannot be decoded.
-    """
-    total = duration_seconds(path)
-    start, end = shown_stretch(decided, name, total, longest)
-    windows = decided.windows_of(name)
-    starts = decided.predictions.start_seconds[windows]
+def _read_excerpt(decided: Decided, name: str, path: Path, longest: float) -> Excerpt:
+    """Return a soundscape, or the `longest` seconds of it that show most, as picture and sound."""
+    total, windows = duration_seconds(path), decided.windows[name]
+    start, end, starts = 0.0, total, decided.predictions.start_seconds[windows]
+    if total > longest:
+        number = min(max(int(longest // WINDOW_SECONDS), 1), len(windows))
+        seen = decided.marks[windows] + 1e-6 * decided.predictions.probability[windows].max(axis=1)
+        start = float(starts[np.convolve(seen, np.ones(number), "valid").argmax()])
+        end = min(start + number * WINDOW_SECONDS, total)
     wave = read_stretch(path, PICTURE.sample_rate, start, end)
     if len(wave) == 0:
         raise AudioError(f"it ends before {start:.0f} s")
     if (seconds := len(wave) / PICTURE.sample_rate) < end - start - 0.1:  # its header says more
         end = total = start + seconds
-    inside = windows[(starts >= start - 0.01) & (starts < end - 0.01)]
     return Excerpt(
-        name, start, end - start, total, picture(wave),
-        opus(read_stretch(path, AUDIO_RATE, start, end)), inside,
-    )  # fmt: skip
+        name,
+        start,
+        end - start,
+        total,
+        picture(wave),
+        opus(read_stretch(path, AUDIO_RATE, start, end)),
+        windows[(starts >= start - 0.01) & (starts < end - 0.01)],
+    )
 
 
 def choose_excerpts(
@@ -195,16 +172,10 @@ def choose_excerpts(
 
     Parameters
     ----------
-    folder
-        Of the audio.
-    decided
-        Predictions and decisions about it.
-    number
-        Soundscapes at most.
-    longest
-        Seconds of each at most.
-    num_bytes
-        Of all pictures and sounds in the page at most.
+    folder, decided
+        Of the audio; predictions and decisions about it.
+    number, longest, num_bytes
+        Soundscapes at most, seconds of each, bytes of all pictures and sounds in the page.
 
     Raises
     ------
@@ -212,19 +183,17 @@ def choose_excerpts(
         If no soundscape of the predictions is in the folder.
     """
     files = find_soundscapes((str(folder),))
-    names = sorted(name for name in decided.names if name in files)
-    waiting = sorted(names, key=lambda name: -decided.marks[decided.windows_of(name)].sum())
-    require(
-        len(names) > 0,
-        f"soundscapes={folder}: none of the {len(decided.names)} files of the probabilities, such as "
-        f"{decided.names[0]}, is there",
-    )
+    every = list(decided.windows)
+    names = [name for name in every if name in files]
+    message = f"none of the {len(every)} files of the probabilities, such as {every[0]}, is there"
+    require(len(names) > 0, f"soundscapes={folder}: {message}")
+    waiting = sorted(names, key=lambda name: -decided.marks[decided.windows[name]].sum())
     unplayed: list[str] = []
     shown: list[Excerpt] = []
     while waiting and len(shown) < number:
         file = files[waiting[0]]
         try:
-            one = read_excerpt(decided, waiting[0], file, longest)
+            one = _read_excerpt(decided, waiting[0], file, longest)
         except AudioError as error:
             unplayed.append(f"{file.name} cannot be played: {error}")
         else:
@@ -237,7 +206,7 @@ def choose_excerpts(
         f"{len(waiting)} of {len(names)} are left out to keep the page small; those with most detections "
         "and true windows are shown"
     ] if waiting else []  # fmt: skip
-    if absent := len(decided.names) - len(names):
+    if absent := len(every) - len(names):
         unplayed.append(f"{absent} files of the probabilities are not in {folder}")
     return sorted(shown, key=lambda one: one.name), notes + unplayed
 
@@ -246,18 +215,25 @@ def lanes_of(one: Excerpt, decided: Decided) -> dict[str, Any]:
     """Return a soundscape's species over time, those with a detection or a true window, and their sum."""
     rows, detected = decided.predictions.rows(one.windows), decided.detected[one.windows]
     has_marks = (detected | rows.truth).any(axis=0)
+    starts = rows.start_seconds.tolist()
+    ends = [min(start + WINDOW_SECONDS, one.start + one.seconds) for start in starts]
     lanes = {
         rows.species[column]: [
-            place_window(
-                one, float(start), float(rows.probability[i, column]), detected=bool(detected[i, column]),
-                is_true=bool(rows.truth[i, column]) if rows.known[i, column] else None,
+            Window(
+                start - one.start,
+                (_clock_time(start), _clock_time(end)),
+                one.percent(start),
+                round(one.percent(end) - one.percent(start), 3),
+                round(float(rows.probability[i, column]), 3),
+                bool(detected[i, column]),
+                bool(rows.truth[i, column]) if rows.known[i, column] else None,
             )
-            for i, start in enumerate(rows.start_seconds)
+            for i, (start, end) in enumerate(zip(starts, ends, strict=True))
         ]
         for column in np.flatnonzero(has_marks)
-    }  # fmt: skip
+    }
     kinds = Counter(window.kind for windows in lanes.values() for window in windows)
-    found = [found for species, windows in lanes.items() for found in detections(species, windows)]
+    found = [found for species, windows in lanes.items() for found in _detections(species, windows)]
     return {
         "lanes": lanes,
         "detections": sorted(found, key=lambda one: (one["start"], one["species"])),
@@ -270,19 +246,7 @@ def lanes_of(one: Excerpt, decided: Decided) -> dict[str, Any]:
     }
 
 
-def place_window(
-    one: Excerpt, start: float, probability: float, *, detected: bool, is_true: bool | None
-) -> Window:
-    """Return a window that begins at `start` seconds of the soundscape; the rest as in `Window`."""
-    seconds = min(WINDOW_SECONDS, one.start + one.seconds - start)
-    return Window(
-        start - one.start, (clock_time(start), clock_time(start + seconds)),
-        round(100 * (start - one.start) / one.seconds, 3), round(100 * seconds / one.seconds, 3),
-        round(probability, 3), detected, is_true,
-    )  # fmt: skip
-
-
-def detections(species: str, windows: Sequence[Window]) -> Iterator[dict[str, Any]]:
+def _detections(species: str, windows: Sequence[Window]) -> Iterator[dict[str, Any]]:
     """Yield a species' detections; windows of one kind that follow one another are one."""
     for kind, group in groupby(windows, key=lambda window: window.kind if window.detected else ""):
         together = list(group)
@@ -296,34 +260,35 @@ def detections(species: str, windows: Sequence[Window]) -> Iterator[dict[str, An
             }
 
 
-def clock_time(seconds: float) -> str:
+def _clock_time(seconds: float) -> str:
     """Return such as 1:05."""
-    whole = round(seconds)
-    return f"{whole // 60}:{whole % 60:02d}"
+    return f"{round(seconds) // 60}:{round(seconds) % 60:02d}"
 
 
-def time_ticks(one: Excerpt) -> list[tuple[str, float]]:
+def _time_ticks(one: Excerpt) -> list[tuple[str, float]]:
     """Return labels and places in percent of round times within the excerpt."""
-    step = next((s for s in (5, 10, 15, 30, 60, 120, 300) if one.seconds / s <= 7), 600)
-    first = int(np.ceil(one.start / step) * step)
-    return [
-        (clock_time(t), round(100 * (t - one.start) / one.seconds, 3))
-        for t in range(first, int(one.start + one.seconds) + 1, step)
-    ]
+    step = next((s for s in TICK_SECONDS if one.seconds / s <= MOST_TICKS), TICK_SECONDS[-1])
+    times = range(int(np.ceil(one.start / step) * step), int(one.start + one.seconds) + 1, step)
+    return [(_clock_time(time), one.percent(time)) for time in times]
 
 
-def browser_content(
-    folder: Path, decided: Decided, *, number: int, longest: float, num_bytes: int
-) -> dict[str, Any]:
-    """Return what the template shows of soundscapes; parameters and errors as in `choose_excerpts`."""
-    shown, notes = choose_excerpts(folder, decided, number=number, longest=longest, num_bytes=num_bytes)
+def browser_content(decided: Decided, shown: Sequence[Excerpt], notes: Sequence[str]) -> dict[str, Any]:
+    """Return what the template shows of soundscapes.
+
+    Parameters
+    ----------
+    decided
+        Predictions and decisions.
+    shown, notes
+        Of `choose_excerpts`.
+    """
     return {
         "soundscapes": [
             {
                 "excerpt": one,
-                "times": time_ticks(one),
-                "stretch": f"{clock_time(one.start)}{EN_DASH}{clock_time(one.start + one.seconds)}",
-                "total": clock_time(one.total_seconds),
+                "times": _time_ticks(one),
+                "stretch": f"{_clock_time(one.start)}{EN_DASH}{_clock_time(one.start + one.seconds)}",
+                "total": _clock_time(one.total_seconds),
                 **lanes_of(one, decided),
             }
             for one in shown
@@ -333,5 +298,5 @@ def browser_content(
         "source": decided.predictions.name,
         "has_truth": bool(decided.predictions.known.any()),
         "notes": notes,
-        "num_all": len(decided.names),
+        "num_all": len(decided.windows),
     }

@@ -6,15 +6,14 @@ network detects in them where audio and checkpoint are there. Decisions are made
 probabilities.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import tyro
 
-from analysis.command import ScoringOptions, run_command
-from analysis.drawing.figure_files import Format, save_figure
+from analysis.command import FolderOptions, run_command
+from analysis.drawing.figure_files import Drawing, save_drawings
 from analysis.drawing.table_files import markdown, slug, write_rows
 from analysis.runs import Run, find_runs
 from analysis.species.confusion import confusion_rows
@@ -22,20 +21,14 @@ from analysis.species.hardest import Mistake, clips_of_mistakes, find_mistakes
 from analysis.species.pictures import draw_mistakes, draw_scores_by_count
 from analysis.species.scores import SpeciesScores, score_species, species_rows
 from core.config import require
-from core.scoring.confusion import Confusion, confusion_of
+from core.scoring.confusion import confusion_of
 from core.scoring.pictures import draw_confusion_matrix
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeciesConfig(ScoringOptions):
+class SpeciesConfig(FolderOptions):
     """Scores by species, confusion between species, and the hardest clips."""
 
-    runs: tyro.conf.Positional[tuple[str, ...]]
-    """Runs, runs of all folds, or folders that hold such."""
-    out: str | None = None
-    """Folder for tables and figures."""
-    format: Format = "png"
-    """Of the figures."""
     root: str | None = None
     """Folder of the recordings; None: the data.root that the run was trained with."""
     clips: int = 8
@@ -68,79 +61,67 @@ def analyse_species(config: SpeciesConfig) -> list[SpeciesScores]:
         folder = None
         if config.out is not None:
             folder = Path(config.out) / (slug(run.name) if len(runs) > 1 else "")
-        analyse_run(run, scores, folder, config)
+        _analyse_run(run, scores, folder, config)
     if config.out is not None and not all(np.isnan(one.trained).all() for one in found):
-        caption = "; ".join(
-            [
-                "Each scored species' ROC-AUC and 2022 score at the 0.85 quantile beside the recordings that "
-                "trained it, with 95 % intervals over recordings where a species has four or more",
-                *(
-                    f"{one.run}: rank correlation with ROC-AUC {one.trend}"
-                    for one in found
-                    if not np.isnan(one.trend.value)
-                ),
-            ]
+        valid = config.settled(runs[0].valid)
+        trends = [f" {one.run}: rank correlation with ROC-AUC {one.trend}." for one in found if one.has_trend]
+        caption = (
+            f"Species' ROC-AUC and 2022 score at the {valid.threshold_quantile:g} quantile beside "
+            f"the recordings that trained it. Lines: {valid.confidence:.0%} intervals over recordings; "
+            f"a hollow dot has none: too few recordings, or all alike.{''.join(trends)}"
         )
-        file = Path(config.out) / f"species_by_count.{config.format}"
-        print(save_figure(draw_scores_by_count(found), file, f"{caption}."))
+        drawing = Drawing("species_by_count", draw_scores_by_count(found), caption)
+        save_drawings([drawing], Path(config.out), config.format)
     return found
 
 
-def analyse_run(run: Run, scores: SpeciesScores, folder: Path | None, config: SpeciesConfig) -> None:
+def _analyse_run(run: Run, scores: SpeciesScores, folder: Path | None, config: SpeciesConfig) -> None:
     """Print what the species of a run say; write and draw it into `folder` if there is one."""
-    valid = config.settled(run.valid)
-    confusion = confusion_of(run.predictions, valid.threshold_quantile)
-    mistakes = find_mistakes(run, config.clips, valid.threshold_quantile)
+    quantile = config.settled(run.valid).threshold_quantile
+    confusion = confusion_of(run.predictions, quantile)
+    mistakes = find_mistakes(run, config.clips, quantile)
     tables = {
         "species": species_rows(scores),
         "confusions": confusion_rows(run, confusion, config.confusions, config),
         "hardest": [mistake.row for mistake in mistakes],
     }
     trend = f"Rank correlation of ROC-AUC with the recordings that trained: {scores.trend}."
-    if np.isnan(scores.trend.value):
+    if not scores.has_trend:
         trend = "No correlation with the recordings that trained: unknown, or too few species."
     lines = [
         f"## {run.name}: {run.folder}",
         "",
         *markdown(tables["species"]),
-        "",
         trend,
         "",
-        *(markdown(tables["confusions"]) or ["No species is taken for another."]),
-        "",
-        *(markdown(tables["hardest"]) or ["No decision is wrong."]),
-        "",
+        *markdown(tables["confusions"], "No species is taken for another."),
+        *markdown(tables["hardest"], "No decision is wrong."),
     ]
     print("\n".join(lines), flush=True)
     if folder is not None:
         for name, rows in tables.items():
             write_rows(rows, folder / f"{name}.csv")
-        draw_run(run, confusion, mistakes, folder, config)
+        caption = (
+            f"{run.name}: share of the clips of a species (row) in which a species (column) is called at the "
+            f"{quantile:g} quantile, in percent; off the diagonal it is not there. Species that are confused "
+            "stand beside each other."
+        )
+        confusions = Drawing("confusion", draw_confusion_matrix(confusion), caption)
+        save_drawings([confusions, *_drawn_mistakes(run, mistakes, config.root)], folder, config.format)
 
 
-def draw_run(
-    run: Run, confusion: Confusion, mistakes: Sequence[Mistake], folder: Path, config: SpeciesConfig
-) -> None:
-    """Draw a run's confusions and hardest clips."""
-    caption = (
-        f"{run.name}: share of the clips of a species (row) in which a species (column) is called at the "
-        "0.85 quantile, in percent; off the diagonal it is not there. Species that are confused stand beside "
-        "each other."
-    )
-    print(save_figure(draw_confusion_matrix(confusion), folder / f"confusion.{config.format}", caption))
-    if not mistakes:
-        return
-    clips = clips_of_mistakes(run, mistakes, config.root)
+def _drawn_mistakes(run: Run, mistakes: Sequence[Mistake], root: str | None) -> Iterator[Drawing]:
+    """Yield the picture of a run's hardest clips, if there are any to be drawn; print what is missing."""
+    clips = clips_of_mistakes(run, mistakes, root)
     for message in dict.fromkeys(one.missing for one in clips if one.missing):
         print(f"note: {message}", flush=True)
-    shown = [one for one in clips if one.mel is not None]
-    if shown:
-        caption = (
-            f"{run.name}: the most confident mistakes. Log-mels, and below them what the network that did "
-            "not train on the recording detects over time: the species of the mistake, the recording's own, "
-            "and the one it detects most; dotted: the threshold."
-        )
-        print(save_figure(draw_mistakes(shown), folder / f"hardest.{config.format}", caption))
+    caption = (
+        f"{run.name}: the most confident mistakes. Log-mels, and below them what the network that did "
+        "not train on the recording detects over time: the species of the mistake, the recording's own, "
+        "and the one it detects most; dotted: the threshold."
+    )
+    if shown := [one for one in clips if one.mel is not None]:
+        yield Drawing("hardest", draw_mistakes(shown), caption)
 
 
 if __name__ == "__main__":

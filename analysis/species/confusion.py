@@ -21,10 +21,8 @@ def confusion_rows(
 
     Parameters
     ----------
-    run
-        The run.
-    confusion
-        Of it.
+    run, confusion
+        The run, and what its clips are taken for.
     number
         How many at most.
     options
@@ -32,23 +30,20 @@ def confusion_rows(
     """
     (rows,) = predictions_of([run])
     valid = options.settled(run.valid)
-    place = {code: i for i, code in enumerate(rows.species)}
-    shares = {
-        (one, other): confusion.share[i, j]
-        for i, one in enumerate(confusion.species)
-        for j, other in enumerate(confusion.species)
-        if one != other and confusion.share[i, j] > 0
-    }
-    pairs = sorted(shares, key=lambda pair: (-shares[pair], place[pair[0]], place[pair[1]]))[:number]
-    if not pairs:
+    shares = confusion.share * ~np.eye(len(confusion.species), dtype=bool)
+    found = np.argwhere(shares > 0)  # (pair, 2)
+    found = found[np.argsort(-shares[tuple(found.T)], kind="stable")][:number]
+    if len(found) == 0:
         return []
-    num_clips = dict(zip(confusion.species, confusion.num_clips.tolist(), strict=True))
-    places = [(place[one], place[other]) for one, other in pairs]
+    pairs = [(confusion.species[one], confusion.species[other]) for one, other in found]
+    places = [(rows.species.index(one), rows.species.index(other)) for one, other in pairs]
     resampler = rows.resampler(options.by, valid.num_resamples, options.seed)
     drawn = draw_confusions(rows, places, valid.threshold_quantile, resampler)
     return [
-        {"clips of": one, "taken for": other, "share": interval, "clips": num_clips[one]}
-        for (one, other), interval in zip(pairs, drawn.intervals(valid.confidence), strict=True)
+        {"clips of": one, "taken for": other, "share": interval, "clips": int(confusion.num_clips[place])}
+        for (one, other), place, interval in zip(
+            pairs, found[:, 0], drawn.intervals(valid.confidence), strict=True
+        )
     ]
 
 

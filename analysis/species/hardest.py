@@ -1,7 +1,7 @@
 """The most confident mistakes of a run: which clips, how they look, and what the network detects in them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ from core.data.decoding import AudioError
 from core.data.layouts import AUDIO_FOLDERS
 from core.inference.ensemble import find_checkpoints
 from core.models.base import SpeciesModel
-from core.models.log_mel import LogMel, cut_parts
+from core.models.log_mel import LogMel, bands_of_hertz, cut_parts
 from core.scoring.decisions import clipped_logit
+
+MARKED_KHZ = (0.5, 1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,8 @@ class Mistake:
     ----------
     recording, primary, start_seconds, fold
         The clip.
-    species
-        Code of the species that was missed, or called without being there.
-    is_miss
-        Whether it was there.
+    species, is_miss
+        Code of the species that was missed because it was there, or called without being there.
     probability, threshold
         What was predicted, and where it was decided.
     """
@@ -72,29 +72,25 @@ class MistakeClip:
 
     Attributes
     ----------
-    mistake
-        The mistake.
-    clip_seconds
-        Length of the clip.
-    mel
-        (mel, frame) in dB; None where there is no audio.
-    detections
-        (segment, species) probabilities over time; None where there is no checkpoint.
-    clip
-        (species,) probabilities of the whole clip; None where there is no checkpoint.
-    species
-        Codes of the last axis.
+    mistake, seconds
+        The mistake, and the length of its clip.
     missing
         What could not be had, and what to do; empty: nothing.
+    mel, ticks
+        (mel, frame) in dB, None where there is no audio; kHz -> band, empty for a front end without mels.
+    species, detections, clip
+        Codes, (segment, species) probabilities over time, (species,) those of the whole clip; None where
+        there is no checkpoint.
     """
 
     mistake: Mistake
-    clip_seconds: float
+    seconds: float
+    missing: str = ""
     mel: np.ndarray | None = field(default=None, repr=False)
+    ticks: dict[str, float] = field(default_factory=dict)
+    species: tuple[str, ...] = ()
     detections: np.ndarray | None = field(default=None, repr=False)
     clip: np.ndarray | None = field(default=None, repr=False)
-    species: tuple[str, ...] = ()
-    missing: str = ""
 
 
 def find_mistakes(run: Run, number: int, quantile: float) -> list[Mistake]:
@@ -147,34 +143,34 @@ def clips_of_mistakes(run: Run, mistakes: Sequence[Mistake], root: str | None) -
     data = from_dict(DataConfig(), run.config["data"])
     features = from_dict(FeatureConfig(), run.config["features"])
     folder = Path(root if root is not None else str(data.root))
-    models = {fold: load_fold(run, fold) for fold in {mistake.fold for mistake in mistakes}}
+    models = {fold: _load_fold(run, fold) for fold in {mistake.fold for mistake in mistakes}}
     found = []
     for mistake in mistakes:
-        model, card, missing = models[mistake.fold]
-        wave = read_clip(folder, mistake, data, features.sample_rate)
+        model, missing = models[mistake.fold]
+        one = MistakeClip(mistake, data.valid_seconds, missing)
+        wave = _read_clip(folder, mistake, data, features.sample_rate)
         if wave is None:
             missing = f"no spectrograms: recordings cannot be read in {folder}; name their folder with --root"
-            found.append(MistakeClip(mistake, data.valid_seconds, missing=missing))
-            continue
-        mel, detections, clip = mels_and_detections(wave, model, features, data.num_valid_parts)
-        species = tuple(card.species) if card is not None else ()
-        found.append(MistakeClip(mistake, data.valid_seconds, mel, detections, clip, species, missing))
+            found.append(replace(one, missing=missing))
+        else:
+            front_end = LogMel(features) if model is None else model[0].front_end
+            found.append(_with_detections(one, wave, front_end, model, data.num_valid_parts))
     return found
 
 
-def load_fold(run: Run, fold: int) -> tuple[SpeciesModel | None, Card | None, str]:
-    """Return the network that judged a fold and its card; or neither, and why."""
+def _load_fold(run: Run, fold: int) -> tuple[tuple[SpeciesModel, Card] | None, str]:
+    """Return the network that judged a fold with its card; or None, and why."""
     try:
         for folder in find_checkpoints(run.folder):
             if checkpoint.read_card(folder).fold == fold:
-                return (*checkpoint.load_model(folder), "")
+                return checkpoint.load_model(folder), ""
         reason = f"none of its checkpoints is of fold {fold}"
     except CheckpointError as error:
         reason = str(error)
-    return None, None, f"{run.name}: spectrograms without what the network detects: {reason}"
+    return None, f"{run.name}: spectrograms without what the network detects: {reason}"
 
 
-def read_clip(root: Path, mistake: Mistake, data: DataConfig, sample_rate: int) -> np.ndarray | None:
+def _read_clip(root: Path, mistake: Mistake, data: DataConfig, sample_rate: int) -> np.ndarray | None:
     """Return the samples of a clip as they were validated, (sample,) float32; None where that cannot be."""
     files = [root / folder / mistake.recording for folder in (*AUDIO_FOLDERS, "")]
     file = next((file for file in files if file.is_file()), None)
@@ -189,33 +185,21 @@ def read_clip(root: Path, mistake: Mistake, data: DataConfig, sample_rate: int) 
 
 
 @torch.inference_mode()
-def mels_and_detections(
-    wave: np.ndarray, model: SpeciesModel | None, features: FeatureConfig, num_parts: int
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
-    """Return the log-mel of a clip, and what a network detects in it.
-
-    Parameters
-    ----------
-    wave
-        (sample,) float32.
-    model
-        The network; None: there is none.
-    features
-        The front end where there is no network.
-    num_parts
-        Parts that the clip is cut into.
-
-    Returns
-    -------
-    mel
-        (mel, frame) in dB.
-    detections, clip
-        (segment, species) and (species,) probabilities, or None.
-    """
-    parts = cut_parts(torch.from_numpy(wave)[None], num_parts)
-    mels = (model.front_end if model is not None else LogMel(features))(parts)  # (part, 1, mel, frame)
-    mel = np.concatenate(list(mels[:, 0].numpy()), axis=1)
-    if model is None:
-        return mel, None, None
-    output = model.from_mels(mels, num_parts)
-    return mel, torch.sigmoid(output.segment_logit)[0].numpy(), torch.sigmoid(output.clip_logit)[0].numpy()
+def _with_detections(
+    one: MistakeClip,
+    wave: np.ndarray,
+    front_end: torch.nn.Module,
+    loaded: tuple[SpeciesModel, Card] | None,
+    num_parts: int,
+) -> MistakeClip:
+    """Return a clip with the log-mel of its samples, (sample,), and what its network, if any, detects."""
+    mels = front_end(cut_parts(torch.from_numpy(wave)[None], num_parts))  # (part, 1, mel, frame)
+    one = replace(one, mel=np.concatenate(list(mels[:, 0].numpy()), axis=1))
+    if isinstance(front_end, LogMel):
+        bands = bands_of_hertz(front_end.config, [1000 * khz for khz in MARKED_KHZ])
+        one = replace(one, ticks=dict(zip(map(str, MARKED_KHZ), bands, strict=True)))
+    if loaded is None:
+        return one
+    output = loaded[0].from_mels(mels, num_parts)
+    segments, clip = (torch.sigmoid(one)[0].numpy() for one in (output.segment_logit, output.clip_logit))
+    return replace(one, species=tuple(loaded[1].species), detections=segments, clip=clip)

@@ -29,13 +29,13 @@ def draw_scores_by_count(found: Sequence[SpeciesScores]) -> Figure:
             )  # fmt: skip
         axes.set(xscale="log", xlabel="recordings that trained", ylabel=title, title=title)
         set_log_ticks(axes.xaxis)
-        label_species(axes, found[0], [getattr(one, name) for one in found])
+        _label_species(axes, found[0], [getattr(one, name) for one in found])
     if len(found) > 1:
         panels[1].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
-def label_species(axes: Axes, one: SpeciesScores, intervals: Sequence[Sequence[Interval]]) -> None:
+def _label_species(axes: Axes, one: SpeciesScores, intervals: Sequence[Sequence[Interval]]) -> None:
     """Write each species' code above the intervals there, higher where another code is in the way."""
     ends = np.array([[i.value if np.isnan(i.high) else i.high for i in run] for run in intervals])
     tops = np.where(np.isnan(ends).all(axis=0), np.nan, np.nan_to_num(ends, nan=-np.inf).max(axis=0))
@@ -60,51 +60,46 @@ def label_species(axes: Axes, one: SpeciesScores, intervals: Sequence[Sequence[I
 
 
 def draw_mistakes(clips: Sequence[MistakeClip]) -> Figure:
-    """Return a figure of clips with wrong decisions: log-mels over what the network hears."""
+    """Return a figure of clips with wrong decisions: log-mels over what the network detects."""
     columns = min(MISTAKES_A_ROW, len(clips))
     rows = -(-len(clips) // columns)
     figure = Figure(figsize=(3.3 * columns, 3.5 * rows), layout="constrained")
-    for place, (cell, one) in enumerate(
-        zip(figure.subfigures(rows, columns, squeeze=False).flat, clips, strict=False)
-    ):
-        draw_mistake(
-            cell.subplots(2, 1, sharex=True, height_ratios=(2, 1)), one, is_first=place % columns == 0
-        )
+    cells = figure.subfigures(rows, columns, squeeze=False).flat
+    for place, (cell, one) in enumerate(zip(cells, clips, strict=False)):
+        panels = cell.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+        _draw_mistake(panels, one, is_first=place % columns == 0)
     return figure
 
 
-def draw_mistake(panels: Sequence[Axes], one: MistakeClip, *, is_first: bool) -> None:
+def _draw_mistake(panels: Sequence[Axes], one: MistakeClip, *, is_first: bool) -> None:
     """Draw one clip into two panels."""
     top, bottom = panels
     assert one.mel is not None
     loudest = float(np.quantile(one.mel, 0.999))
     top.imshow(
         one.mel, origin="lower", aspect="auto", cmap="magma", vmin=loudest - RANGE_DB, vmax=loudest,
-        extent=(0, one.clip_seconds, 0, one.mel.shape[0]),
+        extent=(0, one.seconds, -0.5, len(one.mel) - 0.5),
     )  # fmt: skip
     mistake = one.mistake
     name = mistake.recording.rsplit("/", 1)[-1]
     top.set_title(f"{mistake.words} ({mistake.probability:.2f})\n{mistake.primary}, {name}", fontsize=8)
-    bottom.set(ylim=(0, 1), xlabel="seconds", xlim=(0, one.clip_seconds))
+    bottom.set(ylim=(0, 1), xlabel="seconds", xlim=(0, one.seconds))
+    if one.ticks:
+        top.set_yticks(list(one.ticks.values()), list(one.ticks))
     if is_first:
-        top.set_ylabel("mel band")
+        top.set_ylabel("kHz" if one.ticks else "band")
         bottom.set_ylabel("probability")
     if one.detections is None:
         bottom.text(
             0.5, 0.5, "no checkpoint", ha="center", va="center", transform=bottom.transAxes, color=GREY
         )
         return
-    edges = np.linspace(0, one.clip_seconds, len(one.detections) + 1)
+    edges = np.linspace(0, one.seconds, len(one.detections) + 1)
     loudest_code = one.species[int(one.detections.max(axis=0).argmax())]
-    drawn: set[str] = set()
-    for code, colour, style in (
-        (mistake.species, VERMILION, "-"),
-        (mistake.primary, BLUE, "--"),
-        (loudest_code, GREY, "-"),
-    ):
-        if code in one.species and code not in drawn:
+    tracks = {loudest_code: (GREY, "-"), mistake.primary: (BLUE, "--"), mistake.species: (VERMILION, "-")}
+    for code, (colour, style) in reversed(tracks.items()):
+        if code in one.species:
             track = one.detections[:, one.species.index(code)]
             bottom.stairs(track, edges, color=colour, linestyle=style, label=code, baseline=None)
-            drawn.add(code)
     bottom.axhline(mistake.threshold, color="black", linestyle=":", linewidth=0.8)
-    bottom.legend(frameon=False, fontsize=7, loc="upper right", ncols=2)
+    bottom.legend(frameon=False, fontsize=7, loc="lower left", bbox_to_anchor=(0, 0.97), ncols=3)

@@ -17,10 +17,8 @@ class SpeciesScores:
 
     Attributes
     ----------
-    run
-        Its label.
-    species
-        Codes.
+    run, species
+        Its label, and codes.
     trained
         (species,) recordings that trained, averaged over the networks that judged; nan where unknown.
     positives, recordings
@@ -41,16 +39,14 @@ class SpeciesScores:
     score: tuple[Interval, ...]
     trend: Interval
 
+    @property
+    def has_trend(self) -> bool:
+        """Whether the correlation is defined."""
+        return not np.isnan(self.trend.value)
+
 
 def score_species(run: Run, options: ScoringOptions) -> SpeciesScores:
-    """Return a run's scores by species.
-
-    Parameters
-    ----------
-    run
-        The run.
-    options
-        Of the bootstrap behind the intervals.
+    """Return a run's scores by species, with the bootstrap of some options behind the intervals.
 
     Raises
     ------
@@ -93,7 +89,7 @@ def species_rows(found: SpeciesScores) -> list[dict[str, object]]:
     return [
         {
             "species": found.species[i],
-            "trained": "unknown" if np.isnan(found.trained[i]) else f"{found.trained[i]:.1f}",
+            "trained": "unknown" if np.isnan(found.trained[i]) else f"{found.trained[i]:.4g}",
             "clips with it": int(found.positives[i]),
             "recordings": int(found.recordings[i]),
             "ROC-AUC": found.auc[i],

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from analysis.runs import flatten_dict
 from analysis.sweep.swept import SweptParameter, swept_parameters
 from analysis.sweep.trial_results import (
     THROUGHPUT,
@@ -20,6 +19,7 @@ from analysis.sweep.trial_results import (
     number_or_nan,
     throughput_in,
 )
+from core.config_values import flatten
 from sweeps.parameters import read_parameters
 from sweeps.sweep_folder import FAILED, FINISHED, RUNNING, STOPPED
 
@@ -96,7 +96,7 @@ def _result_of_run(
     run: Any, parameters: Iterable[SweptParameter], metric: str, local: Mapping[str, Path]
 ) -> TrialResult:
     """Return a run of W&B as a trial, with predictions if its folder lies here."""
-    summary, config = run.summary, flatten_dict(run.config)
+    summary, config = run.summary, flatten(run.config)
     state = STATE.get(run.state, RUNNING)
     told = [one.key for one in parameters if state == FINISHED or config.get(one.key) is not None]
     trial = TrialResult(

@@ -15,8 +15,7 @@ from typing import Literal
 
 import tyro
 
-from analysis.command import ScoringOptions, run_command
-from analysis.drawing.figure_files import Format
+from analysis.command import FolderOptions, run_command
 from analysis.drawing.table_files import slug
 from analysis.runs import Run, find_runs, predictions_of
 from analysis.soundscapes import read_soundscapes
@@ -27,14 +26,14 @@ from analysis.thresholds.stability import refit
 from core.config import ValidConfig, require
 from core.scoring.cross_fit import parts_of
 from core.scoring.fitting import CALIBRATIONS, Calibration, FitConfig
-from core.scoring.judging import JudgedRule, judge_calibrations, judge_rules
+from core.scoring.judging import JudgedCalibration, JudgedRule, judge_calibrations, judge_rules
 from core.scoring.predictions import Predictions
 from core.scoring.reliability import reliability
 from core.scoring.score_curves import score_curve
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThresholdsConfig(ScoringOptions):
+class ThresholdsConfig(FolderOptions):
     """Fit rules of the decision, judge them on recordings that did not fit them, and the penalty's danger."""
 
     runs: tyro.conf.Positional[tuple[str, ...]] = ()
@@ -45,15 +44,11 @@ class ThresholdsConfig(ScoringOptions):
     """Table of `row_id,target` for `probabilities`."""
     checkpoints: tuple[str, ...] = ()
     """Runs whose training counts go into penalty and boost of `probabilities`."""
-    out: str | None = None
-    """Folder for tables, figures and tuned.json; of several runs one folder each inside."""
     rule: str = "safest"
     """The rule whose settings tuned.json holds: a name of the table, or the safest."""
     calibration: Literal["off", "best", "temperature", "Platt", "isotonic"] = "off"
     """How probabilities are calibrated before anything else, here and by tuned.json; best: of the smallest
     cross-fitted Brier score, where that is below the one as trained beyond doubt."""
-    format: Format = "png"
-    """Of the figures."""
     refits: int = 500
     """Resamples to which thresholds are fitted anew, and behind the penalty's effects under a change."""
     shrinkages: tuple[float, ...] = (0.0, 3.0, 10.0, 30.0, 100.0)
@@ -95,31 +90,24 @@ def main() -> None:
 
 def judge_thresholds(config: ThresholdsConfig) -> list[Answers]:
     """Judge each run, print the answers and write them where wanted; return them."""
-    judged = list(read_predictions(config))
+    judged = list(_read_predictions(config))
     found = []
     for rows, valid, origin in judged:
-        answers = judge_predictions(rows, config, config.settled(valid), origin)
+        answers = _judge_predictions(rows, config, config.settled(valid), origin)
         print("\n".join(format_answers(answers)), flush=True)
         chosen = answers.choose(config.rule)
         if config.out is not None:
             folder = Path(config.out) / (slug(rows.name) if len(judged) > 1 else "")
-            file = write_answers(answers, chosen, folder, config.format, dataclasses.asdict(config))
-            print(f"{file}: {chosen.name}", flush=True)
+            write_answers(answers, chosen, folder, config.format, dataclasses.asdict(config))
         found.append(answers)
     return found
 
 
-def read_predictions(config: ThresholdsConfig) -> list[tuple[Predictions, ValidConfig, str]]:
-    """Return what is to be judged, how it is scored, and in words where it comes from.
-
-    Raises
-    ------
-    ValueError
-        If a run validated nothing, or the truth of a window of soundscapes is missing.
-    """
+def _read_predictions(config: ThresholdsConfig) -> list[tuple[Predictions, ValidConfig, str]]:
+    """Return what is to be judged, how it is scored, and in words where it comes from."""
     if config.probabilities is None:
         runs = find_runs(config.runs)
-        return [(predictions_of([run])[0], run.valid, origin_of(run)) for run in runs]
+        return [(predictions_of([run])[0], run.valid, _origin_of(run)) for run in runs]
     assert config.truth is not None
     counts = [
         species for run in find_runs(config.checkpoints) for species in run.trained.values()
@@ -130,21 +118,15 @@ def read_predictions(config: ThresholdsConfig) -> list[tuple[Predictions, ValidC
     return [(rows, ValidConfig(), config.probabilities)]
 
 
-def origin_of(run: Run) -> str:
+def _origin_of(run: Run) -> str:
     """Return where a run's predictions come from."""
     return f"{run.folder}, trained by commit {run.summary.get('code_version', 'unknown')}"
 
 
-def judge_predictions(
+def _judge_predictions(
     rows: Predictions, config: ThresholdsConfig, valid: ValidConfig, origin: str
 ) -> Answers:
-    """Return what is known about the thresholds of predictions.
-
-    Raises
-    ------
-    ValueError
-        If there are too few recordings to divide them.
-    """
+    """Return what is known about the thresholds of predictions."""
     by, confidence, quantile = config.by, valid.confidence, valid.threshold_quantile
     resampler = rows.resampler(by, valid.num_resamples, config.seed)
     fewer = rows.resampler(by, min(config.refits, valid.num_resamples), config.seed)
@@ -154,13 +136,14 @@ def judge_predictions(
         penalties=config.penalties,
         rare_boosts=config.rare_boosts,
         quantile=quantile,
-        calibration=chosen_calibration(config, {one.name: one.gain.high for one in calibrated},
-                                       {one.name: one.reliability.brier.value for one in calibrated}),
-    )  # fmt: skip
+        calibration=_chosen_calibration(config, calibrated),
+    )
     has_counts = bool(rows.counts.any())
     rules = all_rules(
         fit, config.shrinkages, has_counts=has_counts, splits=config.splits, seed=config.seed, by=by
     )
+    names = ["safest", *(rule.name for rule in rules)]
+    require(config.rule in names, f"rule={config.rule}: none of {', '.join(names)}")
     judged = judge_rules(rows, rules, partitions, resampler, confidence)
     penalty = None
     if has_counts:
@@ -182,29 +165,19 @@ def judge_predictions(
     )
 
 
-def chosen_calibration(
-    config: ThresholdsConfig, highest_gain: dict[str, float], brier: dict[str, float]
-) -> Calibration:
-    """Return the calibration that was asked for; of "best" the one that is better beyond doubt, or off.
-
-    Parameters
-    ----------
-    config
-        What was asked for.
-    highest_gain, brier
-        Method -> upper bound of its Brier score minus that as trained, and its Brier score, cross-fitted.
-    """
+def _chosen_calibration(config: ThresholdsConfig, judged: Sequence[JudgedCalibration]) -> Calibration:
+    """Return the calibration that was asked for; of "best" the one that is better beyond doubt, or off."""
     if config.calibration != "best":
         return config.calibration
-    better = [name for name in CALIBRATIONS if highest_gain[name] < 0]
-    return min(better, key=lambda name: brier[name], default="off")
+    better = {one.name: one.reliability.brier.value for one in judged if one.gain.high < 0}
+    return min((name for name in CALIBRATIONS if name in better), key=better.__getitem__, default="off")
 
 
 def penalty_by_rule(judged: Sequence[JudgedRule], confidence: float) -> Effects:
     """Return the cross-fitted effect of the penalty with each threshold rule."""
     drawn = {one.name: one.draws.mean() for one in judged}
-    effects = [drawn[f"{name}, penalty {PENALTY:g}"] - drawn[name] for name in THRESHOLDS]
-    return Effects("threshold rule", tuple(THRESHOLDS), tuple(one.interval(confidence) for one in effects))
+    effects = {name: drawn[f"{name}, penalty {PENALTY:g}"] - drawn[name] for name in THRESHOLDS}
+    return {name: one.interval(confidence) for name, one in effects.items()}
 
 
 if __name__ == "__main__":

@@ -25,7 +25,6 @@ recordings. What this cannot show is a change of the sounds themselves.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -42,37 +41,17 @@ TILTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
 FACTORS = (1.0, 0.75, 0.5, 0.25, 0.1)
 DOMINANT = 10.0
 """Times as frequent as in validation: each species in turn."""
-
-
-@dataclass(frozen=True)
-class Effects:
-    """The penalty's effect along one kind of change.
-
-    Attributes
-    ----------
-    what
-        Name of the change, for an axis.
-    places
-        (place,) numbers or names.
-    effects
-        One interval a place.
-    """
-
-    what: str
-    places: tuple[float | str, ...]
-    effects: tuple[Interval, ...]
-
-    @property
-    def worst(self) -> tuple[float | str, Interval]:
-        """The place with the lowest effect."""
-        known = [i for i, one in enumerate(self.effects) if not np.isnan(one.value)]
-        lowest = min(known, key=lambda i: self.effects[i].value)
-        return self.places[lowest], self.effects[lowest]
-
-    @property
-    def harmful(self) -> list[tuple[float | str, Interval]]:
-        """The places where the whole interval is below 0."""
-        return [(p, one) for p, one in zip(self.places, self.effects, strict=True) if one.high < 0]
+BY_RULE, BY_SPECIES, BY_STRENGTH = "threshold rule", "species", "penalty"
+BY_TILT, BY_FACTOR = "tilt of the species' frequencies", "factor on all probabilities"
+BY_DOMINANT = "species heard ten times as often"
+CHANGES = {
+    BY_TILT: "species' frequencies tilted by {}",
+    BY_DOMINANT: "{} ten times as often",
+    BY_FACTOR: "all probabilities times {}",
+}
+"""What may be otherwise on unseen data, in words about one place."""
+Effects = dict[str, Interval]
+"""Place along one kind of change, a number or a name as text -> the penalty's effect there."""
 
 
 @dataclass(frozen=True)
@@ -83,24 +62,16 @@ class PenaltyAnswer:
     ----------
     strength
         The penalty that was asked about.
-    by_rule
-        Threshold rule -> effect on validation, cross-fitted.
-    by_species
-        At the 0.85 quantile; without bounds where recordings are too few for an interval.
     shares
         (species,) mean share of the training recordings.
-    by_strength, by_tilt, by_dominant, by_factor
-        See the module; at the 0.85 quantile.
+    effects
+        Kind of change, the names above -> its effects; by threshold rule cross-fitted, else at the 0.85
+        quantile; by species without bounds where recordings are too few for an interval.
     """
 
     strength: float
-    by_rule: Effects
-    by_species: Effects
     shares: np.ndarray = field(repr=False)
-    by_strength: Effects
-    by_tilt: Effects
-    by_dominant: Effects
-    by_factor: Effects
+    effects: dict[str, Effects]
 
 
 def draw_effect(
@@ -187,71 +158,57 @@ def judge_penalty(
         Of the intervals.
     """
 
-    def effect(penalty: float, **change: Any) -> Draws:
-        return draw_effect(rows, resampler, penalty, quantile=quantile, **change)
+    def effect(penalty: float = strength, times: np.ndarray | None = None, factor: float = 1.0) -> Draws:
+        return draw_effect(rows, resampler, penalty, times=times, factor=factor, quantile=quantile)
 
-    def along(what: str, places: Sequence[float | str], one: Callable[..., Draws]) -> Effects:
-        found = [one(place).mean().interval(confidence) for place in places]
-        return Effects(what, tuple(places), tuple(found))
+    def along(places: Sequence[float], drawn: Callable[[float], Draws]) -> Effects:
+        return {f"{place:g}": drawn(place).mean().interval(confidence) for place in places}
 
     shares = rows.counts / np.maximum(rows.counts.sum(axis=-1, keepdims=True), 1)
     present = [code for code in rows.species if (rows.primary == code).any()]
-    return PenaltyAnswer(
-        strength,
-        by_rule,
-        Effects("species", rows.species, tuple(effect(strength).intervals(confidence))),
-        shares.mean(axis=0),
-        along("penalty", STRENGTHS, effect),
-        along(
-            "tilt of the species' frequencies",
-            TILTS,
-            lambda tilt: effect(strength, times=tilt_weights(rows, tilt)),
-        ),
-        along(
-            "species heard ten times as often",
-            present,
-            lambda code: effect(strength, times=dominant_weights(rows, code)),
-        ),
-        along("factor on all probabilities", FACTORS, lambda factor: effect(strength, factor=factor)),
-    )
-
-
-def text_of(place: float | str) -> str:
-    """Return a place as text."""
-    return place if isinstance(place, str) else f"{place:g}"
+    effects = {
+        BY_RULE: by_rule,
+        BY_STRENGTH: along(STRENGTHS, effect),
+        BY_SPECIES: dict(zip(rows.species, effect().intervals(confidence), strict=True)),
+        BY_TILT: along(TILTS, lambda tilt: effect(times=tilt_weights(rows, tilt))),
+        BY_DOMINANT: {
+            code: effect(times=dominant_weights(rows, code)).mean().interval(confidence) for code in present
+        },
+        BY_FACTOR: along(FACTORS, lambda factor: effect(factor=factor)),
+    }
+    return PenaltyAnswer(strength, shares.mean(axis=0), effects)
 
 
 def describe_penalty(answer: PenaltyAnswer) -> list[str]:
     """Return the answer in plain sentences."""
-    rule, effect = answer.by_rule.places[0], answer.by_rule.effects[0]
+    rule, effect = next(iter(answer.effects[BY_RULE].items()))
     known = "helps" if effect.low > 0 else "hurts" if effect.high < 0 else "cannot be told from no effect"
-    code, loss = answer.by_species.worst
+    code, loss = _worst(answer.effects[BY_SPECIES])
     lines = [
         f"On recordings like these, at the {rule}, the penalty of {answer.strength:g} {known}: {effect}.",
         f"The species it costs most is {code}: {loss}.",
     ]
-    harmful, tried = [], 0
-    for change, words in (
-        (answer.by_tilt, "species' frequencies tilted by {}"),
-        (answer.by_dominant, "{} ten times as often"),
-        (answer.by_factor, "all probabilities times {}"),
-    ):
-        if not change.places:  # soundscapes have no primary species to be heard more often
-            continue
-        place, worst = change.worst
-        lines.append(f"The worst of '{change.what}' is {words.format(text_of(place))}: {worst}.")
-        tried += len(change.places)
-        harmful += [words.format(text_of(place)) for place, _ in change.harmful]
-    if harmful:
+    tried: Effects = {}
+    for kind, words in CHANGES.items():
+        found = {words.format(place): one for place, one in answer.effects[kind].items()}
+        tried |= found
+        if found:  # soundscapes have no primary species to be heard more often
+            place, lowest = _worst(found)
+            lines.append(f"The worst of '{kind}' is {place}: {lowest}.")
+    if harmful := [words for words, one in tried.items() if one.high < 0]:
         lines.append(
-            f"DANGEROUS, the whole interval is below 0, with: {'; '.join(harmful)}. Of the {tried} changes "
-            f"that were tried about {tried * 0.025:.1f} would look so by luck."
+            f"DANGEROUS, the whole interval is below 0, with: {'; '.join(harmful)}. Of the {len(tried)} "
+            f"changes that were tried about {len(tried) * 0.025:.1f} would look so by luck."
         )
     else:
-        changes = (answer.by_tilt, answer.by_dominant, answer.by_factor)
-        lowest = min(change.worst[1].low for change in changes if change.places)
+        loss_left = max(0.0, *(-one.low for one in tried.values()))
         lines.append(
             "No change that was tried makes it lose beyond doubt; "
-            f"a loss of {abs(min(lowest, 0.0)):.3f} remains possible."
+            f"a loss of {loss_left:.3f} remains possible."
         )
     return lines
+
+
+def _worst(effects: Effects) -> tuple[str, Interval]:
+    """Return the place with the lowest known effect."""
+    return min(effects.items(), key=lambda item: np.nan_to_num(item[1].value, nan=np.inf))

@@ -7,18 +7,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.thresholds.penalty import Effects, PenaltyAnswer
+from analysis.thresholds.penalty import (
+    BY_DOMINANT,
+    BY_FACTOR,
+    BY_SPECIES,
+    BY_STRENGTH,
+    BY_TILT,
+    Effects,
+    PenaltyAnswer,
+)
 from analysis.thresholds.rules import THRESHOLDS
 from analysis.thresholds.stability import FittedSetting
 from core.scoring.intervals import Interval, bounds_of
 from core.scoring.judging import JudgedRule
 from core.scoring.pictures import BLUE, COLOURS, GREY, ORANGE, VERMILION, draw_intervals
 
-EFFECT_LABELS = {
-    "penalty": "strength of the penalty",
-    "tilt of the species' frequencies": "tilt (0 as validated, 1 all equal, 2 turned round)",
-    "factor on all probabilities": "factor on all probabilities",
+PENALTY_PANELS = {
+    BY_STRENGTH: ("By strength", "strength of the penalty"),
+    BY_TILT: ("If species' frequencies change", "tilt (0 as validated, 1 all equal, 2 turned round)"),
+    BY_FACTOR: ("If the network is less sure", "factor on all probabilities"),
 }
+"""Kind of change -> title and label of its panel."""
 
 
 def draw_rules(judged: Sequence[JudgedRule]) -> Figure:
@@ -26,41 +35,30 @@ def draw_rules(judged: Sequence[JudgedRule]) -> Figure:
     figure = Figure(figsize=(9, 1.3 + 0.26 * len(judged)), layout="constrained")
     scores, differences = figure.subplots(1, 2, sharey=True)
     rows = np.arange(len(judged))[::-1]
-    colours = [colour_of(one.name) for one in judged]
-    draw_rows(scores, rows, [one.score for one in judged], colours)
-    scores.scatter(
-        [one.in_sample for one in judged],
-        rows,
-        marker="|",
-        s=60,
-        color="black",
-        label="on the rows that fitted",
-    )
+    colours = [_colour_of(one.name) for one in judged]
+    _draw_rows(scores, rows, [one.score for one in judged], colours)
+    in_sample = [one.in_sample for one in judged]
+    scores.plot(in_sample, rows, "|", color="black", markersize=7, label="on the rows that fitted")
     scores.set(xlabel="2022 score, cross-fitted", title="Score")
     scores.set_yticks(rows, [one.name for one in judged])
-    scores.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.06))
     differences.axvline(0, color=GREY, linewidth=0.8)
-    draw_rows(differences, rows, [one.difference for one in judged], colours)
-    differences.scatter(
-        [one.bound for one in judged],
-        rows,
-        marker="<",
-        s=14,
-        color="black",
-        label="bound that holds for all at once",
+    _draw_rows(differences, rows, [one.difference for one in judged], colours)
+    bounds = [one.bound for one in judged]
+    differences.plot(
+        bounds, rows, "<", color="black", markersize=3.5, label="lower bound for all rules at once"
     )
     differences.set(xlabel=f"minus {judged[0].name}, paired", title="Difference")
-    differences.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.06))
+    figure.legend(loc="outside upper right", frameon=False, fontsize=8, ncols=2)
     return figure
 
 
-def colour_of(name: str) -> str:
+def _colour_of(name: str) -> str:
     """Return the colour of a rule's threshold."""
     kinds = [place for place, kind in enumerate(THRESHOLDS) if name.startswith(kind)]
     return COLOURS[kinds[0] if kinds else len(THRESHOLDS) - 1]
 
 
-def draw_rows(axes: Axes, rows: np.ndarray, intervals: Sequence[Interval], colours: Sequence[str]) -> None:
+def _draw_rows(axes: Axes, rows: np.ndarray, intervals: Sequence[Interval], colours: Sequence[str]) -> None:
     """Draw one value with its interval a row, across, each in its colour."""
     for row, interval, colour in zip(rows, intervals, colours, strict=True):
         draw_intervals(axes, np.array([row]), [interval], colour)
@@ -76,49 +74,45 @@ def draw_stability(settings: Sequence[FittedSetting]) -> Figure:
     left, right = figure.subfigures(1, 2, width_ratios=(1.15, 1), squeeze=False)[0]
     axes = left.subplots()
     rows = np.arange(len(thresholds))[::-1]
-    draw_rows(axes, rows, [one.interval for one in thresholds], [VERMILION] + [BLUE] * (len(rows) - 1))
+    _draw_rows(axes, rows, [one.interval for one in thresholds], [VERMILION] + [BLUE] * (len(rows) - 1))
     axes.set_yticks(rows, [one.name.removeprefix("threshold of ") for one in thresholds])
     axes.set(xlabel="fitted threshold, with interval", title="Thresholds")
     panels = right.subplots(len(choices), 1, squeeze=False)
     for panel, one in zip(panels[:, 0], choices, strict=True):
-        shares = dict(sorted(one.shares.items()))
-        names = [f"{value:g}" for value in shares]
-        is_own = [np.isclose(value, one.interval.value) for value in shares]
-        panel.bar(names, list(shares.values()), color=[ORANGE if own else BLUE for own in is_own])
+        values = np.array(sorted(one.shares))
+        colours = [ORANGE if value else BLUE for value in np.isclose(values, one.interval.value)]
+        width = 0.8 * np.diff(values).min(initial=0.1)
+        panel.bar(values, [one.shares[value] for value in values], width, color=colours)
         panel.set(ylabel="share", title=f"{one.name[:1].upper()}{one.name[1:]}")
-        if len(names) > 8:
-            panel.set_xticks(range(0, len(names), -(-len(names) // 8)))
     return figure
 
 
 def draw_penalty(answer: PenaltyAnswer) -> Figure:
     """Return a figure of the penalty's effect by strength, frequencies and height of probabilities."""
     figure = Figure(figsize=(10, 3.3), layout="constrained")
-    panels = figure.subplots(1, 3, sharey=True)
-    for axes, effects in zip(panels, (answer.by_strength, answer.by_tilt, answer.by_factor), strict=True):
-        draw_penalty_effects(axes, effects)
+    panels = figure.subplots(1, len(PENALTY_PANELS), sharey=True)
+    for axes, (kind, (title, label)) in zip(panels, PENALTY_PANELS.items(), strict=True):
+        _draw_effects(axes, answer.effects[kind])
+        axes.set(title=title, xlabel=label)
     panels[0].axvline(answer.strength, color="black", linestyle=":", linewidth=1)
-    panels[0].set(ylabel="score with minus score without", title="By strength")
-    panels[1].set(title="If species' frequencies change")
-    panels[2].set(title="If the network is less sure")
+    panels[0].set_ylabel("score with minus score without")
     panels[2].invert_xaxis()
     return figure
 
 
-def draw_penalty_effects(axes: Axes, effects: Effects) -> None:
+def _draw_effects(axes: Axes, effects: Effects) -> None:
     """Draw effects over a number, with their band."""
-    places = np.array(effects.places, dtype=float)
-    values, low, high = bounds_of(effects.effects)
+    places = np.array(list(effects), dtype=float)
+    values, low, high = bounds_of(list(effects.values()))
     axes.axhline(0, color=GREY, linewidth=0.8)
     axes.fill_between(places, low, high, color=BLUE, alpha=0.2, linewidth=0)
     axes.plot(places, values, color=BLUE, marker="o", markersize=4)
-    axes.set_xlabel(EFFECT_LABELS[effects.what])
 
 
 def draw_penalty_species(answer: PenaltyAnswer) -> Figure:
     """Return a figure of what the penalty does to each species, and where each is heard more often."""
-    order = np.argsort(answer.shares, kind="stable")
-    codes = [answer.by_species.places[i] for i in order]
+    order, by_species = np.argsort(answer.shares, kind="stable"), answer.effects[BY_SPECIES]
+    codes = np.array(list(by_species))[order]
     rows = np.arange(len(codes))
     figure = Figure(figsize=(9, 1.3 + 0.28 * len(codes)), layout="constrained")
     left, middle, right = figure.subplots(1, 3, sharey=True, width_ratios=(1, 2, 2))
@@ -128,9 +122,9 @@ def draw_penalty_species(answer: PenaltyAnswer) -> Figure:
     for axes in (middle, right):
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-    draw_intervals(middle, rows, [answer.by_species.effects[i] for i in order], BLUE)
+    draw_intervals(middle, rows, [by_species[code] for code in codes], BLUE)
     middle.set(xlabel="the species' own score, with minus without", title="Each species")
-    dominant = dict(zip(answer.by_dominant.places, answer.by_dominant.effects, strict=True))
+    dominant = answer.effects[BY_DOMINANT]
     known = [row for row, code in zip(rows, codes, strict=True) if code in dominant]
     draw_intervals(right, np.array(known), [dominant[codes[row]] for row in known], VERMILION)
     right.set(xlabel="macro score, with minus without", title="If it is heard ten times as often")

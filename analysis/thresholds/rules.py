@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from core.scoring.cross_fit import Rule, cross_fit, parts_of
+from core.scoring.decisions import DecisionConfig
 from core.scoring.fitting import FitConfig, ThresholdRule, fit_decision
 from core.scoring.predictions import Predictions, Unit
 
@@ -23,7 +24,15 @@ THRESHOLDS: dict[str, ThresholdRule] = {
 
 
 def tuned_rule(name: str, threshold: ThresholdRule, config: FitConfig) -> Rule:
-    """Return a rule that fits a threshold, and penalty and boost among those of `config`."""
+    """Return a rule that fits its settings.
+
+    Parameters
+    ----------
+    name, threshold
+        For tables, and what is fitted.
+    config
+        Penalties and boosts to choose from, shrinkage of class-wise thresholds.
+    """
     return Rule(name, lambda rows: fit_decision((threshold,), rows, config))
 
 
@@ -71,19 +80,26 @@ def all_rules(
         for strength in shrinkages
     }
     found += class_wise.values()
-    if len(shrinkages) > 1:
-        strongest_first = [class_wise[strength] for strength in sorted(shrinkages, reverse=True)]
-        found.append(
-            Rule(
-                "class-wise, chosen shrinkage",
-                lambda rows: best_rule(strongest_first, rows, splits, seed, by).fit(rows),
-            )
-        )
+    if len(class_wise) > 1:
+        strongest_first = [class_wise[strength] for strength in sorted(class_wise, reverse=True)]
+
+        def fit(rows: Predictions) -> DecisionConfig:
+            return best_rule(strongest_first, rows, splits, seed, by).fit(rows)
+
+        found.append(Rule("class-wise, chosen shrinkage", fit))
     return found
 
 
 def best_rule(rules: Sequence[Rule], rows: Predictions, splits: int, seed: int, by: Unit) -> Rule:
-    """Return the rule that scores best, cross-fitted within these rows; of equally good ones the first."""
+    """Return the rule that scores best, cross-fitted within these rows; of equally good ones the first.
+
+    Parameters
+    ----------
+    rules, rows
+        To choose from, and what they are judged on.
+    splits, seed, by
+        Of the parts that the rows are cut into.
+    """
     parts = parts_of(rows, splits, seed, by)
     alike = np.zeros(len(rows), dtype=int)
     return max(rules, key=lambda rule: cross_fit(rule, rows, [parts], alike)[0].score)

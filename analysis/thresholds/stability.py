@@ -59,17 +59,15 @@ def refit(
 
     Parameters
     ----------
-    rows
-        With their truth.
+    rows, resampler
+        With their truth, and what draws them.
     config
         Penalties and boosts to choose from, shrinkage of class-wise thresholds.
-    resampler
-        Of the rows.
     confidence
         Of the intervals.
     """
-    chosen = choices(rows, config, resampler.cluster_of_row)
-    fitters = chosen | species_thresholds(rows, config, resampler.cluster_of_row)
+    chosen = _choices(rows, config, resampler.cluster_of_row)
+    fitters = chosen | _species_thresholds(rows, config, resampler.cluster_of_row)
     drawn = draw_quantity(
         lambda weights: np.stack([fit(weights) for fit in fitters.values()], axis=1), resampler
     )
@@ -79,11 +77,8 @@ def refit(
     ]
 
 
-def choices(rows: Predictions, config: FitConfig, cluster_of_row: np.ndarray) -> dict[str, Refit]:
-    """Return the settings that hold for all species, by name: threshold, quantile, penalty, boost.
-
-    Parameters as in `refit`; `cluster_of_row` is (row,).
-    """
+def _choices(rows: Predictions, config: FitConfig, cluster_of_row: np.ndarray) -> dict[str, Refit]:
+    """Return the settings that hold for all species, by name: threshold, quantile, penalty, boost."""
     ladder = ThresholdLadder(rows.truth, rows.probability, cluster_of_row)
     curve = CurveMetric(ladder, QUANTILES)
     found: dict[str, Refit] = {
@@ -115,11 +110,8 @@ def choices(rows: Predictions, config: FitConfig, cluster_of_row: np.ndarray) ->
     }
 
 
-def species_thresholds(rows: Predictions, config: FitConfig, cluster_of_row: np.ndarray) -> dict[str, Refit]:
-    """Return each species' own threshold, drawn to the common one where positives are few.
-
-    Parameters as in `refit`; `cluster_of_row` is (row,).
-    """
+def _species_thresholds(rows: Predictions, config: FitConfig, cluster_of_row: np.ndarray) -> dict[str, Refit]:
+    """Return each species' own threshold, drawn to the common one where positives are few."""
     common = ThresholdLadder(rows.truth, rows.probability, cluster_of_row)
 
     def of_species(column: int) -> Refit:

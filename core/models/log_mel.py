@@ -7,6 +7,9 @@ The torchaudio front end of the published solution (periodic Hann, centred with 
 Hence autocast is off in here and inputs are cast.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchaudio.functional import melscale_fbanks
@@ -14,9 +17,28 @@ from torchaudio.functional import melscale_fbanks
 from core.config import FeatureConfig
 
 POWER_FLOOR = 1e-10
+FINE_BINS = 1 << 14
+"""From 0 Hz to half the sample rate, to find the centre of a filter."""
 INT16_SCALE = 32768.0
 NUM_BANDS = 8
 """Groups of neighbouring mels, each multiplied with the bins that its filters reach: a fifth of the whole."""
+
+
+def bands_of_hertz(config: FeatureConfig, hertz: Sequence[float]) -> list[float]:
+    """Return at which band of a front end some frequencies lie, counted from 0 at the lowest band's centre.
+
+    Examples
+    --------
+    >>> config = FeatureConfig(num_mels=128, f_min_hz=50.0, f_max_hz=14000.0)
+    >>> [round(band) for band in bands_of_hertz(config, [60.0, 1000.0, 8000.0])]
+    [0, 34, 105]
+    """
+    high = config.sample_rate / 2 if config.f_max_hz is None else config.f_max_hz
+    filters = melscale_fbanks(
+        FINE_BINS, config.f_min_hz, high, config.num_mels, config.sample_rate, mel_scale=config.mel_scale
+    )
+    centres = filters.argmax(dim=0) * config.sample_rate / 2 / (FINE_BINS - 1)
+    return [float(one) for one in np.interp(hertz, centres, np.arange(config.num_mels))]
 
 
 class LogMel(nn.Module):

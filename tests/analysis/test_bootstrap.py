@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.bootstrap import interval_of, intervals_table, main
+from analysis.bootstrap import all_intervals, main
 from analysis.runs import find_runs
 from core.scoring.draws import draw_metrics
 from core.scoring.metrics import (
@@ -24,8 +24,8 @@ def test_the_table_holds_every_metric_species_and_method(make_run: MakeRun) -> N
     rows = find_runs([make_run(fold="all")])[0].predictions
     truth, probability = rows.truth, rows.probability
     drawn = draw_metrics(truth, probability, rows.resampler(num_resamples=300))
-    table = intervals_table(drawn, rows.species)
-    assert len(table) == 3 * (6 + 4 * 3)  # methods x (macro + species of all but F1 and top-1)
+    found = all_intervals(drawn, rows.species)
+    assert len(found) == 3 * (6 + 4 * 3)  # methods x (macro + species of all but F1 and top-1)
     expected = {
         "score": balanced_accuracy(truth, probability >= np.quantile(probability, 0.85)),
         "macro_auc": roc_auc(truth, probability),
@@ -33,13 +33,13 @@ def test_the_table_holds_every_metric_species_and_method(make_run: MakeRun) -> N
         "padded_cmap": padded_average_precision(truth, probability),
     }
     for metric, values in expected.items():
-        found = interval_of(table, metric, "macro", "adjusted")
-        assert found.value == pytest.approx(macro(values), abs=1e-6)
-        assert found.low < found.value < found.high
+        mean = found[metric, "macro", "adjusted"]
+        assert mean.value == pytest.approx(macro(values), abs=1e-6)
+        assert mean.low < mean.value < mean.high
         for species, code in enumerate(SPECIES):
-            single = interval_of(table, metric, code, "bca")
+            single = found[metric, code, "bca"]
             assert single.value == pytest.approx(values[species], abs=1e-6)
-    assert interval_of(table, "top1", "macro", "bca").value == pytest.approx(top_one(truth, probability))
+    assert found["top1", "macro", "bca"].value == pytest.approx(top_one(truth, probability))
 
 
 def test_the_program_prints_and_writes_the_same_whenever_it_runs(

@@ -129,7 +129,7 @@ def test_the_program_prints_verdicts_and_writes_table_and_picture(
     assert [row["metric"] for row in rows] == ["score", "macro_auc"]
     assert rows[0]["low"] < rows[0]["difference"] < rows[0]["high"]
     picture = (tmp_path / "c.svg").read_text()
-    assert "timm_008 - timm_007" in picture
+    assert "minus timm_007" in picture
     assert "macro ROC-AUC" in picture
 
 

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from analysis.ensemble.__main__ import EnsembleConfig, draw_ensemble, weigh_runs
+from analysis.ensemble.__main__ import draw_ensemble, weigh_runs
 from analysis.ensemble.__main__ import main as run_program
 from analysis.ensemble.weights import (
     Combine,
+    EnsembleConfig,
     Objective,
     Weighted,
     combined,
@@ -25,6 +26,7 @@ from analysis.ensemble.weights import (
     values_of,
     weigh,
 )
+from core.config import ValidConfig
 from core.scoring.cross_fit import parts_of
 from core.scoring.draws import draw_metrics
 from core.scoring.predictions import PROBABILITY, Predictions
@@ -50,16 +52,8 @@ def invent_runs(noises: list[list[float]], seed: int = 0, number: int = 60) -> l
 def weigh_all(
     runs: list[Predictions], objective: Objective = "macro_auc", combine: Combine = "mean"
 ) -> dict[str, Weighted]:
-    results = weigh(
-        runs,
-        objective=objective,
-        combine=combine,
-        picks=8,
-        splits=3,
-        partitions=1,
-        resampler=runs[0].resampler(num_resamples=300),
-    )
-    return {one.name: one for one in results}
+    config = EnsembleConfig(runs=(), objective=objective, combine=combine, picks=8, splits=3, partitions=1)
+    return {one.name: one for one in weigh(runs, config, ValidConfig(num_resamples=300))}
 
 
 @pytest.mark.parametrize("combine", ["mean", "logit", "rank"])

@@ -1,5 +1,7 @@
 """One run, one metric: the same interval, to the last printed digit, wherever it is printed."""
 
+import contextlib
+import io
 import json
 import re
 import sys
@@ -22,16 +24,17 @@ from tests.runs import TinyTrainer, tiny_config, with_data
 
 
 @pytest.fixture(scope="module")
-def runs(tiny_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Return two runs that validated the same clips."""
-    found = []
+def runs(tiny_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Path], str]:
+    """Return two runs that validated the same clips, and what the trainings printed, the first one first."""
+    found, text = [], io.StringIO()
     for seed in (1, 2):
         folder = tmp_path_factory.mktemp("runs")
         config = replace(with_data(tiny_config(tiny_demo, folder), num_folds=2), seed=seed, epochs=1)
         run = open_run_folder(config, f"20260101-00000{seed}-aaaa", create=True)
-        TinyTrainer(config, run, build_accelerator(config)).fit()
+        with contextlib.redirect_stdout(text):
+            TinyTrainer(config, run, build_accelerator(config)).fit()
         found.append(run.path)
-    return found
+    return found, text.getvalue()
 
 
 def printed(interval: dict[str, float]) -> str:
@@ -39,7 +42,7 @@ def printed(interval: dict[str, float]) -> str:
 
 
 def test_every_program_prints_the_interval_of_the_summary(
-    runs: list[Path], tiny_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    runs: tuple[list[Path], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     def shown(program: Callable[[], None], *words: str) -> str:
@@ -47,20 +50,17 @@ def test_every_program_prints_the_interval_of_the_summary(
         program()
         return capsys.readouterr().out
 
-    run = str(runs[0])
-    summary = json.loads((runs[0] / "summary.json").read_text())["metrics"]
+    (first, second), table = runs
+    run = str(first)
+    summary = json.loads((first / "summary.json").read_text())["metrics"]
     expected = {name: printed(one) for name, one in summary.items()}
     assert "[nan" not in str(expected)
 
-    config = replace(with_data(tiny_config(tiny_demo, tmp_path / "again"), num_folds=2), seed=1, epochs=1)
-    again = open_run_folder(config, "20260101-000001-aaaa", create=True)
-    TinyTrainer(config, again, build_accelerator(config)).fit()
-    table = capsys.readouterr().out
     for label, name in {
         "2022 score, threshold": "score", "2022 score, best": "best_score", "padded cmAP": "padded_cmap",
         "macro ROC-AUC": "macro_auc", "2021 micro F1": "micro_f1", "top-1 accuracy": "top1",
     }.items():  # fmt: skip
-        (line,) = [line for line in table.splitlines() if line.startswith(label)]
+        line = next(line for line in table.splitlines() if line.startswith(label))
         bounds = re.search(r"(\d\.\d{3})  \[(\d\.\d{3}), (\d\.\d{3})\]", line)
         assert bounds is not None
         assert "{} [{}, {}]".format(*bounds.groups()) == expected[name], f"end table, {name}"
@@ -81,7 +81,7 @@ def test_every_program_prints_the_interval_of_the_summary(
     assert printed(tuned["untuned"]) == expected["score"]
 
     for objective in ("score", "macro_auc"):
-        text = shown(print_ensemble, *map(str, runs), "--splits=2", f"--objective={objective}")
+        text = shown(print_ensemble, run, str(second), "--splits=2", f"--objective={objective}")
         (line,) = [line for line in text.splitlines() if line.startswith("| tiny, fold 0, seed 1 |")]
         assert line.split(" | ")[1] == expected[objective], "a single member of an ensemble"
 

@@ -73,38 +73,37 @@ def test_what_trained_is_counted_in_the_other_folds_without_checkpoints(make_run
     assert not find_runs([make_run("single", fold=0)])[0].predictions.counts.any()
 
 
-def refuse(make_run: MakeRun, other: pd.DataFrame, message: str) -> None:
-    runs = find_runs(
-        [make_run(predictions=invent_predictions((0,))), make_run("other", predictions=other)],
-    )
+def changed(column: str, row: int, value: object) -> pd.DataFrame:
+    table = invent_predictions((0,))
+    table.loc[row, column] = value
+    return table
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (
+            invent_predictions((0,), species=("aniani", "akiapo", "apapan")),
+            "other label order: species 0 is akiapo in one and aniani in the other",
+        ),
+        (
+            invent_predictions((0,), species=("akiapo", "aniani", "barpet")),
+            "other scored species: apapan only in the first, barpet only in the second",
+        ),
+        (invent_predictions((1,)), r"other validated clips \(24 and 24, 0 in common\).*XC00"),
+        (changed("fold", 3, 2), "other folds: 1 of 24 clips.*data.fold_seed"),
+        (
+            changed(TRUTH + "aniani", 0, True),
+            "other labels: 1 clips, such as akiapo/XC00.ogg, which holds aniani",
+        ),
+    ],
+)
+def test_runs_that_judged_other_clips_are_refused(
+    make_run: MakeRun, other: pd.DataFrame, message: str
+) -> None:
+    runs = find_runs([make_run(predictions=invent_predictions((0,))), make_run("other", predictions=other)])
     with pytest.raises(ValueError, match=message):
         predictions_of(runs)
-
-
-def test_another_label_order_is_refused(make_run: MakeRun) -> None:
-    other = invent_predictions((0,), species=("aniani", "akiapo", "apapan"))
-    refuse(make_run, other, "other label order: species 0 is akiapo in one and aniani in the other")
-
-
-def test_other_species_are_refused(make_run: MakeRun) -> None:
-    other = invent_predictions((0,), species=("akiapo", "aniani", "barpet"))
-    refuse(make_run, other, "other scored species: apapan only in the first, barpet only in the second")
-
-
-def test_other_clips_are_refused(make_run: MakeRun) -> None:
-    refuse(make_run, invent_predictions((1,)), r"other validated clips \(24 and 24, 0 in common\).*XC00")
-
-
-def test_other_folds_are_refused(make_run: MakeRun) -> None:
-    other = invent_predictions((0,))
-    other.loc[3, "fold"] = 2
-    refuse(make_run, other, "other folds: 1 of 24 clips.*data.fold_seed")
-
-
-def test_other_labels_are_refused(make_run: MakeRun) -> None:
-    other = invent_predictions((0,))
-    other.loc[0, TRUTH + "aniani"] = True
-    refuse(make_run, other, "other labels: 1 clips, such as akiapo/XC00.ogg, which holds aniani")
 
 
 def test_tables_hold_scores_costs_and_differing_settings(make_run: MakeRun) -> None:

@@ -12,7 +12,8 @@ import pytest
 from analysis.runs import find_runs
 from analysis.thresholds.__main__ import ThresholdsConfig, judge_thresholds, main, penalty_by_rule
 from analysis.thresholds.penalty import (
-    Effects,
+    BY_SPECIES,
+    BY_TILT,
     describe_penalty,
     dominant_weights,
     draw_effect,
@@ -187,20 +188,20 @@ def test_tilt_turns_the_frequencies_round() -> None:
 
 def test_the_verdict_on_the_penalty_says_what_was_found() -> None:
     rows = planted()
-    rule = Effects("threshold rule", ("untuned quantile",), (Interval(0.02, 0.01, 0.03),))
+    rule = {"untuned quantile": Interval(0.02, 0.01, 0.03)}
     answer = judge_penalty(rows, rule, resampler_of(rows, 40))
     words = "\n".join(describe_penalty(answer))
     assert "the penalty of 0.4 helps: 0.020 [0.010, 0.030]" in words
     assert "DANGEROUS" in words
     assert "all probabilities times 0.25" in words
-    assert answer.by_species.places == rows.species
+    assert tuple(answer.effects[BY_SPECIES]) == rows.species
     harmless = judge_penalty(replace(rows, counts=np.ones_like(rows.counts)), rule, resampler_of(rows, 40))
     words = "\n".join(describe_penalty(harmless))
     assert "DANGEROUS" not in words, "equal shares change no order"
     assert "a loss of 0.000 remains possible" in words
 
 
-FEW = ["--resamples=100", "--refits=20", "--partitions=2", "--penalties", "0", "0.4"]
+FEW = ["--resamples=100", "--refits=20", "--partitions=2", "--splits=3", "--penalties", "0", "0.4"]
 FEW += ["--rare_boosts", "0", "0.5", "--shrinkages", "0", "10"]
 
 
@@ -286,7 +287,7 @@ def test_figures_carry_the_data_and_its_names() -> None:
     answer = judge_penalty(rows, penalty_by_rule(judged, 0.95), sampler)
     panels = draw_penalty(answer).axes
     np.testing.assert_allclose(
-        np.asarray(panels[1].lines[1].get_ydata()), [one.value for one in answer.by_tilt.effects]
+        np.asarray(panels[1].lines[1].get_ydata()), [one.value for one in answer.effects[BY_TILT].values()]
     )
     assert panels[0].get_ylabel() == "score with minus score without"
     names = [text.get_text() for text in draw_penalty_species(answer).axes[0].get_yticklabels()]
