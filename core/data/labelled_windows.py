@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from core.data.recorders import UNKNOWN, Origin
+
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledWindows:
@@ -67,6 +69,7 @@ class LabelledWindows:
         *,
         positive: np.ndarray,
         known: np.ndarray,
+        origin: Origin = UNKNOWN,
     ) -> "LabelledWindows":
         """Return the windows of one soundscape, which follow one another from its start.
 
@@ -80,12 +83,14 @@ class LabelledWindows:
             Length of a window.
         positive, known
             (window, species) bool.
+        origin
+            Where and when it was recorded.
         """
         begin = np.arange(len(known)) * float(seconds)
-        names, unknown = (np.full(len(begin), text, dtype=object) for text in (name, ""))
+        names, site, start = (np.full(len(begin), text, dtype=object) for text in (name, *origin))
         return cls(
             species=tuple(species), soundscape=names, begin=begin, end=begin + seconds, positive=positive,
-            known=known, paths={name: path}, site=unknown, start_time=unknown,
+            known=known, paths={name: path}, site=site, start_time=start,
         )  # fmt: skip
 
     @classmethod

@@ -17,6 +17,7 @@ from core.data.annotations.events import (
 from core.data.annotations.places import EDGE_SECONDS, place
 from core.data.annotations.readers import read_annotations
 from core.data.labelled_windows import LabelledWindows
+from core.data.recorders import describe_origin
 from core.data.taxonomy import Taxonomy
 
 _LAST_SHARE = 0.1  # of a window must be audio, or a file's last one is left out: 0.5 s, as in inference
@@ -101,10 +102,11 @@ def to_windows(
         listened = _covered(complete, number, 1, length, options) & ~touched
         contradictions += int((positive & absent).sum())
         known = np.where(positive, ~absent, absent | listened)
+        path = soundscapes[str(name)]
         pieces.append(
             LabelledWindows.of_soundscape(
-                soundscapes[str(name)], str(name), species, options.window_seconds,
-                positive=positive & known, known=known,
+                path, str(name), species, options.window_seconds,
+                positive=positive & known, known=known, origin=describe_origin(path, str(name)),
             )
         )  # fmt: skip
     notes = annotations.notes

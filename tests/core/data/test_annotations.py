@@ -169,6 +169,8 @@ def test_hoplite_negatives_are_known(field: Field, table: Callable[..., Path]) -
     assert windows.begin.tolist() == [0.0, 5.0, 10.0]
     assert windows.known.sum(axis=0).tolist() == [2, 0, 1, 0, 0]
     assert windows.positive[:, 0].tolist() == [True, False, False]
+    assert windows.site.tolist() == ["site A", "site A", "site B"]
+    assert set(windows.start_time) == {"2023-04-20T07:40:00"}
     with pytest.raises(ValueError, match="line 2: label_type is 'maybe', which is no positive or negative"):
         read(table("bad.csv", text.replace(",positive", ",maybe")))
 
