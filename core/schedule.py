@@ -5,7 +5,7 @@ shortens, `full` never does. What is given on the command line is never touched.
 """
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,54 +19,33 @@ CLIP_SECONDS = 5.0
 WARMUP_EPOCHS = 1.0
 
 
-@dataclass(frozen=True)
-class _Pace:
-    """How a kind of network learns within minutes on two cores: in many small steps if it starts random."""
-
-    epochs: int
-    batch_size: int
-    augmentation: bool
-    """Whether ordinary mixup, noise and SpecAugment stay; selective mixup always does."""
-
-
-PRETRAINED = _Pace(epochs=9, batch_size=16, augmentation=True)
-FROM_RANDOM = _Pace(epochs=40, batch_size=8, augmentation=False)
+EPOCHS, EPOCHS_FROM_RANDOM = 5, 40
+BATCH_SIZE = 8  # small steps: with batches of 16, as many clips teach less
 
 
 def shorten(config: _C) -> _C:
     """Return the variant of `config` that a laptop trains in a few minutes.
 
-    Clips become one part long, batches shrink, epochs are those of the network's pace, the learning rate
-    warms up, the loss becomes binary cross-entropy without smoothing, which learns in the fewest steps, and
-    the model is replaced by what its own `shortened` names, if it is too large to learn in that time.
+    Clips become one part long, batches small, epochs few (more for a network that has seen nothing yet), the
+    learning rate warms up, and the model is replaced by what its own `shortened` names, if it is too large to
+    learn in that time. Of the augmentation only selective mixup stays, and the loss becomes binary
+    cross-entropy without smoothing: both learn in the fewest steps.
     """
-    data, model = config.data, config.model.shortened()
-    pace = FROM_RANDOM if model.starts_random else PRETRAINED
-    if not pace.augmentation:
-        config = _without_augmentation(config)
-        data = config.data
+    data, model, noise = config.data, config.model.shortened(), config.data.noise
     return replace(
         config,
-        epochs=pace.epochs,
+        epochs=EPOCHS_FROM_RANDOM if model.starts_random else EPOCHS,
         model=model,
         data=replace(
             data,
             clip_seconds=min(data.clip_seconds, max(CLIP_SECONDS, data.part_seconds)),
-            batch_size=min(data.batch_size, pace.batch_size),
+            batch_size=min(data.batch_size, BATCH_SIZE),
+            noise=replace(noise, probabilities=[0.0] * len(noise.probabilities)),
         ),
-        loss=replace(config.loss, kind="bce", label_smoothing=0.0),
-        optim=replace(config.optim, warmup_epochs=max(config.optim.warmup_epochs, WARMUP_EPOCHS)),
-    )
-
-
-def _without_augmentation(config: _C) -> _C:
-    """Return `config` without ordinary mixup, noise and SpecAugment; selective mixup stays."""
-    noise = replace(config.data.noise, probabilities=[0.0] * len(config.data.noise.probabilities))
-    return replace(
-        config,
-        data=replace(config.data, noise=noise),
         mixup=replace(config.mixup, probability=0.0, second_probability=0.0),
         spec_augment=replace(config.spec_augment, probability=0.0),
+        loss=replace(config.loss, kind="bce", label_smoothing=0.0),
+        optim=replace(config.optim, warmup_epochs=max(config.optim.warmup_epochs, WARMUP_EPOCHS)),
     )
 
 
