@@ -82,6 +82,7 @@ class Trainer:
             folder, config, self.data, self.model, self.optimizer, self.average, accelerator.scaler
         )
         self.progress = Progress()
+        self.last_predictions: Predictions | None = None  # of the weights as they are after an epoch
         self.record = RunRecord(config, folder, accelerator)
         self.stop = StopSignal()
 
@@ -248,7 +249,7 @@ class Trainer:
         """Validate, log, and save."""
         began = time.perf_counter()
         predictions, loss = self.validate()
-        progress = self.progress
+        self.last_predictions, progress = predictions, self.progress
         row = {"train/epoch_loss": progress.epoch_loss}
         is_best = False
         if len(predictions):
@@ -267,13 +268,14 @@ class Trainer:
 
     def finish(self) -> None:
         """Score the last weights with intervals, and record everything."""
-        predictions, _ = self.validate()
-        facts = run_facts(self.config, self.data, self.model, self.progress)
+        predictions = self.last_predictions or self.validate()[0]  # none yet: killed after its last epoch
         pictures = {}
         if self.accelerator.is_main_process and len(predictions):
             file = self.record.folder.path / "spectrograms.png"
             pictures["spectrograms"] = self.validation.draw_examples(self.scored_model, file)
-        self.record.report(predictions, facts, pictures)
+        self.record.report(
+            predictions, run_facts(self.config, self.data, self.model, self.progress), pictures
+        )
 
     # Checkpoints.
 
