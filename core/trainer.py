@@ -250,8 +250,7 @@ class Trainer:
         began = time.perf_counter()
         predictions, loss = self.validate()
         self.last_predictions, progress = predictions, self.progress
-        row = {"train/epoch_loss": progress.epoch_loss}
-        is_best = False
+        is_best, row = False, {"train/epoch_loss": progress.epoch_loss}
         if len(predictions):
             metrics = point_metrics(predictions, self.config.valid)
             row |= {"valid/loss": loss} | {f"valid/{name}": value for name, value in metrics.items()}
@@ -273,9 +272,8 @@ class Trainer:
         if self.accelerator.is_main_process and len(predictions):
             file = self.record.folder.path / "spectrograms.png"
             pictures["spectrograms"] = self.validation.draw_examples(self.scored_model, file)
-        self.record.report(
-            predictions, run_facts(self.config, self.data, self.model, self.progress), pictures
-        )
+        facts = run_facts(self.config, self.data, self.model, self.progress)
+        self.record.report(predictions, facts, pictures)
 
     # Checkpoints.
 
