@@ -95,6 +95,7 @@ def test_a_run_leaves_a_complete_folder_and_prints_its_table(
     shown = capsys.readouterr().out
     assert "macro ROC-AUC" in shown
     assert str(run) in shown
+    assert "learns more" not in shown
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows if "valid/score" in row] == [1, 2]
 
