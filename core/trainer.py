@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import GradientAccumulationPlugin, broadcast_object_list, gather_object
-from timm.utils import ModelEmaV3
 from torch import Tensor
 from tqdm import tqdm
 
@@ -24,7 +23,7 @@ from core.config import Config
 from core.data.clips import Batch, draw_gates
 from core.data.competition import Competition
 from core.data.decoding import AudioError
-from core.data.loaders import Loaders, build_loaders, open_data, read_recordings
+from core.data.loaders import Loaders, RunData, build_loaders, open_data, read_recordings
 from core.machine import follow_launcher, tune_cpu
 from core.models.base import Output, SpeciesModel
 from core.run_folder import RunFolder, choose_stamp, open_run_folder
@@ -32,7 +31,7 @@ from core.scoring.evaluation import point_metrics
 from core.scoring.predictions import Predictions
 from core.training.augment import Augmentation, Labelled, draw_augmentation
 from core.training.losses import smooth_labels, species_loss
-from core.training.optim import build_optimizer, learning_rate
+from core.training.optim import Optimization
 from core.training.run_report import format_advice, format_start, report_group, run_facts
 from core.training.state import Checkpoints, Progress
 from core.training.stopping import StopSignal
@@ -47,7 +46,7 @@ class Trainer:
     """Train and validate one fold.
 
     A subclass names its network, `model_class`, called as `model_class(config.model, config.features,
-    number of species)`; the hooks have defaults.
+    number of species)`, and says whether `draws_examples`, pictures of what it hears; hooks have defaults.
 
     Parameters
     ----------
@@ -60,6 +59,7 @@ class Trainer:
     """
 
     model_class: ClassVar[Any]
+    draws_examples: ClassVar[bool] = True
 
     def __init__(self, config: Config, folder: RunFolder, accelerator: Accelerator) -> None:
         self.config, self.accelerator = config, accelerator
@@ -68,18 +68,16 @@ class Trainer:
         self.species = competition.species
         self.model = self.build_model()  # weights that cannot be had are told before audio is decoded
         with accelerator.main_process_first():
-            self.data = open_data(config, competition, quiet=not accelerator.is_main_process)
+            self.data = self.open_data(competition)
         self.loaders = self.build_loaders()
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = build_optimizer(self.model, config.optim)
-        self.network, self.stepper = accelerator.prepare(self.model, self.optimizer)
-        decay = config.optim.ema_decay
-        self.average = ModelEmaV3(self.model, decay, use_warmup=True) if decay is not None else None
+        self.optimization = Optimization(config, self.model, accelerator)
+        self.network = self.optimization.network
         self.validation = Validation(
             config, self.data, self.loaders, accelerator.device, accelerator.autocast
         )
         self.checkpoints = Checkpoints(
-            folder, config, self.data, self.model, self.optimizer, self.average, accelerator.scaler
+            folder, config, self.data, self.model, self.optimization, accelerator.scaler
         )
         self.progress = Progress()
         self.last_predictions: Predictions | None = None  # of the weights as they are after an epoch
@@ -96,6 +94,10 @@ class Trainer:
         """Return the network."""
         model: SpeciesModel = self.model_class(self.config.model, self.config.features, len(self.species))
         return model
+
+    def open_data(self, competition: Competition) -> RunData:
+        """Return what the run trains and validates on, decoded."""
+        return open_data(self.config, competition, quiet=not self.accelerator.is_main_process)
 
     def build_loaders(self) -> Loaders:
         """Return the loaders of this process."""
@@ -218,27 +220,13 @@ class Trainer:
             loss = self.compute_loss(output, augment.mix_labels(labels))
             self.accelerator.backward(loss)
             if self.accelerator.sync_gradients:
-                self._optimizer_step()
+                self.optimization.step(self.progress.global_step, self.loaders.batches.num_steps)
+                self.progress.global_step += 1
         return loss.detach()
-
-    def _optimizer_step(self) -> None:
-        """Set the learning rate, clip, step, and update the moving average."""
-        optim, progress = self.config.optim, self.progress
-        steps_per_epoch = self.loaders.batches.num_steps // optim.accumulation
-        rate = learning_rate(progress.global_step, steps_per_epoch, self.config.epochs, optim)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group.get("lr_scale", 1.0)
-        if optim.max_grad_norm is not None:
-            self.accelerator.clip_grad_norm_(self.network.parameters(), optim.max_grad_norm)
-        self.stepper.step()
-        self.stepper.zero_grad()
-        progress.global_step += 1
-        if self.average is not None:
-            self.average.update(self.model, progress.global_step)
 
     def _log_step(self, row: dict[str, float], bar: "tqdm[Batch]") -> None:
         """Record a `row` of `LossWatch`, and show it in the epoch's progress `bar`."""
-        row |= {"train/lr": self.optimizer.param_groups[0]["lr"], "epoch": self.progress.epoch}
+        row |= {"train/lr": self.optimization.rate, "epoch": self.progress.epoch}
         bar.set_postfix(
             loss=f"{row['train/loss']:.4f}", lr=f"{row['train/lr']:.1e}",
             clips=f"{row['train/clips_per_second']:.1f}/s",
@@ -269,7 +257,7 @@ class Trainer:
         """Score the last weights with intervals, and record everything."""
         predictions = self.last_predictions or self.validate()[0]  # none yet: killed after its last epoch
         pictures = {}
-        if self.accelerator.is_main_process and len(predictions):
+        if self.draws_examples and self.accelerator.is_main_process and len(predictions):
             file = self.record.folder.path / "spectrograms.png"
             pictures["spectrograms"] = self.validation.draw_examples(self.scored_model, file)
         facts = run_facts(self.config, self.data, self.model, self.progress)
@@ -280,7 +268,7 @@ class Trainer:
     @property
     def scored_model(self) -> SpeciesModel:
         """The network whose weights are scored and saved: the moving average where there is one."""
-        return self.average.module if self.average is not None else self.model
+        return self.optimization.scored_model
 
     def _is_checkpoint_due(self) -> bool:
         """Return whether to save after this step: on schedule, or because the run is asked to stop."""

@@ -34,6 +34,7 @@ ARROWS = {
     "core.command_line": PLAIN | {"core.schedule", "core.run_folder"},
     "core.data": PLAIN,
     "core.models": PLAIN,
+    "core.embeddings": PLAIN | {"core.data", "core.models"},
     "core.checkpoint": PLAIN | {"core.models"},
     "core.scoring": PLAIN | {"core.data", "core.models"},
     "core.training": LEARNING,

@@ -7,7 +7,7 @@ then as many from the scored pool, drawn about ten times as often as in an ordin
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -17,9 +17,32 @@ from torch.utils.data import Dataset, Sampler
 from core.config import DataConfig, MixupConfig
 from core.data.labels import Labels
 from core.data.noise import NoiseMixer
-from core.data.pcm import PcmStore
 
 SHUFFLE, CROP, GATE = range(3)  # streams of random numbers, apart from one another
+
+
+class ClipStore(Protocol):
+    """What clips are cut from: samples of recordings (`core.data.pcm`), or frames in their place.
+
+    Attributes
+    ----------
+    sample_rate
+        Samples, or frames, per second.
+    lengths
+        (recording,) int64 samples of each, 0 where it is bad.
+    """
+
+    @property
+    def sample_rate(self) -> float: ...  # noqa: D102
+
+    @property
+    def lengths(self) -> np.ndarray: ...  # noqa: D102
+
+    def clip_length(self, seconds: float) -> int:
+        """Return the samples of a clip of `seconds`."""
+
+    def read(self, recording: int, start: int, length: int) -> np.ndarray:
+        """Return up to `length` samples (sample, ...) of a recording from `start` on."""
 
 
 class Batch(NamedTuple):
@@ -35,6 +58,8 @@ class Batch(NamedTuple):
     """(clip,) float32 loss weight from the rating."""
     recording: Tensor
     """(clip,) int64 position of the recording in the competition's table."""
+    start: Tensor
+    """(clip,) int64 sample of the recording with which the clip begins."""
 
 
 class Draw(NamedTuple):
@@ -64,7 +89,7 @@ class TrainClips(Dataset[Batch]):
     """
 
     def __init__(
-        self, store: PcmStore, labels: Labels, config: DataConfig, noise: NoiseMixer | None, seed: int
+        self, store: ClipStore, labels: Labels, config: DataConfig, noise: NoiseMixer | None, seed: int
     ) -> None:
         self.store, self.labels, self.noise = store, labels, noise
         self.config, self.seed = config, seed
@@ -82,7 +107,7 @@ class TrainClips(Dataset[Batch]):
         )
         if self.noise is not None:
             wave = self.noise(wave.astype(np.float32) / 32768.0, generator)
-        return labelled_clip(wave, self.labels, draw.recording)
+        return labelled_clip(wave, self.labels, draw.recording, start)
 
     def _start(self, surplus: int, generator: np.random.Generator) -> int:
         """Draw the first sample of a crop."""
@@ -90,7 +115,7 @@ class TrainClips(Dataset[Batch]):
             return 0
         if self.config.crop_grid == "sample":
             return int(generator.integers(surplus + 1))
-        rate = self.store.sample_rate
+        rate = round(self.store.sample_rate)
         return int(generator.integers(max(surplus // rate, 1))) * rate
 
 
@@ -109,7 +134,7 @@ class ValidClips(Dataset[Batch]):
         (recording,) positions of those that validate.
     """
 
-    def __init__(self, store: PcmStore, labels: Labels, config: DataConfig, recordings: np.ndarray) -> None:
+    def __init__(self, store: ClipStore, labels: Labels, config: DataConfig, recordings: np.ndarray) -> None:
         self.store, self.labels, self.config = store, labels, config
         self.length = store.clip_length(config.valid_seconds)
         self.clips = [
@@ -124,7 +149,7 @@ class ValidClips(Dataset[Batch]):
         """Return one clip with its labels, without a batch axis."""
         recording, start = self.clips[clip]
         wave = fill_clip(self.store.read(recording, start, self.length), self.length, self.config.short_clips)
-        return labelled_clip(wave, self.labels, recording)
+        return labelled_clip(wave, self.labels, recording, start)
 
     def _starts(self, recording: int) -> list[int]:
         surplus = max(int(self.store.lengths[recording]) - self.length, 0)
@@ -273,12 +298,23 @@ def fill_clip(wave: np.ndarray, length: int, how: str) -> np.ndarray:
     return np.pad(wave, [(0, length - len(wave)), *[(0, 0)] * (wave.ndim - 1)])
 
 
-def labelled_clip(wave: np.ndarray, labels: Labels, recording: int) -> Batch:
-    """Return one clip, (sample,) int16 or float32, with the labels of its recording, without a batch axis."""
+def labelled_clip(wave: np.ndarray, labels: Labels, recording: int, start: int) -> Batch:
+    """Return one clip with the labels of its recording, without a batch axis.
+
+    Parameters
+    ----------
+    wave
+        (sample, ...) int16 or float32.
+    labels
+        Of all recordings.
+    recording, start
+        Which recording, and the sample with which the clip begins.
+    """
     return Batch(
         wave=torch.from_numpy(wave),
         target=torch.from_numpy(labels.target[recording]),
         mask=torch.from_numpy(labels.mask[recording]),
         weight=torch.as_tensor(labels.weight[recording]),
         recording=torch.as_tensor(recording),
+        start=torch.as_tensor(start),
     )

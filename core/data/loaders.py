@@ -10,7 +10,7 @@ import pandas as pd
 from torch.utils.data import DataLoader
 
 from core.config import Config, DataConfig
-from core.data.clips import Batch, Pool, TrainBatches, TrainClips, ValidClips
+from core.data.clips import Batch, ClipStore, Pool, TrainBatches, TrainClips, ValidClips
 from core.data.competition import Competition, read_competition
 from core.data.folds import folds_of, split
 from core.data.labels import Labels, build_labels
@@ -47,7 +47,7 @@ class RunData:
     """
 
     competition: Competition
-    store: PcmStore
+    store: ClipStore
     labels: Labels
     folds: np.ndarray
     train: np.ndarray
@@ -122,10 +122,8 @@ def open_data(config: Config, competition: Competition, *, quiet: bool = False) 
     recordings = competition.recordings
     store = PcmStore(recordings["path"].tolist(), rate, cache, quiet=quiet, strict=data.strict)
     refuse_if_too_many_bad(store, data)
-    noise = [
-        PcmStore(files, rate, cache, quiet=quiet, strict=data.strict)
-        for files in find_noise(Path(data.root), data.noise)
-    ]
+    sets = find_noise(Path(data.root), data.noise) if any(data.noise.probabilities) else []
+    noise = [PcmStore(files, rate, cache, quiet=quiet, strict=data.strict) for files in sets]
     folds = folds_of(competition, data)
     train, valid = split(folds, data.fold)
     usable = store.lengths > 0

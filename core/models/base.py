@@ -25,6 +25,8 @@ class Output(NamedTuple):
     """(batch, segment, species)."""
     num_frames: int
     """Spectrogram frames in the clip, over all parts."""
+    embedding: Tensor | None = None
+    """(batch, number) of the clip, from a network that makes one."""
 
     @property
     def frame_logit(self) -> Tensor:

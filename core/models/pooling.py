@@ -28,6 +28,23 @@ class AttentionHead(nn.Module):
         return self.pool(self.dropout(hidden).transpose(1, 2))
 
 
+def pool_logits(logit: Tensor, how: str) -> Tensor:
+    """Return the logits of clips, (batch, species), from those of their segments.
+
+    Parameters
+    ----------
+    logit
+        (batch, segment, species).
+    how
+        "mean", "max", or "softmax": the mean weighted by exp(logit).
+    """
+    if how == "max":
+        return logit.amax(dim=1)
+    if how == "mean":
+        return logit.mean(dim=1)
+    return (functional.softmax(logit, dim=1) * logit).sum(dim=1)
+
+
 class AttentionPool(nn.Module):
     """Attention-weighted mean of segment logits; AttBlockV2 without its sigmoid."""
 

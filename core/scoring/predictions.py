@@ -163,6 +163,19 @@ class Predictions:
         """Return some of the rows, by their positions or a mask."""
         return replace(self, **{name: getattr(self, name)[chosen] for name in self.columns_of_rows()})
 
+    def columns(self, chosen: Sequence[int], name: str) -> "Predictions":
+        """Return some of the species under another name.
+
+        Parameters
+        ----------
+        chosen
+            Their positions.
+        name
+            Of what predicted.
+        """
+        kept = {key: getattr(self, key)[:, chosen] for key in ("probability", "truth", "known", "counts")}
+        return replace(self, species=tuple(self.species[i] for i in chosen), name=name, **kept)
+
     def columns_of_rows(self) -> list[str]:
         """Return the names of the attributes that have an entry a row."""
         return [name for name in self.__dataclass_fields__ if name not in ("species", "name")]

@@ -6,11 +6,74 @@ from typing import Any
 
 import torch
 from timm.optim import param_groups_layer_decay
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from core.config import OptimConfig
+from core.config import Config, OptimConfig
+from core.models.base import SpeciesModel
 
 STATE_PREFIX = "optimizer/"
+
+
+class Optimization:
+    """Optimiser steps of a network: learning rate, clipping, moving average.
+
+    Parameters
+    ----------
+    config
+        Of the run.
+    model
+        The network.
+    accelerator
+        Of Accelerate; wraps network and optimiser.
+
+    Attributes
+    ----------
+    network, stepper
+        Network and optimiser as the accelerator made them.
+    optimizer
+        The optimiser itself.
+    average
+        The moving average of the weights; None: there is none.
+    """
+
+    def __init__(self, config: Config, model: SpeciesModel, accelerator: Any) -> None:
+        self.config, self.model, self.accelerator = config, model, accelerator
+        self.optimizer = build_optimizer(model, config.optim)
+        self.network, self.stepper = accelerator.prepare(model, self.optimizer)
+        decay = config.optim.ema_decay
+        self.average = ModelEmaV3(model, decay, use_warmup=True) if decay is not None else None
+
+    @property
+    def scored_model(self) -> SpeciesModel:
+        """The network whose weights are scored and saved: the moving average where there is one."""
+        return self.model if self.average is None else self.average.module
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def step(self, done: int, micro_batches: int) -> None:
+        """Set the learning rate, clip, step, and update the moving average.
+
+        Parameters
+        ----------
+        done
+            Steps that were taken before.
+        micro_batches
+            Of an epoch.
+        """
+        optim = self.config.optim
+        rate = learning_rate(done, micro_batches // optim.accumulation, self.config.epochs, optim)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group.get("lr_scale", 1.0)
+        if optim.max_grad_norm is not None:
+            self.accelerator.clip_grad_norm_(self.network.parameters(), optim.max_grad_norm)
+        self.stepper.step()
+        self.stepper.zero_grad()
+        if self.average is not None:
+            self.average.update(self.model, done + 1)
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:

@@ -4,14 +4,13 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import torch
-from timm.utils import ModelEmaV3
 
 from core import checkpoint
 from core.config import Config
 from core.data.loaders import RunData
 from core.models.base import SpeciesModel
 from core.run_folder import RunFolder
-from core.training.optim import pack_optimizer, unpack_optimizer
+from core.training.optim import Optimization, pack_optimizer, unpack_optimizer
 
 MODEL_PREFIX = "model/"
 
@@ -85,8 +84,7 @@ class Checkpoints:
     config: Config
     data: RunData
     model: SpeciesModel
-    optimizer: torch.optim.Optimizer
-    average: ModelEmaV3 | None
+    optimization: Optimization
     scaler: torch.amp.GradScaler | None
 
     def write(self, name: Literal["last", "best"], progress: Progress, metrics: dict[str, float]) -> None:
@@ -111,12 +109,12 @@ class Checkpoints:
             train_counts=self.data.train_counts,
             metrics=metrics,
         )
-        scored = self.model if self.average is None else self.average.module
+        scored = self.optimization.scored_model
         training = None
         if name == "last":
             progress.scaler = None if self.scaler is None else self.scaler.state_dict()
             raw = {MODEL_PREFIX + key: tensor for key, tensor in self.model.state_dict().items()}
-            training = (raw | pack_optimizer(self.optimizer), asdict(progress))
+            training = (raw | pack_optimizer(self.optimization.optimizer), asdict(progress))
         checkpoint.write(self.folder.checkpoints / name, card, scored.state_dict(), training)
 
     def restore(self) -> Progress:
@@ -133,9 +131,9 @@ class Checkpoints:
         tensors, values = checkpoint.load_training(found)
         raw = {k.removeprefix(MODEL_PREFIX): t for k, t in tensors.items() if k.startswith(MODEL_PREFIX)}
         self.model.load_state_dict(raw)
-        unpack_optimizer(self.optimizer, tensors)
-        if self.average is not None:
-            self.average.module.load_state_dict(checkpoint.load_weights(found))
+        unpack_optimizer(self.optimization.optimizer, tensors)
+        if self.optimization.average is not None:
+            self.optimization.scored_model.load_state_dict(checkpoint.load_weights(found))
         progress = Progress(**values)
         if self.scaler is not None and progress.scaler:
             self.scaler.load_state_dict(progress.scaler)

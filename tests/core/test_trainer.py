@@ -164,7 +164,7 @@ def test_accumulation_keeps_the_steps_and_the_batch(config: Config) -> None:
     assert halves.loaders.batches.local_size * 2 == whole.loaders.batches.local_size
     halves.fit()
     assert halves.progress.global_step == config.epochs * whole.loaders.batches.num_steps
-    assert halves.optimizer.param_groups[0]["lr"] < 0.3 * config.optim.lr
+    assert halves.optimization.optimizer.param_groups[0]["lr"] < 0.3 * config.optim.lr
 
 
 def test_workers_do_not_change_the_weights(config: Config) -> None:
@@ -204,10 +204,10 @@ def test_the_moving_average_is_what_is_scored_and_saved(config: Config) -> None:
     config = replace(config, optim=OptimConfig(lr=3e-3, ema_decay=0.9))
     trainer = open_trainer(config)
     trainer.fit()
-    assert trainer.average is not None
+    assert trainer.optimization.average is not None
     (run,) = runs_of(config)
     saved = weights_of(config, run)
-    assert_same(saved, {name: t.detach() for name, t in trainer.average.module.state_dict().items()})
+    assert_same(saved, {name: t.detach() for name, t in trainer.scored_model.state_dict().items()})
     assert not torch.equal(saved["head.hidden.weight"], trainer.model.state_dict()["head.hidden.weight"])
 
 

@@ -15,6 +15,8 @@ from core.command_line import parse_arguments
 from core.config import BackboneConfig, Config
 from core.schedule import shorten
 from core.trainer import Trainer
+from experiments.distil_016.config import TeacherConfig
+from tests.bird_model import SAMPLE_RATE, SIZE, write_bird_model
 from tests.runs import BACKBONE, ROOT, open_trainer, tiny_config
 
 NAMES = sorted(path.parent.name for path in (ROOT / "experiments").glob("*/run.py"))
@@ -41,10 +43,24 @@ def shrunk(name: str, root: Path, output_dir: Path) -> Config:
     data = replace(
         config.data, root=tiny.data.root, cache=tiny.data.cache, batch_size=4, num_folds=2, extra_roots=[]
     )
+    features = config.features
+    if name in ("probe_015", "distil_016"):  # no pretrained bird model is installed here
+        card = str(write_bird_model(output_dir / "model"))
+        if name == "probe_015":
+            model, features = replace(model, card=card), replace(features, sample_rate=SAMPLE_RATE)  # type: ignore[call-arg]
+        else:
+            model = replace(model, embedding_size=SIZE)  # type: ignore[call-arg]
+            config = replace(config, teacher=TeacherConfig(card=card))  # type: ignore[call-arg]
     if hasattr(config, "teacher_share"):  # nothing is trained that could teach
         config = replace(config, teacher_share=0.0)  # type: ignore[call-arg]
     return replace(
-        config, output_dir=tiny.output_dir, data=data, model=model, tracking=tiny.tracking, valid=tiny.valid
+        config,
+        output_dir=tiny.output_dir,
+        data=data,
+        model=model,
+        features=features,
+        tracking=tiny.tracking,
+        valid=tiny.valid,
     )
 
 

@@ -67,7 +67,7 @@ class _CompiledNetwork:
         for piece in mels.split(self.size):
             filled = torch.cat([piece, piece[:1].expand(self.size - len(piece), -1, -1, -1)])
             with torch.no_grad():
-                clip, segment, num_frames = self.run(filled, num_parts)
+                clip, segment, num_frames, _ = self.run(filled, num_parts)
             number = len(piece) // num_parts
             outputs.append((clip[:number].clone(), segment[:number].clone(), num_frames))
         clips, segments, frames = zip(*outputs, strict=True)

@@ -1,0 +1,1 @@
+"""Pretrained networks that turn windows of audio into embeddings."""

@@ -1,0 +1,97 @@
+"""Train distil_016: accelerate launch experiments/distil_016/run.py --data.root=FOLDER."""
+
+from core.command_line import parse_config
+from experiments.distil_016.config import CONFIG, DistilConfig
+
+config = parse_config(CONFIG) if __name__ == "__main__" else CONFIG  # a typo is told before torch loads
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from core.config import require
+from core.data.clips import Batch
+from core.data.competition import Competition
+from core.data.loaders import RunData
+from core.data.pcm import PcmStore
+from core.embeddings.cards import read_embedding_card
+from core.embeddings.front_end import Embedder
+from core.embeddings.store import EmbeddingStore
+from core.models.base import Output
+from core.trainer import Trainer
+from core.training.augment import Labelled
+from experiments.distil_016.network import Distilled
+
+
+class Distil016(Trainer):
+    """Embeddings first, labels later; a target is the labels, then the teacher's embedding."""
+
+    model_class = Distilled
+    config: DistilConfig
+    teacher: EmbeddingStore
+
+    def open_data(self, competition: Competition) -> RunData:
+        """Return the run's data; embed the recordings with the teacher."""
+        teacher, cache = self.config.teacher, self.config.data.cache
+        embedder = Embedder(read_embedding_card(teacher.card, teacher.file, teacher.hop_seconds))
+        quiet = not self.accelerator.is_main_process
+        embedder.announce(quiet)
+        require(
+            self.config.model.embedding_size == embedder.size,
+            f"model.embedding_size={self.config.model.embedding_size}: {teacher.card} gives {embedder.size}",
+        )
+        data = super().open_data(competition)
+        folder = Path(cache) if cache is not None else None
+        paths = [Path(path) for path in competition.recordings["path"]]
+        audio = PcmStore(paths, embedder.config.sample_rate, None, quiet=quiet)
+        self.teacher = EmbeddingStore(audio, embedder, folder, quiet=quiet)
+        usable = self.teacher.lengths > 0
+        return replace(
+            data,
+            train=data.train[usable[data.train]],
+            bad=data.bad | {str(paths[i]): reason for i, reason in self.teacher.bad.items()},
+        )
+
+    def label(self, batch: Batch) -> Labelled:
+        """Return the labels with the teacher's embedding of each clip behind them."""
+        labels = super().label(batch)
+        embedding = torch.from_numpy(self.embeddings(batch.recording.cpu(), batch.start.cpu()))
+        return replace(labels, target=torch.cat([labels.target, embedding.to(labels.target)], dim=1))
+
+    def embeddings(self, recording: Tensor, start: Tensor) -> np.ndarray:
+        """Return the teacher's embeddings of clips, (clip, number) float32 of length 1.
+
+        Parameters
+        ----------
+        recording, start
+            (clip,) position of the recording, and the clip's first sample at the run's rate.
+        """
+        store, rate = self.teacher, self.config.features.sample_rate
+        length = store.clip_length(self.config.data.clip_seconds)
+        first = np.rint(start.numpy() / rate * store.sample_rate).astype(int)
+        first = np.minimum(first, store.lengths[recording.numpy()] - 1)
+        rows = [
+            store.read(one, begin, length).mean(axis=0)
+            for one, begin in zip(recording.tolist(), first.tolist(), strict=True)
+        ]
+        found = np.stack(rows)
+        return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)
+
+    def compute_loss(self, output: Output, labels: Labelled) -> Tensor:
+        """Return the distance of embeddings, 1 - cosine, and in the last epochs the loss of the labels."""
+        assert output.embedding is not None
+        number = len(self.species)
+        target = labels.target[:, number:]
+        distance = 1.0 - functional.cosine_similarity(output.embedding.float(), target).mean()
+        if self.progress.epoch < self.config.embedding_epochs:
+            return distance
+        labelled = replace(labels, target=labels.target[:, :number])
+        return super().compute_loss(output, labelled) + self.config.embedding_weight * distance
+
+
+if __name__ == "__main__":
+    Distil016.main(config)

@@ -1,0 +1,1 @@
+"""Experiment probe_015."""

@@ -1,0 +1,84 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from core import checkpoint
+from experiments.distil_016.config import CONFIG, TeacherConfig
+from experiments.distil_016.run import Distil016
+from tests.bird_model import SIZE, write_bird_model
+from tests.runs import BACKBONE, FEATURES, open_trainer, tiny_config
+
+
+def trainer_of(root: Path, folder: Path, *, epochs: int, embedding_epochs: int) -> Distil016:
+    tiny, card = tiny_config(root, folder), write_bird_model(folder / "model")
+    config = replace(
+        CONFIG,
+        schedule="full", output_dir=tiny.output_dir, valid=tiny.valid, tracking=tiny.tracking,
+        features=FEATURES,
+        model=replace(CONFIG.model, backbone=BACKBONE, pretrained=False, embedding_size=SIZE),
+        teacher=TeacherConfig(card=str(card)),
+        data=replace(
+            CONFIG.data, root=str(root), cache=str(folder / "cache"), num_folds=3, min_epoch_steps=8
+        ),
+        epochs=epochs, embedding_epochs=embedding_epochs,
+    )  # fmt: skip
+    trainer = open_trainer(config, kind=Distil016)
+    assert isinstance(trainer, Distil016)
+    return trainer
+
+
+def test_the_target_is_the_teacher_s_embedding_of_the_very_clip(tiny_demo: Path, tmp_path: Path) -> None:
+    trainer = trainer_of(tiny_demo, tmp_path, epochs=2, embedding_epochs=1)
+    trainer.loaders.batches.start_at(0, 0)
+    batch = next(iter(trainer.loaders.train))
+    target = trainer.label(batch).target
+    assert torch.equal(target[:, : len(trainer.species)], batch.target)
+    recording, start = int(batch.recording[0]), int(batch.start[0])
+    audio, embedder = trainer.teacher.audio, trainer.teacher.embedder
+    first = round(start / 32000 * embedder.config.sample_rate)
+    wave = audio.read(recording, first, 3 * embedder.config.sample_rate) / np.float32(32768)
+    number = embedder.num_frames(len(wave))
+    expected = embedder.embed(embedder.windows(wave, 0, number)).embedding.mean(axis=0)
+    cosine = functional.cosine_similarity(
+        target[0, len(trainer.species) :], torch.from_numpy(expected), dim=0
+    )
+    assert cosine > 0.9999
+
+
+def test_embeddings_first_then_labels(tiny_demo: Path, tmp_path: Path) -> None:
+    trainer = trainer_of(tiny_demo, tmp_path, epochs=6, embedding_epochs=4)
+    before = trainer.model.head.weight.clone()  # type: ignore[union-attr, operator]
+    trainer.start()
+    losses = []
+    for epoch in range(6):
+        trainer.train_epoch(epoch)
+        losses.append(trainer.progress.epoch_loss)
+        if epoch == 3:
+            moved = (trainer.model.head.weight - before).abs().max()  # type: ignore[union-attr, operator]
+            assert moved < 1e-5  # only weight decay has touched it
+        trainer.end_epoch()
+    assert losses[3] < 0.5 * losses[0]
+    assert (trainer.model.head.weight - before).abs().max() > 1e-4  # type: ignore[union-attr, operator]
+    trainer.record.close()
+
+
+def test_a_student_predicts_without_its_teacher(tiny_demo: Path, tmp_path: Path) -> None:
+    trainer = trainer_of(tiny_demo, tmp_path, epochs=1, embedding_epochs=0)
+    trainer.fit()
+    for file in (tmp_path / "model").iterdir():
+        file.unlink()
+    model, _ = checkpoint.load_model(trainer.record.folder.path / "checkpoints" / "last")
+    assert torch.isfinite(model(torch.randn(2, 5 * 32000)).clip_logit).all()
+
+
+def test_the_size_of_the_teacher_is_checked_before_anything_is_decoded(
+    tiny_demo: Path, tmp_path: Path
+) -> None:
+    config = trainer_of(tiny_demo, tmp_path, epochs=2, embedding_epochs=1).config
+    wrong = replace(config, model=replace(config.model, embedding_size=7))
+    with pytest.raises(ValueError, match=f"model.embedding_size=7: .* gives {SIZE}"):
+        open_trainer(wrong, "b", Distil016)
