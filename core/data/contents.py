@@ -238,6 +238,7 @@ def _ogg(file: io.BufferedReader, size: int) -> Content:
         damage = "cut off: its last Ogg page is not the end of the stream"
     elif broken:
         damage = f"damaged: no Ogg page at byte {position}"
+    starts = [0, *starts[1:]]  # a first page that does not say so is one, too
     ends = [*starts[1:], size]
     notes = (f"{len(starts)} streams joined in one file",) if len(starts) > 1 else ()
     return Content("ogg", tuple(zip(starts, ends, strict=True)), damage=damage, notes=notes)

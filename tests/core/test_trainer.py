@@ -1,6 +1,7 @@
 """Real training on tiny data."""
 
 import json
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -328,6 +329,29 @@ def test_bad_recordings_are_listed_and_the_rest_trains(
     run = next(one for one in runs_of(config) if one != run)
     assert set(pd.read_csv(run / "bad_files.csv")["file"]) == {cut, empty, text}
     assert "3 files cannot be used, 0 are damaged" in capsys.readouterr().out
+
+
+class VanishingAudio(TinyTrainer):
+    """Its recordings are gone once it has started."""
+
+    def start(self) -> None:
+        super().start()
+        for path in self.data.competition.recordings["path"]:
+            path.unlink()
+
+
+def test_a_recording_that_is_gone_while_training_is_named(
+    config: Config, tiny_demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "birds"
+    shutil.copytree(tiny_demo, root)
+    for num_workers in (0, 1):
+        shutil.copytree(tiny_demo / "train_audio", root / "train_audio", dirs_exist_ok=True)
+        with pytest.raises(SystemExit) as stop:
+            VanishingAudio.main(with_data(config, root=str(root), cache=None, num_workers=num_workers))
+        assert stop.value.code == 2
+        (told,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+        assert re.fullmatch(r"error: .*\.ogg: missing file; restore it, then continue with --resume", told)
 
 
 def test_a_path_that_leaves_the_folder_is_refused(

@@ -169,6 +169,17 @@ def test_an_ogg_with_a_hole_says_how_much_is_left(tmp_path: Path) -> None:
     assert findings.damage.startswith("damaged: no Ogg page at byte ")
 
 
+@pytest.mark.parametrize("place", [5, 26])  # its type, its number of segments
+def test_an_ogg_with_a_damaged_first_page_is_refused_or_read(tmp_path: Path, place: int) -> None:
+    file = tmp_path / "a.ogg"
+    soundfile.write(file, noise(1.0), RATE)
+    content = bytearray(file.read_bytes())
+    content[place] = 0
+    file.write_bytes(content)
+    with pytest.raises(AudioError, match="not readable as audio"):
+        read(file)
+
+
 def without_xing(content: bytes) -> bytes:
     """Return MP3 frames without the first, which holds the length."""
     tag = max(content.find(b"Xing"), content.find(b"Info"))
