@@ -15,7 +15,7 @@ import importlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from core.machine import code_version
 from core.models.base import SpeciesModel
 
 CARD_FORMAT = 2
+_LATER_FIELDS = ("year", "taxonomy")
+"""Those that an older card lacks: it means their defaults."""
 TRUSTED_PACKAGES = ("core.", "experiments.")
 
 
@@ -60,6 +62,10 @@ class Card:
         Commit of the code that wrote it.
     format
         Of the checkpoint; this code reads `CARD_FORMAT` only.
+    year
+        Of the competition whose folder trained it; None: of none. A card older than this field is of 2022.
+    taxonomy
+        The attributes of `core.data.taxonomy.Taxonomy`, for the names of `species`; empty: not known.
     """
 
     experiment: str
@@ -74,6 +80,8 @@ class Card:
     metrics: dict[str, Any]
     code_version: str = dataclasses.field(default_factory=code_version)
     format: int = CARD_FORMAT
+    year: int | None = 2022
+    taxonomy: dict[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of_run(cls, config: Config, model: nn.Module, **others: Any) -> "Card":
@@ -171,8 +179,8 @@ def read_card(folder: Path) -> Card:
     content = _check(folder)
     content.pop("files")
     known = {f.name for f in dataclasses.fields(Card)}
-    if set(content) != known:
-        message = f"{folder}: fields {sorted(set(content) ^ known)} are missing or unknown in checkpoint.json"
+    if faults := {*content, *_LATER_FIELDS} ^ known:
+        message = f"{folder}: fields {sorted(faults)} are missing or unknown in checkpoint.json"
         raise CheckpointError(message)
     return Card(**content)
 

@@ -261,7 +261,7 @@ class Trainer:
             file = self.record.folder.path / "spectrograms.png"
             pictures["spectrograms"] = self.validation.draw_examples(self.scored_model, file)
         facts = run_facts(self.config, self.data, self.model, self.progress)
-        self.record.report(predictions, facts, pictures)
+        self.record.report(predictions, self.data.competition.taxonomy, facts, pictures)
 
     # Checkpoints.
 

@@ -12,7 +12,7 @@ from core.config import require
 from core.data.tables import line_of, read_table
 
 _COLUMNS = {
-    "codes": ("primary_label", "species_code", "ebird_code", "code"),
+    "codes": ("primary_label", "species_code", "ebird_code", "code", "species"),
     "scientific": ("scientific_name", "sci_name", "scientific name", "scientific"),
     "common": ("common_name", "primary_com_name", "common name", "common"),
     "group": ("class_name", "class"),

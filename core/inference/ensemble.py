@@ -14,6 +14,7 @@ from torch import Tensor
 
 from core import checkpoint
 from core.checkpoint import Card, CheckpointError
+from core.data.taxonomy import Taxonomy
 from core.inference.windows import WindowFormat
 from core.models.base import Output, SpeciesModel
 from core.scoring.decisions import clipped_logit
@@ -120,6 +121,12 @@ class Ensemble:
     def scored(self) -> np.ndarray:
         """(species,) bool: the judged ones, which alone set the quantile of a decision."""
         return np.isin(self.species, self.members[0].card.scored)
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """Names of `species`, in their order."""
+        cards = [member.card.taxonomy for member in self.members]
+        return Taxonomy().with_codes(self.species, *(Taxonomy.of(**names) for names in cards if names))
 
     @torch.inference_mode()
     def outputs(self, waves: Waves, num_parts: int) -> list[Output]:

@@ -287,9 +287,9 @@ def write_tables(
     if config.probabilities is not None and decisions:
         write_probabilities(Path(config.probabilities), decisions, species)
     if config.by_recording is not None and decisions:
-        write_recordings(Path(config.by_recording), decisions, species)
+        write_recordings(Path(config.by_recording), decisions, ensemble.taxonomy)
     if config.detections is not None:
-        write_detections(Path(config.detections), decisions, species, config.detections_format)
+        write_detections(Path(config.detections), decisions, ensemble.taxonomy, config.detections_format)
     print(f"{out}: {len(rows)} rows, {len(decisions)} soundscapes", flush=True)
     if num_absent:
         print(f"{num_absent} rows are False because their soundscape is missing or unusable")

@@ -25,6 +25,7 @@ from core.data.labelled_windows import LabelledWindows
 from core.data.recorders import UNKNOWN, Origin
 from core.data.soundscapes import WINDOW_SECONDS
 from core.data.tables import line_of, numbers, read_table
+from core.data.taxonomy import Taxonomy
 from core.files import write_table
 from core.inference.config import CheckConfig, DetectionFormat
 
@@ -149,17 +150,19 @@ def write_probabilities(path: Path, decisions: Mapping[str, Decisions], species:
     )
 
 
-def write_recordings(path: Path, decisions: Mapping[str, Decisions], species: Sequence[str]) -> None:
+def write_recordings(path: Path, decisions: Mapping[str, Decisions], taxonomy: Taxonomy) -> None:
     """Write one row a recording and species, a recording's most probable species first.
 
-    Columns are `file_id`, `site`, `start_time`, `rank` (1 for the highest maximum), `species`, `mean` and
-    `maximum` of its probability over windows, `maximum_end_time` of that window in seconds, and `windows`
-    decided True.
+    Columns are `file_id`, `site`, `start_time`, `rank` (1 for the highest maximum), `species` and its
+    `scientific_name` and `common_name`, `mean` and `maximum` of its probability over windows,
+    `maximum_end_time` of that window in seconds, and `windows` decided True.
 
     Parameters
     ----------
-    path, decisions, species
+    path, decisions
         See `write_probabilities`.
+    taxonomy
+        Names of the decisions' columns, in their order.
     """
     tables = []
     for name, decision in decisions.items():
@@ -169,7 +172,9 @@ def write_recordings(path: Path, decisions: Mapping[str, Decisions], species: Se
             "file_id": name,
             **decision.origin._asdict(),
             "rank": np.arange(len(order)) + 1,
-            "species": np.asarray(species)[order],
+            "species": np.asarray(taxonomy.codes)[order],
+            "scientific_name": np.asarray(taxonomy.scientific)[order],
+            "common_name": np.asarray(taxonomy.common)[order],
             "mean": decision.probability.mean(axis=0)[order].astype(np.float32),
             "maximum": maximum[order].astype(np.float32),
             "maximum_end_time": (decision.probability.argmax(axis=0)[order] + 1) * WINDOW_SECONDS,
@@ -182,7 +187,7 @@ def write_recordings(path: Path, decisions: Mapping[str, Decisions], species: Se
 def write_detections(
     folder: Path,
     decisions: Mapping[str, Decisions],
-    species: Sequence[str],
+    taxonomy: Taxonomy,
     formats: Sequence[DetectionFormat] = ("raven", "birdnet"),
 ) -> None:
     """Write what was found: a table a soundscape for Raven and Audacity, one for all for BirdNET and hoplite.
@@ -196,11 +201,12 @@ def write_detections(
         Where; made if missing.
     decisions
         Soundscape -> what was decided.
-    species
-        Codes of the decisions' columns.
+    taxonomy
+        Names of the decisions' columns, in their order.
     formats
         Of which tools.
     """
+    species = taxonomy.codes
     found = [(name, *one) for name, decision in decisions.items() for one in selections(decision, species)]
     table = pd.DataFrame(found, columns=["soundscape", "begin", "end", "code", "confidence"])
     table["confidence"] = table["confidence"].astype(float).round(4)
@@ -212,7 +218,7 @@ def write_detections(
     if "audacity" in formats:
         write_audacity(folder, events, files)
     if "birdnet" in formats:
-        write_birdnet(folder / "detections.csv", events, files, origins=origins)
+        write_birdnet(folder / "detections.csv", events, files, taxonomy, origins)
     if "hoplite" in formats:
         windows = [  # what was not detected is not known to be absent
             LabelledWindows.of_soundscape(

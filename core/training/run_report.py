@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from torch import nn
 
 from core.config import Config
 from core.data.clips import TrainBatches
 from core.data.loaders import RunData
 from core.data.ratings import describe_ratings
+from core.data.taxonomy import Taxonomy, read_taxonomy
 from core.files import write_table
 from core.machine import code_version
 from core.run_folder import RunFolder, open_run_folder
@@ -56,7 +58,8 @@ def format_start(config: Config, data: RunData, model: nn.Module, batches: Train
         f"{config.name}, fold {config.data.fold}: {len(data.train)} recordings train, "
         f"{len(data.valid)} validate, {len(competition.species)} species, {len(competition.scored)} scored"
         f"{secondary if unknown else ''}\n{describe_ratings(competition, config.data)}\n"
-        f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, "
+        + "".join(f"Noted: {note}\n" for note in competition.notes)
+        + f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, "
         f"{batches.num_steps} steps of {batches.size} clips x {config.epochs} epochs, "
         f"{machine}, precision {config.precision}"
     )
@@ -93,7 +96,7 @@ def run_facts(config: Config, data: RunData, model: nn.Module, progress: Progres
 
 
 def report_run(
-    config: Config, folder: RunFolder, predictions: Predictions, facts: dict[str, Any]
+    config: Config, folder: RunFolder, predictions: Predictions, taxonomy: Taxonomy, facts: dict[str, Any]
 ) -> tuple[Evaluation | None, dict[str, Path]]:
     """Score a run, write its files and print its table.
 
@@ -105,6 +108,8 @@ def report_run(
         Its folder; `summary.json` is written last and marks the run as finished.
     predictions
         Of the validated clips; empty where nothing was validated.
+    taxonomy
+        Names of species.
     facts
         Further entries of `summary.json`, those of `run_facts` among them.
 
@@ -129,7 +134,7 @@ def report_run(
     evaluation = None
     if len(predictions):
         evaluation = evaluate(predictions, config.valid)
-        write_table(evaluation.per_species, folder.path / "species.csv")
+        write_table(_with_names(evaluation.per_species, taxonomy), folder.path / "species.csv")
         pictures |= draw_scores(config, folder, predictions, evaluation)
         summary |= evaluation.as_dict()
         print("\n" + format_table(evaluation, f"{config.name}, fold {config.data.fold}", config.valid))
@@ -161,11 +166,22 @@ def report_group(config: Config, folders: Sequence[RunFolder], stamp: str) -> No
     if config.data.fold == "all":
         group = open_run_folder(config, stamp, create=True)
         write_table(predictions.to_table(), group.path / "predictions.parquet")
-        write_table(evaluation.per_species, group.path / "species.csv")
+        tables = [folder.path / "species.csv" for folder in folders]
+        names = (read_taxonomy(file) for file in tables if file.is_file())
+        taxonomy = Taxonomy().with_codes(predictions.species, *names)
+        write_table(_with_names(evaluation.per_species, taxonomy), group.path / "species.csv")
         summary = {"experiment": config.name, "runs": runs, "code_version": code_version()}
         group.write_json("summary", summary | evaluation.as_dict())
         title += f" -> {group.path}"
     print("\n" + format_table(evaluation, title, config.valid), flush=True)
+
+
+def _with_names(per_species: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
+    """Return the table of species with their names, after their codes."""
+    table = per_species.copy()
+    for place, (field, column) in enumerate(((0, "scientific_name"), (1, "common_name")), start=1):
+        table.insert(place, column, [taxonomy.names(code)[field] for code in table["species"]])
+    return table
 
 
 def draw_scores(

@@ -108,6 +108,8 @@ class Checkpoints:
             scored=list(competition.scored),
             train_counts=self.data.train_counts,
             metrics=metrics,
+            year=competition.layout.year,
+            taxonomy=asdict(competition.taxonomy),
         )
         scored = self.optimization.scored_model
         training = None

@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from core.config import Config
 from core.config_values import flatten
+from core.data.taxonomy import Taxonomy
 from core.files import write_table
 from core.machine import describe_environment
 from core.run_folder import RunFolder
@@ -88,13 +89,17 @@ class RunRecord:
         if is_epoch:
             tqdm.write("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
 
-    def report(self, predictions: Predictions, facts: dict[str, Any], pictures: dict[str, Path]) -> None:
+    def report(
+        self, predictions: Predictions, taxonomy: Taxonomy, facts: dict[str, Any], pictures: dict[str, Path]
+    ) -> None:
         """Write and print the results, and show them in W&B.
 
         Parameters
         ----------
         predictions
             Of the validated clips.
+        taxonomy
+            Names of species.
         facts
             Of `core.training.run_report.run_facts`.
         pictures
@@ -104,7 +109,7 @@ class RunRecord:
             return
         speeds = [row[SPEED] for row in self.folder.history() if row.get(SPEED) is not None]
         facts = facts | {"clips_per_second": statistics.median(speeds) if speeds else None}
-        evaluation, drawn = report_run(self.config, self.folder, predictions, facts)
+        evaluation, drawn = report_run(self.config, self.folder, predictions, taxonomy, facts)
         self.tracker.show(evaluation, facts, pictures | drawn)
 
     def close(self, error: BaseException | None = None) -> None:

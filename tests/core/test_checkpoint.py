@@ -60,6 +60,17 @@ def test_a_checkpoint_rebuilds_its_network_exactly(saved: tuple[Path, TimmSED]) 
     assert checkpoint.load_training(folder)[1] == {"epoch": 1, "best": 0.5}
 
 
+def test_a_card_from_before_years_and_names_is_of_2022(saved: tuple[Path, TimmSED]) -> None:
+    file = saved[0] / "checkpoint.json"
+    content = json.loads(file.read_text())
+    file.write_text(json.dumps({name: content[name] for name in content if name not in {"year", "taxonomy"}}))
+    card = checkpoint.read_card(saved[0])
+    assert (card.year, card.taxonomy) == (2022, {})
+    file.write_text(json.dumps({name: content[name] for name in content if name != "scored"}))
+    with pytest.raises(checkpoint.CheckpointError, match=r"fields \['scored'\] are missing or unknown"):
+        checkpoint.read_card(saved[0])
+
+
 def test_no_file_of_a_checkpoint_is_a_pickle(saved: tuple[Path, TimmSED]) -> None:
     assert {file.suffix for file in saved[0].iterdir()} == {".safetensors", ".json"}
 

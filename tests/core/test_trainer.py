@@ -30,6 +30,7 @@ from core.config import (
     SpecAugmentConfig,
     TimmConfig,
 )
+from core.data.taxonomy import read_taxonomy
 from core.inference.ensemble import find_checkpoints
 from core.models import backbones
 from core.models.base import Output, SpeciesModel
@@ -250,6 +251,9 @@ def test_all_folds_are_trained_and_pooled(config: Config, capsys: pytest.Capture
     assert json.loads((runs["all"] / "summary.json").read_text())["runs"] == [
         runs[f"fold{i}"].name for i in range(3)
     ]
+    names, of_fold = (read_taxonomy(runs[name] / "species.csv") for name in ("all", "fold0"))
+    assert all(names.common)
+    assert names == of_fold
     stands_for = [checkpoint.find(runs[f"fold{i}"] / "checkpoints" / "last") for i in range(3)]
     assert find_checkpoints(runs["all"]) == stands_for
 

@@ -52,7 +52,7 @@ def test_tables_of_several_makers_are_read(tmp_path: Path, content: str, group: 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("species,x\na,b\n", "no column of codes such as primary_label; found species, x"),
+        ("genus,x\na,b\n", "no column of codes such as primary_label; found genus, x"),
         ("code\na\na\n", "line 3: 'a' is there twice"),
         ("code,common\na,\n,b\n", "line 3: column code is blank"),
     ],

@@ -35,12 +35,13 @@ def test_further_species_change_no_decision_about_the_scored_ones(
     predict(everyone)
     assert (tmp_path / "scored.csv").read_bytes() == (tmp_path / "all.csv").read_bytes()
     few, many = (pd.read_parquet(tmp_path / f"{name}.parquet") for name in ("scored", "all"))
-    trained_on = load_ensemble(trained.runs, species="all").species
+    taxonomy = load_ensemble(trained.runs, species="all").taxonomy
+    trained_on = taxonomy.codes
     assert many.columns.tolist() == ["file_id", "end_time", "site", "start_time", *trained_on]
     assert len(trained_on) > len(few.columns) - 4
     pd.testing.assert_frame_equal(few, many[few.columns])
     detected = [pd.read_csv(tmp_path / name / "detections.csv") for name in ("scored", "all")]
-    common = set(few.columns) & set(detected[1]["Common name"])
+    common = {taxonomy.names(code)[1] for code in few.columns} & set(detected[1]["Common name"])
     pd.testing.assert_frame_equal(
         detected[0], detected[1][detected[1]["Common name"].isin(common)].reset_index(drop=True)
     )
@@ -55,9 +56,12 @@ def test_recordings_are_summed_up(trained: Trained, soundscapes: Path, tmp_path:
     assert len(table) == 5 * probability.shape[1]
     submission = pd.read_csv(tmp_path / "all.csv")
     decided = submission[submission["target"]]["row_id"].str.rsplit("_", n=1).str[0].value_counts()
+    names = load_ensemble(trained.runs, species="all").taxonomy
+    assert all(names.common)
     for name, rows in table.groupby("file_id"):
         own = probability.loc[name]
         assert rows["rank"].tolist() == list(range(1, len(rows) + 1))
+        assert rows["common_name"].tolist() == [names.names(code)[1] for code in rows["species"]]
         assert rows["maximum"].is_monotonic_decreasing
         assert rows["species"].iloc[0] == own.max().idxmax()
         by_species = rows.set_index("species")

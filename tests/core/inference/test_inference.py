@@ -152,7 +152,12 @@ def test_detections_for_raven_and_birdnet(trained: Trained, soundscapes: Path, t
     raven = pd.read_csv(tmp_path / "found" / "s0.selections.txt", sep="\t")
     assert raven["End Time (s)"].tolist() == [60] * len(raven)  # everything is found: one selection a species
     assert raven["Selection"].tolist() == list(range(1, len(raven) + 1))
-    assert set(pd.read_csv(tmp_path / "found" / "detections.csv")["Common name"]) == set(raven["Species"])
+    names = load_ensemble(trained.runs).taxonomy
+    assert all(names.common)
+    found = pd.read_csv(tmp_path / "found" / "detections.csv")
+    assert set(found["Common name"]) == set(names.common)
+    assert set(found["Scientific name"]) == set(names.scientific)
+    assert set(raven["Species"]) == set(names.codes)
 
 
 # Checkpoints that do not fit.

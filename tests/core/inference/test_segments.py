@@ -12,6 +12,7 @@ from scipy.special import expit
 from core.data.annotations.events import AnnotationOptions
 from core.data.annotations.readers import read_annotations
 from core.data.audio import read_mono
+from core.data.taxonomy import Taxonomy
 from core.inference.config import InferenceConfig, WindowConfig
 from core.inference.ensemble import SEGMENTS, load_ensemble
 from core.inference.post_processing import PostProcessing, decide_segments
@@ -71,7 +72,9 @@ def test_detections_come_back_as_annotations_of_each_tool(tmp_path: Path) -> Non
     decision = Decisions(probability, probability > 0.5, Path("far/site A/x.ogg"), np.zeros((0, 10, 2), bool))
     silent = Decisions(probability, probability > 1, Path("far/site B/x.ogg"), np.zeros((0, 10, 2), bool))
     decisions = {"site A/x": decision, "site B/x": silent}
-    write_detections(tmp_path, decisions, ["001", "nan"], ("raven", "birdnet", "audacity", "hoplite"))
+    write_detections(
+        tmp_path, decisions, Taxonomy.of(["001", "nan"]), ("raven", "birdnet", "audacity", "hoplite")
+    )
     for name in ("site A/x.selections.txt", "site A/x.labels.txt", "detections.csv"):
         events = read_annotations([tmp_path / name], AnnotationOptions()).events
         assert events[["begin", "end", "label"]].to_numpy().tolist() == [[0, 10, "001"], [15, 20, "001"]]
@@ -97,10 +100,13 @@ def test_the_tables(trained: Trained, soundscapes: Path, tmp_path: Path, context
     assert (table["End (s)"] > table["Start (s)"]).all()
     assert ((table["End (s)"] - table["Start (s)"]) < 5).any()
     submission = pd.read_csv(tmp_path / "s.csv")
+    taxonomy = load_ensemble(trained.runs).taxonomy
+    names = dict(zip(taxonomy.codes, taxonomy.common, strict=True))
     positive = submission[submission["target"]]["row_id"].str.rsplit("_", n=2)
     for name, code, end in positive:
         own = table[
-            table["File"].str.endswith((f"/{name}.wav", f"/{name}.flac")) & (table["Common name"] == code)
+            table["File"].str.endswith((f"/{name}.wav", f"/{name}.flac"))
+            & (table["Common name"] == names[code])
         ]
         overlaps = (own["Start (s)"] < int(end)) & (own["End (s)"] > int(end) - 5)
         assert overlaps.any(), "a True window without a detection in it"
