@@ -21,7 +21,7 @@ from core.config import DataConfig
 from core.config_data import ColumnConfig
 from core.data.audit import FoldAudit, audit_folds, format_audit
 from core.data.competition import Competition, read_competition
-from core.data.folds import assign_folds
+from core.data.folds import assign_folds, soundscape_folds
 from core.scoring.pictures import BLUE, GREY, ORANGE, VERMILION
 
 
@@ -96,7 +96,9 @@ def _audit_of(competition: Competition, config: FoldsConfig, *, group_by_author:
         seed=config.fold_seed,
         group_by_author=group_by_author,
     )
-    return audit_folds(competition, folds)
+    data = DataConfig(num_folds=config.num_folds, fold_seed=config.fold_seed)
+    recorded = set(competition.recordings["species"])
+    return audit_folds(competition, folds, soundscape_folds(competition.soundscapes, recorded, data))
 
 
 def draw_species_by_fold(audit: FoldAudit) -> Figure:

@@ -115,11 +115,16 @@ class DataConfig:
     min_rating: float = 0.0
     """Recordings rated below this do not train."""
     balance_power: float = 0.0
-    """Draw training recordings with weight (recordings of the species) ** -power; 0: each once."""
+    """Draw items with weight (items of the species) ** -power; 0: each once. A labelled window is one of its
+    rarest species."""
     scored_repetition: int = 1
     """How often a recording with a scored primary species appears in an epoch."""
     undersample_power: float = 0.0
     """The same power for the scored pool of selective mixup; 1: every scored species equally often."""
+    soundscapes: Literal["train_and_validate", "validate", "ignore"] = "train_and_validate"
+    """What labelled soundscapes of `root` are for. Those that a fold validates never train in it."""
+    soundscape_repetition: int = 1
+    """How often a labelled window appears in an epoch."""
     noise: NoiseConfig = field(default_factory=NoiseConfig)
 
     def __post_init__(self) -> None:
@@ -134,7 +139,10 @@ class DataConfig:
                 f"data.{name}={seconds} is not a whole number of parts of "
                 f"data.part_seconds={self.part_seconds}",
             )
-        for name in ("batch_size", "min_epoch_steps", "valid_batch_size", "valid_clips", "scored_repetition"):
+        for name in (
+            "batch_size", "min_epoch_steps", "valid_batch_size", "valid_clips", "scored_repetition",
+            "soundscape_repetition",
+        ):  # fmt: skip
             require(getattr(self, name) >= 1, f"data.{name}={getattr(self, name)}: at least 1")
         require(self.num_folds >= 2, f"data.num_folds={self.num_folds}: at least 2")
         if isinstance(self.fold, int):

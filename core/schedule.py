@@ -29,7 +29,7 @@ def shorten(config: _C) -> _C:
     Clips become one part long, batches small, epochs few (more for a network that has seen nothing yet), the
     learning rate warms up, and the model is replaced by what its own `shortened` names, if it is too large to
     learn in that time. Of the augmentation only selective mixup stays, and the loss becomes binary
-    cross-entropy without smoothing: both learn in the fewest steps.
+    cross-entropy without smoothing: both learn in the fewest steps. Labelled soundscapes only validate.
     """
     data, model, noise = config.data, config.model.shortened(), config.data.noise
     return replace(
@@ -41,6 +41,7 @@ def shorten(config: _C) -> _C:
             clip_seconds=min(data.clip_seconds, max(CLIP_SECONDS, data.part_seconds)),
             batch_size=min(data.batch_size, BATCH_SIZE),
             noise=replace(noise, probabilities=[0.0] * len(noise.probabilities)),
+            soundscapes="validate" if data.soundscapes == "train_and_validate" else data.soundscapes,
         ),
         mixup=replace(config.mixup, probability=0.0, second_probability=0.0),
         spec_augment=replace(config.spec_augment, probability=0.0),

@@ -175,7 +175,7 @@ class Trainer:
         self.network.train()
         progress, batches = self.progress, self.loaders.batches
         batches.start_at(epoch, progress.step)
-        watch = LossWatch(progress, self.data.competition.recordings["recording"].tolist(), batches.size)
+        watch = LossWatch(progress, self.data.item_names, batches.size)
         bar = tqdm(
             self.loaders.train,
             f"epoch {epoch + 1}/{self.config.epochs}",

@@ -42,13 +42,41 @@ def make_year(root: Path, year: int, *, hidden_test: bool = True) -> Path:
     codes = classes_of(year)
     recorded = [code for code in codes if year != 2026 or code not in UNRECORDED]
     audio = root / ("train_short_audio" if year == 2021 else "train_audio")
-    rows = [_recording(audio, year, code, number) for code in recorded for number in range(RECORDINGS)]
+    rows = [_recording(audio, codes, year, code, number) for code in recorded for number in range(RECORDINGS)]
     _table(root / ("train.csv" if year >= 2025 else "train_metadata.csv"), rows)
     (root / "test_soundscapes").mkdir()
     if hidden_test:
         _soundscape(root / "test_soundscapes", stem_of_test(year), [codes[:1], codes[1:2]], codes)
     writers = {2021: _make_2021, 2022: _make_2022, 2023: _make_2023, 2024: _make_2024, 2025: _make_2025}
     writers.get(year, _make_2026)(root)
+    return root
+
+
+def make_sites(root: Path, *, sites: int = 4, files: int = 2) -> Path:
+    """Write a folder of 2026's form with labelled soundscapes at several sites; return it.
+
+    "heard" and "other" have recordings, "mute" has none. In every soundscape each sings in a window of its
+    own, and the last window is silent.
+    """
+    codes = ("heard", "mute", "other")
+    audio, labels = root / "train_audio", []
+    rows = [
+        _recording(audio, codes, 2025, code, i) for code in (codes[0], codes[2]) for i in range(RECORDINGS)
+    ]
+    _table(root / "train.csv", rows)
+    _table(root / "taxonomy.csv", [{"primary_label": code, "class_name": "Aves"} for code in codes])
+    for site in range(1, sites + 1):
+        for number in range(files):
+            stem = f"BC2026_Train_{10 * site + number:04}_S{site:02}_2025060{number + 1}_050000"
+            order = np.random.default_rng([site, number]).permutation(3)
+            heard = [(codes[i],) for i in order] + [()]
+            _soundscape(root / "train_soundscapes", stem, heard, codes)
+            labels += [
+                {"filename": f"{stem}.ogg", "start": f"00:00:{5 * i:02}", "end": f"00:00:{5 * i + 5:02}",
+                 "primary_label": ";".join(window) or "nocall"}
+                for i, window in enumerate(heard)
+            ]  # fmt: skip
+    _table(root / "train_soundscapes_labels.csv", labels)
     return root
 
 
@@ -65,9 +93,8 @@ def tone(code: str, codes: Sequence[str], seconds: float, seed: int = 0) -> np.n
     return (0.3 * beeps + 0.002 * np.random.default_rng(seed).standard_normal(len(time))).astype(np.float32)
 
 
-def _recording(audio: Path, year: int, code: str, number: int) -> dict[str, object]:
+def _recording(audio: Path, codes: Sequence[str], year: int, code: str, number: int) -> dict[str, object]:
     """Write one recording; return its row."""
-    codes = classes_of(year)
     name = f"{'iNat' if year >= 2025 and number == 0 else 'XC'}{1000 * codes.index(code) + number}.ogg"
     (audio / code).mkdir(parents=True, exist_ok=True)
     soundfile.write(audio / code / name, tone(code, codes, 2.0, seed=number), RATE)

@@ -60,6 +60,7 @@ def tiny_config(root: Path, output_dir: Path) -> Config:
             clip_seconds=5.0,
             batch_size=4,
             num_folds=3,
+            soundscapes="ignore",
         ),
         optim=OptimConfig(lr=3e-3),
         valid=ValidConfig(num_resamples=100),

@@ -1,7 +1,7 @@
 """What a fold assignment does to a data set: coverage of species, author leakage, duplicates."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.config import DataConfig
 from core.data.competition import Competition
-from core.data.folds import ALWAYS_TRAINS
+from core.data.folds import ALWAYS_TRAINS, SoundscapeFolds
 from core.data.ratings import describe_ratings
 from core.data.recordings import UNKNOWN_AUTHOR
 
@@ -46,6 +46,8 @@ class FoldAudit:
         Audio files that are not there.
     ratings
         How many recordings are unrated, and how weights fall, in words.
+    soundscapes
+        How labelled soundscapes are divided, a line each; none where there are none.
     """
 
     num_files: int
@@ -60,9 +62,12 @@ class FoldAudit:
     same_bytes: list[list[str]] | None
     num_missing: int
     ratings: str
+    soundscapes: tuple[str, ...] = ()
 
 
-def audit_folds(competition: Competition, folds: np.ndarray) -> FoldAudit:
+def audit_folds(
+    competition: Competition, folds: np.ndarray, soundscapes: SoundscapeFolds | None = None
+) -> FoldAudit:
     """Audit an assignment.
 
     Parameters
@@ -71,6 +76,8 @@ def audit_folds(competition: Competition, folds: np.ndarray) -> FoldAudit:
         Recordings and species.
     folds
         (recording,) the fold that validates each, -1 where none does.
+    soundscapes
+        How labelled soundscapes are divided; None: not told.
     """
     recordings = competition.recordings
     number = int(folds.max()) + 1
@@ -102,7 +109,34 @@ def audit_folds(competition: Competition, folds: np.ndarray) -> FoldAudit:
         same_bytes=same_contents(present) if present else None,
         num_missing=len(recordings) - len(present),
         ratings=describe_ratings(competition, DataConfig()),
+        soundscapes=tuple(_describe_soundscapes(competition, soundscapes, number)) if soundscapes else (),
     )
+
+
+def _describe_soundscapes(competition: Competition, folds: SoundscapeFolds, num_folds: int) -> Iterator[str]:
+    """Yield how labelled soundscapes are divided."""
+    windows = competition.soundscapes
+    if len(windows) == 0:
+        return
+    sites, files = set(windows.site.astype(str)) - {""}, windows.soundscape.astype(str)
+    why = "" if folds.by == "site" else f": {len(sites)} sites are fewer than {num_folds} folds"
+    yield f"Labelled soundscapes: {len(windows):,} windows of {len(windows.paths)} files, by {folds.by}{why}"
+    for fold in (*range(num_folds), ALWAYS_TRAINS):
+        chosen = folds.fold == fold
+        if chosen.any() or fold != ALWAYS_TRAINS:
+            yield (
+                f"  {'always trains' if fold == ALWAYS_TRAINS else f'fold {fold}'}: "
+                f"{len(set(folds.group[chosen]))} {folds.by}s, {len(set(files[chosen]))} files, "
+                f"{chosen.sum():,} windows, {windows.positive[chosen].any(axis=0).sum()} classes heard"
+            )
+    recorded = set(competition.recordings["species"])
+    only = [i for i, code in enumerate(windows.species) if code not in recorded]
+    heard = [(windows.species[i], set(folds.group[windows.positive[:, i]])) for i in only]
+    names = [code for code, groups in heard if groups]
+    alone = [code for code, groups in heard if len(groups) == 1]
+    yield f"  classes that no recording holds: {', '.join(names) or 'none'}"
+    if alone:
+        yield f"  of these in a single {folds.by}, not trained where it validates: {', '.join(alone)}"
 
 
 def shared_across(recordings: pd.DataFrame, folds: np.ndarray, columns: Sequence[str]) -> list[int]:
@@ -181,6 +215,7 @@ def format_audit(audit: FoldAudit, *, grouped_leaking: Sequence[int] | None = No
     validating = audit.files.drop(columns="trains")
     gaps = [f"{int((row == 0).sum())} of {code}" for code, row in validating.iterrows() if (row == 0).any()]
     lines += [f"  folds that validate nothing of a species: {', '.join(gaps)}"] if gaps else []
+    lines += ["", *audit.soundscapes] if audit.soundscapes else []
     lines += ["", *_format_leakage(audit, grouped_leaking), "", *_format_duplicates(audit)]
     return "\n".join(lines)
 

@@ -7,7 +7,7 @@ then as many from the scored pool, drawn about ten times as often as in an ordin
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,34 +15,13 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from core.config import DataConfig, MixupConfig
-from core.data.labels import Labels
+from core.data.labels import Labels, Taught
 from core.data.noise import NoiseMixer
+from core.data.pcm import ClipStore
+from core.data.soundscapes import WINDOW_SECONDS
+from core.data.window_items import WindowItems
 
 SHUFFLE, CROP, GATE = range(3)  # streams of random numbers, apart from one another
-
-
-class ClipStore(Protocol):
-    """What clips are cut from: samples of recordings (`core.data.pcm`), or frames in their place.
-
-    Attributes
-    ----------
-    sample_rate
-        Samples, or frames, per second.
-    lengths
-        (recording,) int64 samples of each, 0 where it is bad.
-    """
-
-    @property
-    def sample_rate(self) -> float: ...  # noqa: D102
-
-    @property
-    def lengths(self) -> np.ndarray: ...  # noqa: D102
-
-    def clip_length(self, seconds: float) -> int:
-        """Return the samples of a clip of `seconds`."""
-
-    def read(self, recording: int, start: int, length: int) -> np.ndarray:
-        """Return up to `length` samples (sample, ...) of a recording from `start` on."""
 
 
 class Batch(NamedTuple):
@@ -55,15 +34,18 @@ class Batch(NamedTuple):
     mask: Tensor
     """(clip, species) float32: 0 where a label is left out of the loss."""
     weight: Tensor
-    """(clip,) float32 loss weight from the rating."""
+    """(clip,) float32 loss weight from the rating, or from the share of species that are known."""
     recording: Tensor
-    """(clip,) int64 position of the recording in the competition's table."""
+    """(clip,) int64 position of the recording in the competition's table; after them, of the window."""
     start: Tensor
-    """(clip,) int64 sample of the recording with which the clip begins."""
+    """(clip,) int64 sample of the recording, or of the window's soundscape, with which the clip begins."""
 
 
 class Draw(NamedTuple):
-    """One item of an epoch: `cycle` counts how often the recording was drawn before in this epoch."""
+    """One item of an epoch: `cycle` counts how often it was drawn before in this epoch.
+
+    Items from the number of recordings on are labelled windows.
+    """
 
     epoch: int
     recording: int
@@ -72,7 +54,7 @@ class Draw(NamedTuple):
 
 
 class TrainClips(Dataset[Batch]):
-    """Random crops of recordings, with background noise.
+    """Random crops of recordings and clips around labelled windows, with background noise.
 
     Parameters
     ----------
@@ -86,12 +68,20 @@ class TrainClips(Dataset[Batch]):
         Background mixer; None: none.
     seed
         The run's seed.
+    windows
+        Labelled windows, the items after the recordings; None: none.
     """
 
     def __init__(
-        self, store: ClipStore, labels: Labels, config: DataConfig, noise: NoiseMixer | None, seed: int
+        self,
+        store: ClipStore,
+        labels: Labels,
+        config: DataConfig,
+        noise: NoiseMixer | None,
+        seed: int,
+        windows: WindowItems | None = None,
     ) -> None:
-        self.store, self.labels, self.noise = store, labels, noise
+        self.store, self.labels, self.noise, self.windows = store, labels, noise, windows
         self.config, self.seed = config, seed
         self.length = store.clip_length(config.clip_seconds)
 
@@ -100,14 +90,19 @@ class TrainClips(Dataset[Batch]):
         generator = np.random.default_rng(
             [self.seed, CROP, draw.epoch, draw.recording, draw.cycle, draw.pool]
         )
-        surplus = int(self.store.lengths[draw.recording]) - self.length
-        start = self._start(surplus, generator)
-        wave = fill_clip(
-            self.store.read(draw.recording, start, self.length), self.length, self.config.short_clips
-        )
+        window = draw.recording - len(self.store.lengths)
+        if self.windows is not None and window >= 0:
+            begin = self.windows.start_of_clip(window, self.config.clip_seconds, generator)
+            taught = self.windows.taught(window, begin, self.config.clip_seconds)
+            start, wave = self.windows.read(window, begin, self.length)
+        else:
+            start = self._start(int(self.store.lengths[draw.recording]) - self.length, generator)
+            taught = self.labels.taught(draw.recording)
+            wave = self.store.read(draw.recording, start, self.length)
+        wave = fill_clip(wave, self.length, self.config.short_clips)
         if self.noise is not None:
             wave = self.noise(wave.astype(np.float32) / 32768.0, generator)
-        return labelled_clip(wave, self.labels, draw.recording, start)
+        return labelled_clip(wave, taught, draw.recording, start)
 
     def _start(self, surplus: int, generator: np.random.Generator) -> int:
         """Draw the first sample of a crop."""
@@ -149,12 +144,42 @@ class ValidClips(Dataset[Batch]):
         """Return one clip with its labels, without a batch axis."""
         recording, start = self.clips[clip]
         wave = fill_clip(self.store.read(recording, start, self.length), self.length, self.config.short_clips)
-        return labelled_clip(wave, self.labels, recording, start)
+        return labelled_clip(wave, self.labels.taught(recording), recording, start)
 
     def _starts(self, recording: int) -> list[int]:
         surplus = max(int(self.store.lengths[recording]) - self.length, 0)
         starts = np.linspace(0, surplus, self.config.valid_clips).round().astype(int)
         return list(dict.fromkeys(starts.tolist()))
+
+
+class ValidWindows(Dataset[Batch]):
+    """Labelled windows as inference hears them: stretches of 5 s.
+
+    Parameters
+    ----------
+    items
+        All labelled windows.
+    config
+        Filling.
+    chosen
+        (window,) positions of those that validate.
+    """
+
+    def __init__(self, items: WindowItems, config: DataConfig, chosen: np.ndarray) -> None:
+        self.items, self.config, self.chosen = items, config, chosen
+        self.length = items.store.clip_length(WINDOW_SECONDS)
+
+    def __len__(self) -> int:
+        """Return the number of windows."""
+        return len(self.chosen)
+
+    def __getitem__(self, place: int) -> Batch:
+        """Return one window with its labels, without a batch axis; `recording` is the window's position."""
+        window = int(self.chosen[place])
+        begin = float(self.items.windows.begin[window])
+        start, wave = self.items.read(window, begin, self.length)
+        taught = self.items.taught(window, begin, WINDOW_SECONDS)
+        return labelled_clip(fill_clip(wave, self.length, self.config.short_clips), taught, window, start)
 
 
 class TrainBatches(Sampler[list[Draw]]):
@@ -163,7 +188,7 @@ class TrainBatches(Sampler[list[Draw]]):
     Parameters
     ----------
     pool
-        Positions of the recordings that train, and their drawing weights.
+        Positions of the items that train, and their drawing weights.
     scored_pool
         Positions of those that hold a scored bird, and theirs.
     config, mixup
@@ -235,12 +260,12 @@ class TrainBatches(Sampler[list[Draw]]):
 
 @dataclass(frozen=True)
 class Pool:
-    """Recordings to draw from: each once a cycle, or by weight.
+    """Items to draw from: each once a cycle, or by weight.
 
     Attributes
     ----------
     positions
-        (recording,) int64 positions in the competition's table; a repeated one is drawn as often.
+        (item,) int64 positions, see `Draw`; a repeated one is drawn as often.
     weights
         (recording,) relative frequency with replacement; None: shuffled cycles.
     """
@@ -298,23 +323,23 @@ def fill_clip(wave: np.ndarray, length: int, how: str) -> np.ndarray:
     return np.pad(wave, [(0, length - len(wave)), *[(0, 0)] * (wave.ndim - 1)])
 
 
-def labelled_clip(wave: np.ndarray, labels: Labels, recording: int, start: int) -> Batch:
-    """Return one clip with the labels of its recording, without a batch axis.
+def labelled_clip(wave: np.ndarray, taught: Taught, item: int, start: int) -> Batch:
+    """Return one clip of an item, without a batch axis.
 
     Parameters
     ----------
     wave
         (sample, ...) int16 or float32.
-    labels
-        Of all recordings.
-    recording, start
-        Which recording, and the sample with which the clip begins.
+    taught
+        Its labels.
+    item, start
+        Which recording or window, and the sample with which the clip begins.
     """
     return Batch(
         wave=torch.from_numpy(wave),
-        target=torch.from_numpy(labels.target[recording]),
-        mask=torch.from_numpy(labels.mask[recording]),
-        weight=torch.as_tensor(labels.weight[recording]),
-        recording=torch.as_tensor(recording),
+        target=torch.from_numpy(taught.target),
+        mask=torch.from_numpy(taught.mask),
+        weight=torch.as_tensor(taught.weight),
+        recording=torch.as_tensor(item),
         start=torch.as_tensor(start),
     )

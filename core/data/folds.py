@@ -7,13 +7,21 @@ One greedy rule serves plain and author-grouped folds: groups of recordings, the
 fold that has the fewest of their species, but never to one that would then hold a species whole. That
 last promise is why this is not scikit-learn's StratifiedKFold, which breaks it when every species is rare,
 nor its StratifiedGroupKFold, which knows no such promise.
+
+Labelled soundscapes are divided by the same rule: by site, or by file where fewer sites are known than there
+are folds. The promise is kept for classes that no recording and several groups hold: a class of a single
+group is trained by all folds but the one that validates it.
 """
+
+from collections.abc import Collection
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from core.config import DataConfig
 from core.data.competition import Competition
+from core.data.labelled_windows import LabelledWindows
 
 ALWAYS_TRAINS = -1
 MIN_RECORDINGS = 2  # of a species that validates: one to train, one to validate
@@ -62,16 +70,63 @@ def assign_folds(
     positions = recordings.index.get_indexer(own.index)
     codes, _ = pd.factorize(own["species"], sort=True)
     groups = pd.factorize(own["author"], sort=True)[0] if group_by_author else np.arange(len(own))
-    folds[positions] = _assign_groups(codes, groups, num_folds, np.random.default_rng(seed))
+    members = np.zeros((groups.max() + 1, codes.max() + 1))  # recordings of each group and species
+    np.add.at(members, (groups, codes), 1)
+    promised = np.ones(members.shape[1], dtype=bool)
+    folds[positions] = _assign_groups(members, promised, num_folds, np.random.default_rng(seed))[groups]
     return folds
 
 
+class SoundscapeFolds(NamedTuple):
+    """How labelled windows are divided."""
+
+    fold: np.ndarray
+    """(window,) int64, the fold that validates it; -1 where none does."""
+    group: np.ndarray
+    """(window,) text, what is never divided."""
+    by: Literal["site", "file"]
+    """What groups are; a soundscape whose site is unknown is its own."""
+
+
+def soundscape_folds(
+    windows: LabelledWindows, recorded: Collection[str], config: DataConfig
+) -> SoundscapeFolds:
+    """Divide labelled soundscapes into folds.
+
+    Parameters
+    ----------
+    windows
+        Of the soundscapes.
+    recorded
+        Species that recordings train, whatever happens to soundscapes.
+    config
+        Number of folds and their seed.
+    """
+    site, file = windows.site.astype(str), windows.soundscape.astype(str)
+    by: Literal["site", "file"] = "site"
+    if len(set(site) - {""}) < config.num_folds:
+        by = "file"
+    group = np.where((site == "") | (by == "file"), file, site)
+    if len(windows) == 0:
+        return SoundscapeFolds(np.zeros(0, dtype=np.int64), group, by)
+    _, number = np.unique(group, return_inverse=True)
+    members = np.zeros((number.max() + 1, len(windows.species) + 1))
+    heard = np.concatenate([windows.positive, np.ones((len(windows), 1))], axis=1)  # and all windows
+    np.add.at(members, number, heard)
+    promised = ((members > 0).sum(axis=0) > 1) & ~np.isin([*windows.species, ""], ["", *recorded])
+    there = members.any(axis=0)
+    generator = np.random.default_rng(config.fold_seed)
+    found = _assign_groups(members[:, there], promised[there], config.num_folds, generator)
+    return SoundscapeFolds(found[number], group, by)
+
+
 def _assign_groups(
-    species: np.ndarray, groups: np.ndarray, num_folds: int, generator: np.random.Generator
+    members: np.ndarray, promised: np.ndarray, num_folds: int, generator: np.random.Generator
 ) -> np.ndarray:
-    """Return a fold per recording from integer species and group of each."""
-    members = np.zeros((groups.max() + 1, species.max() + 1))  # recordings of each group and species
-    np.add.at(members, (groups, species), 1)
+    """Return the fold of each group, -1 where each fold would hold a promised species whole.
+
+    `members` is (group, species), how often each group holds each species; `promised` is (species,) bool.
+    """
     totals = members.sum(axis=0)
     counts = np.zeros((num_folds, len(totals)))
     fold_of_group = np.full(len(members), ALWAYS_TRAINS)
@@ -79,7 +134,7 @@ def _assign_groups(
     largest_first = shuffled[np.argsort(-members[shuffled].sum(axis=1), kind="stable")]
     for group in largest_first:
         after = counts + members[group]
-        holds_species_whole = ((after == totals) & (members[group] > 0)).any(axis=1)
+        holds_species_whole = ((after == totals) & (members[group] > 0) & promised).any(axis=1)
         if holds_species_whole.all():
             continue
         crowding = (after**2 - counts**2) / totals
@@ -87,7 +142,7 @@ def _assign_groups(
         best = np.lexsort(cost[::-1])[0]  # by promise, then by species, then by size
         counts[best] = after[best]
         fold_of_group[group] = best
-    return fold_of_group[groups]
+    return fold_of_group
 
 
 def split(folds: np.ndarray, fold: int | None) -> tuple[np.ndarray, np.ndarray]:

@@ -1,12 +1,24 @@
 """What each recording teaches and what it holds: training targets, loss masks, loss weights, the truth."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from core.config import DataConfig
 from core.data.competition import Competition
 from core.data.ratings import rating_weights
+
+
+class Taught(NamedTuple):
+    """What a clip is taught."""
+
+    target: np.ndarray
+    """(species,) float32."""
+    mask: np.ndarray
+    """(species,) float32: 0 where a species is left out of the loss."""
+    weight: np.floating
+    """Of its loss."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +43,10 @@ class Labels:
     mask: np.ndarray
     weight: np.ndarray
     truth: np.ndarray
+
+    def taught(self, recording: int) -> Taught:
+        """Return what the clips of a recording are taught."""
+        return Taught(self.target[recording], self.mask[recording], self.weight[recording])
 
 
 def build_labels(competition: Competition, config: DataConfig) -> Labels:

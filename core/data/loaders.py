@@ -1,6 +1,7 @@
 """From a configuration to the data of a run: recordings, labels, folds, decoded audio, loaders."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +11,14 @@ import pandas as pd
 from torch.utils.data import DataLoader
 
 from core.config import Config, DataConfig
-from core.data.clips import Batch, ClipStore, Pool, TrainBatches, TrainClips, ValidClips
+from core.data.clips import Batch, Pool, TrainBatches, TrainClips, ValidClips, ValidWindows
 from core.data.competition import Competition, read_competition
 from core.data.folds import folds_of, split
 from core.data.labels import Labels, build_labels
 from core.data.noise import NoiseMixer, find_noise
-from core.data.pcm import PcmStore
+from core.data.pcm import ClipStore, PcmStore
 from core.data.ratings import known_ratings
+from core.data.window_items import WindowItems, divide_windows, labelled_windows
 
 MAX_LOADER_WORKERS = 8
 SHOWN_REASONS = 5
@@ -38,10 +40,12 @@ class RunData:
         (recording,) the fold that validates each recording, -1 for none.
     train, valid
         Positions of usable recordings that train and validate.
+    soundscapes
+        Labelled windows; as items they follow the recordings.
     noise
         Samples of each set of background noise.
     bad
-        File -> reason, for recordings and noise that cannot be used.
+        File -> reason, for audio that cannot be used.
     listed
         Table of these and of files that are damaged or odd: `file`, `status`, `used_seconds`, `reason`.
     """
@@ -52,15 +56,34 @@ class RunData:
     folds: np.ndarray
     train: np.ndarray
     valid: np.ndarray
+    soundscapes: WindowItems
     noise: Sequence[PcmStore]
     bad: dict[str, str]
     listed: pd.DataFrame
 
     @property
     def train_counts(self) -> dict[str, int]:
-        """Recordings that train, by primary label."""
-        counts = self.competition.recordings["species"].iloc[self.train].value_counts().sort_index()
-        return {str(species): int(count) for species, count in counts.items()}
+        """Items that train, by species: recordings by primary label, windows by every species they hold."""
+        heard = self.soundscapes.windows.positive[self.soundscapes.train].sum(axis=0)
+        counts = Counter(self.competition.recordings["species"].iloc[self.train].tolist())
+        counts.update(dict(zip(self.soundscapes.windows.species, heard.tolist(), strict=True)))
+        return {str(species): int(count) for species, count in sorted(counts.items()) if count}
+
+    @property
+    def item_names(self) -> list[str]:
+        """Name of each item: recordings, then labelled windows."""
+        return [*self.competition.recordings["recording"], *self.soundscapes.names]
+
+    @property
+    def item_species(self) -> np.ndarray:
+        """(item,) text: the primary label; of a window its rarest species in training, "" of a silent one."""
+        windows, counts = self.soundscapes.windows, self.train_counts
+        number = np.array([counts.get(code, 0) for code in windows.species], dtype=float)
+        of_window = [
+            min(((number[i], windows.species[i]) for i in np.flatnonzero(row)), default=(0, ""))[1]
+            for row in windows.positive
+        ]
+        return np.array([*self.competition.recordings["species"], *of_window], dtype=object)
 
 
 @dataclass(frozen=True)
@@ -73,6 +96,8 @@ class Loaders:
         Over `batches`.
     valid
         Over `valid_clips`, in their order.
+    soundscapes
+        Over the windows of soundscapes that this process validates.
     batches
         The draws of each training batch; chooses the epoch.
     valid_clips
@@ -81,6 +106,7 @@ class Loaders:
 
     train: DataLoader[Batch]
     valid: DataLoader[Batch]
+    soundscapes: DataLoader[Batch]
     batches: TrainBatches
     valid_clips: ValidClips
 
@@ -124,9 +150,12 @@ def open_data(config: Config, competition: Competition, *, quiet: bool = False) 
     refuse_if_too_many_bad(store, data)
     sets = find_noise(Path(data.root), data.noise) if any(data.noise.probabilities) else []
     noise = [PcmStore(files, rate, cache, quiet=quiet, strict=data.strict) for files in sets]
+    windows = labelled_windows(competition, data)
+    scapes = PcmStore(list(windows.paths.values()), rate, cache, quiet=quiet, strict=data.strict)
     folds = folds_of(competition, data)
     train, valid = split(folds, data.fold)
     usable = store.lengths > 0
+    stores = [store, scapes, *noise]
     too_low = known_ratings(recordings, data) < data.min_rating
     return RunData(
         competition=competition,
@@ -135,9 +164,10 @@ def open_data(config: Config, competition: Competition, *, quiet: bool = False) 
         folds=folds,
         train=train[usable[train] & ~too_low[train]],
         valid=valid[usable[valid]],
+        soundscapes=divide_windows(windows, scapes, set(recordings["species"]), data),
         noise=noise,
-        bad={str(part.paths[i]): reason for part in (store, *noise) for i, reason in part.bad.items()},
-        listed=list_files([store, *noise]),
+        bad={str(part.paths[i]): reason for part in stores for i, reason in part.bad.items()},
+        listed=list_files(stores),
     )
 
 
@@ -217,24 +247,28 @@ def build_loaders(data: RunData, config: Config, *, rank: int, world: int, on_cp
         world=world,
     )
     train = DataLoader(
-        TrainClips(data.store, data.labels, config.data, noise, config.seed),
+        TrainClips(data.store, data.labels, config.data, noise, config.seed, data.soundscapes),
         batch_sampler=batches,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=not on_cpu,
     )
     valid_clips = ValidClips(data.store, data.labels, config.data, data.valid[rank::world])
-    valid = DataLoader(
-        valid_clips,
-        batch_size=config.data.valid_batch_size,
-        num_workers=min(workers, 2),
-        pin_memory=not on_cpu,
+    windows = ValidWindows(data.soundscapes, config.data, data.soundscapes.valid[rank::world])
+    valid, soundscapes = (
+        DataLoader(
+            clips,
+            batch_size=config.data.valid_batch_size,
+            num_workers=min(workers, 2),
+            pin_memory=not on_cpu,
+        )
+        for clips in (valid_clips, windows)
     )
-    return Loaders(train, valid, batches, valid_clips)
+    return Loaders(train, valid, soundscapes, batches, valid_clips)
 
 
 def build_pools(data: RunData, config: Config) -> tuple[Pool, Pool]:
-    """Return the pool of all training recordings and that of those with a scored bird.
+    """Return the pool of all items that train and that of those with a scored bird.
 
     Parameters
     ----------
@@ -242,18 +276,23 @@ def build_pools(data: RunData, config: Config) -> tuple[Pool, Pool]:
         Of the run.
     config
         Repetition and weights. The scored pool holds recordings with a scored species among primary or
-        secondary labels; it is empty where selective mixup is off.
+        secondary labels, and windows with one; it is empty where selective mixup is off.
     """
-    species = data.competition.recordings["species"].to_numpy()
+    species, scored = data.item_species, data.competition.scored_columns
+    windows = data.soundscapes.train
+    items = np.concatenate([data.train, len(data.store.lengths) + windows])
     is_primary = np.isin(species[data.train], data.competition.scored)
-    repeated = np.repeat(data.train, np.where(is_primary, config.data.scored_repetition, 1))
+    times = np.where(is_primary, config.data.scored_repetition, 1)
+    times = np.concatenate([times, np.full(len(windows), config.data.soundscape_repetition)])
+    repeated = np.repeat(items, times)
     weights = None
     if config.data.balance_power > 0:
         weights = inverse_counts(species[repeated], config.data.balance_power)
-    holds_scored: np.ndarray = data.labels.truth[data.train][:, data.competition.scored_columns].any(axis=1)
+    truth = np.concatenate([data.labels.truth[data.train], data.soundscapes.windows.positive[windows]])
+    holds_scored = np.asarray(truth[:, scored].any(axis=1))
     if config.mixup.selective_probability == 0:
         holds_scored[:] = False
-    selected = data.train[holds_scored]
+    selected = items[holds_scored]
     selected_weights = None
     if config.data.undersample_power > 0 and len(selected):
         selected_weights = inverse_counts(species[selected], config.data.undersample_power)

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from tqdm import tqdm
@@ -28,6 +28,30 @@ from core.data.decoding import AudioError, Findings
 BYTES_PER_SAMPLE = 2
 END_MARK = b"pcm\n"  # the last bytes of a cache file; before them the length of what is said, 4 bytes
 ANNOUNCE_BYTES = 1 << 30
+
+
+class ClipStore(Protocol):
+    """What clips are cut from: samples of recordings (`core.data.pcm`), or frames in their place.
+
+    Attributes
+    ----------
+    sample_rate
+        Samples, or frames, per second.
+    lengths
+        (recording,) int64 samples of each, 0 where it is bad.
+    """
+
+    @property
+    def sample_rate(self) -> float: ...  # noqa: D102
+
+    @property
+    def lengths(self) -> np.ndarray: ...  # noqa: D102
+
+    def clip_length(self, seconds: float) -> int:
+        """Return the samples of a clip of `seconds`."""
+
+    def read(self, recording: int, start: int, length: int) -> np.ndarray:
+        """Return up to `length` samples (sample, ...) of a recording from `start` on."""
 
 
 class PcmStore:

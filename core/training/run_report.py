@@ -17,6 +17,7 @@ from core.data.clips import TrainBatches
 from core.data.loaders import RunData
 from core.data.ratings import describe_ratings
 from core.data.taxonomy import Taxonomy, read_taxonomy
+from core.data.window_items import WindowItems
 from core.files import write_table
 from core.machine import code_version
 from core.run_folder import RunFolder, open_run_folder
@@ -59,9 +60,21 @@ def format_start(config: Config, data: RunData, model: nn.Module, batches: Train
         f"{len(data.valid)} validate, {len(competition.species)} species, {len(competition.scored)} scored"
         f"{secondary if unknown else ''}\n{describe_ratings(competition, config.data)}\n"
         + "".join(f"Noted: {note}\n" for note in competition.notes)
+        + _describe_soundscapes(data.soundscapes)
         + f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, "
         f"{batches.num_steps} steps of {batches.size} clips x {config.epochs} epochs, "
         f"{machine}, precision {config.precision}"
+    )
+
+
+def _describe_soundscapes(items: WindowItems) -> str:
+    """Return the line about labelled soundscapes, empty where there are none."""
+    if len(items.windows) == 0:
+        return ""
+    files = [len(items.windows.rows(chosen).paths) for chosen in (items.train, items.valid)]
+    return (
+        f"Labelled soundscapes: {len(items.train):,} windows of {files[0]} files train, "
+        f"{len(items.valid):,} of {files[1]} validate\n"
     )
 
 
@@ -91,6 +104,7 @@ def run_facts(config: Config, data: RunData, model: nn.Module, progress: Progres
         "global_step": progress.global_step,
         "best_epoch_macro_auc": progress.best,
         "train_recordings": len(data.train),
+        "train_windows": len(data.soundscapes.train),
         "bad_files": len(data.bad),
     }
 

@@ -33,9 +33,10 @@ class Distil016(Trainer):
     model_class = Distilled
     config: DistilConfig
     teacher: EmbeddingStore
+    entry: np.ndarray
 
     def open_data(self, competition: Competition) -> RunData:
-        """Return the run's data; embed the recordings with the teacher."""
+        """Return the run's data; embed recordings and labelled soundscapes with the teacher."""
         teacher, cache = self.config.teacher, self.config.data.cache
         embedder = Embedder(read_embedding_card(teacher.card, teacher.file, teacher.hop_seconds))
         quiet = not self.accelerator.is_main_process
@@ -46,13 +47,18 @@ class Distil016(Trainer):
         )
         data = super().open_data(competition)
         folder = Path(cache) if cache is not None else None
+        number, soundscapes = len(competition.recordings), data.soundscapes
         paths = [Path(path) for path in competition.recordings["path"]]
+        paths += soundscapes.windows.paths.values()
         audio = PcmStore(paths, embedder.config.sample_rate, None, quiet=quiet)
         self.teacher = EmbeddingStore(audio, embedder, folder, quiet=quiet)
-        usable = self.teacher.lengths > 0
+        self.entry = np.append(np.arange(number), number + soundscapes.entry)  # of each item
+        usable = self.teacher.lengths[self.entry] > 0
+        train = soundscapes.train[usable[number + soundscapes.train]]
         return replace(
             data,
             train=data.train[usable[data.train]],
+            soundscapes=replace(soundscapes, train=train),
             bad=data.bad | {str(paths[i]): reason for i, reason in self.teacher.bad.items()},
         )
 
@@ -68,15 +74,16 @@ class Distil016(Trainer):
         Parameters
         ----------
         recording, start
-            (clip,) position of the recording, and the clip's first sample at the run's rate.
+            (clip,) position of the recording or window, and the clip's first sample at the run's rate.
         """
         store, rate = self.teacher, self.config.features.sample_rate
         length = store.clip_length(self.config.data.clip_seconds)
         first = np.rint(start.numpy() / rate * store.sample_rate).astype(int)
-        first = np.minimum(first, store.lengths[recording.numpy()] - 1)
+        entry = self.entry[recording.numpy()]
+        first = np.minimum(first, store.lengths[entry] - 1)
         rows = [
             store.read(one, begin, length).mean(axis=0)
-            for one, begin in zip(recording.tolist(), first.tolist(), strict=True)
+            for one, begin in zip(entry.tolist(), first.tolist(), strict=True)
         ]
         found = np.stack(rows)
         return found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-6)

@@ -35,25 +35,24 @@ class Probe015(Trainer):
     def open_data(self, competition: Competition) -> RunData:
         """Return the run's data with embeddings in the place of samples."""
         data = super().open_data(competition)
-        assert isinstance(data.store, PcmStore)
         embedder, cache = self.model.front_end, self.config.data.cache
         quiet = not self.accelerator.is_main_process
         embedder.announce(quiet)
         self.classes = classes_of(embedder.config, competition.taxonomy)
-        store = EmbeddingStore(
-            data.store,
-            embedder,
-            Path(cache) if cache is not None else None,
-            list(self.classes.values()),
-            quiet=quiet,
-        )
+        stores = []
+        for audio in (data.store, data.soundscapes.store):
+            assert isinstance(audio, PcmStore)
+            folder = Path(cache) if cache is not None else None
+            stores.append(EmbeddingStore(audio, embedder, folder, list(self.classes.values()), quiet=quiet))
+        store = stores[0]
         usable = store.lengths > 0
         return replace(
             data,
             store=store,
             train=data.train[usable[data.train]],
             valid=data.valid[usable[data.valid]],
-            bad=data.bad | {str(store.paths[i]): reason for i, reason in store.bad.items()},
+            soundscapes=data.soundscapes.with_store(stores[1]),
+            bad=data.bad | {str(one.paths[i]): reason for one in stores for i, reason in one.bad.items()},
         )
 
     def zero_shot(self) -> Predictions:

@@ -37,7 +37,7 @@ def test_the_target_is_the_teacher_s_embedding_of_the_very_clip(tiny_demo: Path,
     batch = next(iter(trainer.loaders.train))
     target = trainer.label(batch).target
     assert torch.equal(target[:, : len(trainer.species)], batch.target)
-    recording, start = int(batch.recording[0]), int(batch.start[0])
+    recording, start = int(trainer.entry[batch.recording[0]]), int(batch.start[0])
     audio, embedder = trainer.teacher.audio, trainer.teacher.embedder
     first = round(start / 32000 * embedder.config.sample_rate)
     wave = audio.read(recording, first, 3 * embedder.config.sample_rate) / np.float32(32768)
