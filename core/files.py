@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,3 +50,17 @@ def write_table(table: "pandas.DataFrame", file: str | Path) -> Path:
             message = f"{file}: a table ends in .csv, .json or .parquet"
             raise ValueError(message)
     return path
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Wait for other processes that write below a folder; the kernel frees the lock of a killed one."""
+    import fcntl  # not on every system
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

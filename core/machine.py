@@ -7,6 +7,8 @@ import platform
 import signal
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ PACKAGES = (
 )  # fmt: skip
 LAUNCHERS = ("accelerate", "torchrun", "torch/distributed")
 LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # `accelerate launch` sets it for what it starts
+_REACH_SECONDS = 4.0
 EXIT_CODE_BASE = 128  # a shell's convention: 128 + signal
 THREADS = "OMP_NUM_THREADS"
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "10000"}
@@ -54,6 +57,17 @@ def follow_launcher() -> None:
         orphaned = parent == 1 and LAUNCHED in os.environ
     if orphaned:
         sys.exit(EXIT_CODE_BASE + signal.SIGTERM)
+
+
+def answers(url: str) -> bool:
+    """Return whether a server answers at an address; asks once, for a few seconds."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_REACH_SECONDS).close()
+    except urllib.error.HTTPError:
+        return True  # it answered
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _is_launcher(process: int) -> bool:

@@ -5,8 +5,6 @@ backbone; else a clear error, or random weights where the configuration allows t
 """
 
 import importlib.resources
-import urllib.error
-import urllib.request
 from typing import Any, Literal
 
 import huggingface_hub
@@ -15,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from core.config import BUNDLED_BACKBONE
+from core.machine import answers
 
 LITE0 = BUNDLED_BACKBONE.partition(".")[0]
 LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
-REACH_SECONDS = 4.0
 
 
 class PretrainedUnavailableError(ValueError):
@@ -157,11 +155,4 @@ def _is_reachable(source: "timm.models.PretrainedCfg") -> bool:
     """Ask the hub once, briefly; timm itself would try for most of a minute."""
     if huggingface_hub.constants.HF_HUB_OFFLINE and source.hf_hub_id:
         return False
-    request = urllib.request.Request(_hub(source), method="HEAD")
-    try:
-        urllib.request.urlopen(request, timeout=REACH_SECONDS).close()
-    except urllib.error.HTTPError:
-        return True  # it answered
-    except (OSError, ValueError):
-        return False
-    return True
+    return answers(_hub(source))

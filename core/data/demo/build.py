@@ -5,14 +5,12 @@ threads. Threads suffice: numpy's transforms and libsndfile's encoder leave the 
 written to a hidden folder beside its place, then renamed; `demo.json` states what it was made from.
 """
 
-import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,6 +26,7 @@ from core.data.demo.birds import BY_CODE, UNRECORDED
 from core.data.demo.scenes import BACKGROUNDS, Singer, make_background, make_recording, make_soundscape
 from core.data.demo.songs import SAMPLE_RATE, generator_of
 from core.data.soundscapes import WINDOW_SECONDS
+from core.files import alone_in
 
 DEMO_VERSION = 4
 DEFAULT_SEED = 2022
@@ -111,7 +110,7 @@ def ensure_demo(root: Path | str, seed: int = DEFAULT_SEED, plan: DemoPlan | Non
     content = {"version": DEMO_VERSION, "seed": seed, "plan": dataclasses.asdict(plan)}
     statement = json.dumps(content, indent=1) + "\n"
     root.parent.mkdir(parents=True, exist_ok=True)
-    with _alone_in(root.parent):
+    with alone_in(root.parent):
         if _is_complete(root, statement):
             return root
         begin = time.perf_counter()
@@ -146,18 +145,6 @@ def _is_complete(root: Path, statement: str) -> bool:
         message = f"{file}: made with another seed, plan or version; delete {root} or name another folder"
         raise ValueError(message)
     return True
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Wait for other processes that generate below a folder; the kernel frees the lock of a killed one."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _write_data_set(folder: Path, plan: DemoPlan, seed: int) -> None:
