@@ -63,7 +63,8 @@ class DataConfig:
     """Which recordings, how they are cut into clips, and who validates."""
 
     root: str | None = None
-    """Folder of recordings; None: data/birdclef-2022 if it is there, else generated demo data."""
+    """Folder of recordings, or hf://owner/name/config; None: data/birdclef-2022 if it is there, else a
+    generated demo."""
     extra_roots: list[str] = field(default_factory=list)
     """Further such folders (BirdCLEF 2021's, a lab's) whose recordings only train."""
     columns: ColumnConfig = field(default_factory=ColumnConfig)

@@ -62,13 +62,14 @@ def choose_data(config: _C) -> tuple[_C, bool]:
         If a folder is named that does not exist, so that a typo never trains on other data.
     """
     from core.data.demo import STATEMENT
+    from core.data.hub import is_hub
 
     data = config.data
     if data.root is None and not COMPETITION_ROOT.is_dir():
         return _with_demo(config), True
     root = str(COMPETITION_ROOT) if data.root is None else data.root
     for name, folder in (("root", root), *(("extra_roots", extra) for extra in data.extra_roots)):
-        if not Path(folder).is_dir():
+        if not (is_hub(folder) or Path(folder).is_dir()):
             message = f"data.{name}={folder}: no such folder (looked in {Path.cwd()})"
             raise ValueError(message)
     if data.root is None:
@@ -78,6 +79,7 @@ def choose_data(config: _C) -> tuple[_C, bool]:
 
 def _with_demo(config: _C) -> _C:
     from core.data.demo import OLDER_SEED, demo_root, ensure_demo
+    from core.data.hub import is_hub
 
     demo, extra = demo_root(), config.data.extra_roots
     announce(
@@ -87,7 +89,7 @@ def _with_demo(config: _C) -> _C:
         f"{'=' * 78}"
     )
     ensure_demo(demo)
-    missing = [folder for folder in extra if not Path(folder).is_dir()]
+    missing = [folder for folder in extra if not (is_hub(folder) or Path(folder).is_dir())]
     if missing:
         older = demo_root(seed=OLDER_SEED)
         announce(f"data.extra_roots: no {', '.join(missing)} here; {older}, generated too, stands in for it.")

@@ -1,6 +1,7 @@
 """The most confident mistakes of a run: which clips, how they look, and what the network detects in them."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from core.data.audio import read_mono
 from core.data.clips import fill_clip
 from core.data.decoding import AudioError
 from core.data.layouts import AUDIO_FOLDERS
+from core.data.parquet_set import folder_of
 from core.inference.ensemble import find_checkpoints
 from core.models.base import SpeciesModel
 from core.models.log_mel import LogMel, bands_of_hertz, cut_parts
@@ -143,6 +145,8 @@ def clips_of_mistakes(run: Run, mistakes: Sequence[Mistake], root: str | None) -
     data = from_dict(DataConfig(), run.config["data"])
     features = from_dict(FeatureConfig(), run.config["features"])
     folder = Path(root if root is not None else str(data.root))
+    with suppress(ValueError):  # told with each clip
+        folder = folder_of(root if root is not None else str(data.root), data.cache)
     models = {fold: _load_fold(run, fold) for fold in {mistake.fold for mistake in mistakes}}
     found = []
     for mistake in mistakes:

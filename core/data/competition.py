@@ -16,8 +16,7 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from core.config import require
-from core.config_data import ColumnConfig
+from core.config_data import ColumnConfig, DataConfig
 from core.data.annotations.windows import label_windows
 from core.data.audio import AUDIO_SUFFIXES, duration_seconds
 from core.data.labelled_windows import LabelledWindows
@@ -30,6 +29,7 @@ from core.data.layouts import (
     find_taxonomies,
     recognise,
 )
+from core.data.parquet_set import folder_of, is_unpacked, read_unpacked
 from core.data.recordings import Metadata, read_metadata
 from core.data.soundscapes import find_soundscapes
 from core.data.tables import read_table
@@ -91,7 +91,10 @@ class Competition:
 
 
 def read_competition(
-    root: Path | str, extra_roots: Sequence[Path | str] = (), columns: ColumnConfig | None = None
+    root: Path | str,
+    extra_roots: Sequence[Path | str] = (),
+    columns: ColumnConfig | None = None,
+    cache: str | None = None,
 ) -> Competition:
     """Read one folder and the recordings of further ones.
 
@@ -104,17 +107,20 @@ def read_competition(
         already are dropped, so that a validated recording cannot train under another path.
     columns
         Names in a lab's own table; a further folder without a table of that name is read with the usual ones.
+    cache
+        Where Hugging Face audio sets among them are unpacked; None: as configured by default.
 
     Raises
     ------
     ValueError
         If a file or column is missing, a row cannot be read, or a path leaves its folder.
     """
-    root, layout = Path(root), recognise(Path(root))
+    root, *extras = [folder_of(folder, cache) for folder in (root, *extra_roots)]
+    layout = recognise(root)
     main = read_metadata(root, columns)
-    further = [_read_further(Path(extra), columns) for extra in extra_roots]
+    further = [_read_further(extra, columns) for extra in extras]
     recordings, num_duplicates = _join(main, further)
-    listed, names = _read_names((root, *map(Path, extra_roots)), (main, *further))
+    listed, names = _read_names((root, *extras), (main, *further))
     listed = listed if layout.taxonomy_order else ()
     scored = _read_scored(root)
     known = {*recordings["species"], *scored}
@@ -199,6 +205,9 @@ def _read_soundscapes(
     root: Path, names: Taxonomy
 ) -> tuple[LabelledWindows, dict[str, Path], tuple[str, ...]]:
     """Return the labelled windows, the soundscapes nobody labelled, and notes."""
+    if is_unpacked(root):
+        windows, notes = read_unpacked(root)
+        return windows, {}, notes
     folders = [root / name for name in SOUNDSCAPE_FOLDERS if _audio_in(root / name)]
     labels = [root / name for name in SOUNDSCAPE_LABELS if (root / name).is_file()]
     nothing = LabelledWindows.none(names.codes)
@@ -311,7 +320,9 @@ class FolderConfig:
     """Say what is recognised in a folder of recordings, and what is missing."""
 
     root: tyro.conf.Positional[str]
-    """The folder."""
+    """The folder, or a Hugging Face audio set, hf://owner/name/config."""
+    cache: str | None = DataConfig.cache
+    """Where an audio set is unpacked."""
     columns: ColumnConfig = field(default_factory=ColumnConfig)
 
 
@@ -324,8 +335,7 @@ def main() -> None:
             description=FolderConfig.__doc__,
             use_underscores=True,
         )
-        require(Path(config.root).is_dir(), f"{config.root}: no such folder")
-        print(describe(read_competition(config.root, columns=config.columns)))
+        print(describe(read_competition(config.root, columns=config.columns, cache=config.cache)))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -120,7 +120,7 @@ def read_recordings(data: DataConfig) -> Competition:
         If no recordings are found in a folder.
     """
     assert data.root is not None, "core.command_line settles data.root"
-    return read_competition(data.root, data.extra_roots, data.columns)
+    return read_competition(data.root, data.extra_roots, data.columns, data.cache)
 
 
 def open_data(config: Config, competition: Competition, *, quiet: bool = False) -> RunData:
