@@ -23,13 +23,16 @@ from core.scoring.metric_names import LABELS
 from core.scoring.pictures import Series, draw_forest
 from core.scoring.predictions import UNITS
 
+_ALWAYS_COMPARED: tuple[MetricName, ...] = ("score", "macro_auc")
+
 
 @dataclass(frozen=True, kw_only=True)
 class CompareConfig(IntervalOptions):
     """Compare runs on the clips they all judged: paired intervals, sign-flip tests, what can be seen."""
 
-    metrics: tuple[MetricName, ...] = ("score", "macro_auc")
-    """What is compared. Holm's correction is for the pairs of one metric: settle on a metric beforehand."""
+    metrics: tuple[MetricName, ...] = ()
+    """What is compared; empty: the first run's main metric, then 2022 score and macro ROC-AUC. Holm's
+    correction is for the pairs of one metric: settle on a metric beforehand."""
     pairs: Literal["first", "all"] = "first"
     """Every run against the first, or every pair."""
     flips: int = 10_000
@@ -38,7 +41,6 @@ class CompareConfig(IntervalOptions):
     def __post_init__(self) -> None:
         """Check ranges and endings."""
         super().__post_init__()
-        require(len(self.metrics) > 0, "metrics: name one at least")
         require(self.flips >= 100, f"flips={self.flips}: at least 100")
 
 
@@ -47,7 +49,7 @@ def _compare_runs(config: CompareConfig) -> None:
     runs = find_runs(config.runs)
     valid, predictions = config.settled(runs[0].valid), predictions_of(runs)
     found: list[Comparison] = []
-    for metric in config.metrics:
+    for metric in config.metrics or dict.fromkeys((runs[0].valid.main_metric, *_ALWAYS_COMPARED)):
         compared = compare_pairs(
             predictions,
             metric,

@@ -20,6 +20,7 @@ from core.config import ValidConfig, require
 from core.config_values import flatten, from_dict
 from core.files import write_table
 from core.run_folder import RunFolder, run_name, stamp_of
+from core.scoring.metric_names import LABELS
 from core.scoring.predictions import Predictions, require_same_clips, with_counts
 
 MOST_IN_NAMES = 2
@@ -190,6 +191,7 @@ def runs_table(runs: Sequence[Run]) -> pd.DataFrame:
             "seed": config["seed"],
             "schedule": config["schedule"],
             "commit": str(summary.get("code_version", "unknown")),
+            "metric": run.valid.main_metric,
             "minutes": run.total("minutes"),
             "parameters": run.total("parameters") / len(run.members),
             "clips": summary.get("validated_clips", 0),
@@ -224,19 +226,20 @@ class RunsConfig:
 
 
 def main() -> None:
-    """Print the table of runs, best macro ROC-AUC first."""
+    """Print the table of runs, the best by the main metric of the first one first."""
     run_command(RunsConfig, _list_runs)
 
 
 def _list_runs(config: RunsConfig) -> None:
     """Print the table; write it where wanted."""
-    table = runs_table(find_runs(config.runs))
-    if "macro_auc" in table:
-        table = table.sort_values("macro_auc", ascending=False, na_position="last", ignore_index=True)
+    runs = find_runs(config.runs)
+    table, main_metric = runs_table(runs), runs[0].valid.main_metric
+    if main_metric in table:
+        table = table.sort_values(main_metric, ascending=False, na_position="last", ignore_index=True)
     for row in table.to_dict("records"):
         scores = [
-            f"{name} {row[key]:.3f} [{row[f'{key}_low']:.3f}, {row[f'{key}_high']:.3f}]"
-            for key, name in (("score", "2022 score"), ("macro_auc", "macro ROC-AUC"))
+            f"{LABELS[key]} {row[key]:.3f} [{row[f'{key}_low']:.3f}, {row[f'{key}_high']:.3f}]"
+            for key in dict.fromkeys((row["metric"], "score", "macro_auc"))
             if key in row and not pd.isna(row[key])
         ]
         print(

@@ -2,8 +2,8 @@
 
 W&B agents call a program with `--mixup.alpha=0.4 --data.fold=None --optim.betas=(0.9, 0.98)`; tyro takes
 exactly that with the two markers below, and their nested form, `--mixup={'alpha': 0.4}`, is made flat first.
-`parse_config` also settles, as `core.schedule` says, which data a run trains on and whether it is shortened,
-so that a program, a sweep and a test agree on both.
+`parse_config` also settles, as `core.schedule` says, which data a run trains on, which metric is its main one
+and whether it is shortened, so that a program, a sweep and a test agree on both.
 """
 
 import ast
@@ -65,7 +65,7 @@ def _unnest(word: str) -> list[str]:
 
 
 def parse_config(default: _C, arguments: Sequence[str] | None = None) -> _C:
-    """Return the complete configuration of a run, `data.root` and `schedule` settled.
+    """Return the complete configuration of a run, `data.root`, `valid.metric` and `schedule` settled.
 
     An override given in `arguments`, else on the command line of this process, always wins over what the
     schedule or a resumed run would set.
@@ -86,7 +86,8 @@ def parse_config(default: _C, arguments: Sequence[str] | None = None) -> _C:
         sys.exit(2)
     announce("Schedule: demo. Changed: " + ("; ".join(changes(given, config)) or "nothing"))
     data = replace(config.data, root=chosen.data.root, extra_roots=chosen.data.extra_roots)
-    return replace(config, schedule="demo", data=data)
+    valid = replace(config.valid, metric=chosen.valid.metric)
+    return replace(config, schedule="demo", data=data, valid=valid)
 
 
 def _resumed(default: _C, given: _C, arguments: Sequence[str] | None) -> _C:

@@ -13,8 +13,10 @@ from core.config_data import DataConfig
 
 BUNDLED_BACKBONE = "tf_efficientnet_lite0.in1k"
 """The one whose pretrained weights are installed with the program."""
-MetricName = Literal["score", "macro_auc", "cmap", "padded_cmap", "micro_f1", "top1"]
-"""2022's score, 2024 to 2026's ROC-AUC, cmAP, 2023's with padding, 2021's F1 by row, top-1 accuracy."""
+RunMetric = Literal["score", "macro_auc", "padded_cmap", "micro_f1", "top1"]
+"""What a run logs: 2022's score, 2024 to 2026's ROC-AUC, 2023's cmAP, 2021's F1 by row, top-1 accuracy."""
+MetricName = Literal[RunMetric, "cmap"]
+"""What is compared beside: cmAP without padding."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +173,8 @@ class OptimConfig:
 class ValidConfig:
     """How validation is scored."""
 
+    metric: RunMetric | None = None
+    """The main one, which chooses the best epoch; None: that of the year whose folder `data.root` is."""
     threshold_quantile: float = 0.85
     """The decision threshold is this quantile of all scored probabilities, pooled over the fold."""
     num_resamples: int = 4000
@@ -183,6 +187,11 @@ class ValidConfig:
         require_probability("valid.threshold_quantile", self.threshold_quantile)
         require(self.num_resamples >= 100, f"valid.num_resamples={self.num_resamples}: at least 100")
         require(0 < self.confidence < 1, f"valid.confidence={self.confidence}: between 0 and 1")
+
+    @property
+    def main_metric(self) -> RunMetric:
+        """The settled `metric`; runs that are older than this setting followed macro ROC-AUC."""
+        return self.metric or "macro_auc"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,7 @@ def shorten(config: _C) -> _C:
 
 
 def choose_data(config: _C) -> tuple[_C, bool]:
-    """Return the configuration with the folders of its data, and whether they hold the generated demo.
+    """Return the configuration with its data and main metric settled, and whether the data are the demo.
 
     The demo is generated where nothing else is named; a second generated set then stands in for further
     folders that the experiment names.
@@ -66,7 +66,7 @@ def choose_data(config: _C) -> tuple[_C, bool]:
 
     data = config.data
     if data.root is None and not COMPETITION_ROOT.is_dir():
-        return _with_demo(config), True
+        return _with_metric(_with_demo(config)), True
     root = str(COMPETITION_ROOT) if data.root is None else data.root
     for name, folder in (("root", root), *(("extra_roots", extra) for extra in data.extra_roots)):
         if not (is_hub(folder) or Path(folder).is_dir()):
@@ -74,7 +74,16 @@ def choose_data(config: _C) -> tuple[_C, bool]:
             raise ValueError(message)
     if data.root is None:
         announce(f"Data: {root}")
-    return replace(config, data=replace(data, root=root)), (Path(root) / STATEMENT).is_file()
+    chosen = _with_metric(replace(config, data=replace(data, root=root)))
+    return chosen, (Path(root) / STATEMENT).is_file()
+
+
+def _with_metric(config: _C) -> _C:
+    """Return the configuration whose main metric is the one given, or that of its folder's year."""
+    from core.data.layouts import recognise
+
+    metric = config.valid.metric or recognise(Path(str(config.data.root))).metric
+    return replace(config, valid=replace(config.valid, metric=metric))
 
 
 def _with_demo(config: _C) -> _C:

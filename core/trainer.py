@@ -242,7 +242,7 @@ class Trainer:
         if len(predictions):
             metrics = point_metrics(predictions, self.config.valid)
             row |= {"valid/loss": loss} | {f"valid/{name}": value for name, value in metrics.items()}
-            is_best = progress.note_score(metrics["macro_auc"])
+            is_best = progress.note_score(metrics[self.config.valid.main_metric])
         progress.end_epoch(time.perf_counter() - began)
         self.record.log({**row, "epoch": progress.epoch}, progress.global_step, is_epoch=True)
         self.save("last", row)

@@ -178,8 +178,8 @@ def main() -> None:
     wrong = 0
     for file in files or sorted(Path(__file__).parent.glob("*.yaml")):
         try:
-            checked_sweep(file, words)
-            print(f"{file}: right")
+            sweep = checked_sweep(file, words)
+            print(f"{file}: right, to {sweep.goal} {sweep.metric}")
         except ValueError as error:
             wrong = 1
             print(f"error: {error}", file=sys.stderr)

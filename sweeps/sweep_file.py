@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 import yaml
 
-from core.config import require
+from core.config import RunMetric, require
 from sweeps.command import check_command
 from sweeps.hyperband import Hyperband, read_hyperband
 from sweeps.parameters import COUNTABLE, Parameter, naming, read_parameters
@@ -20,7 +20,7 @@ SEARCH_METHODS = ("grid", "random", "bayes")
 Goal = Literal["maximize", "minimize"]
 LOGGED = (
     "train/loss", "train/epoch_loss", "train/clips_per_second", "train/data_wait", "train/lr",
-    "valid/loss", "valid/score", "valid/padded_cmap", "valid/macro_auc", "valid/micro_f1", "valid/top1",
+    "valid/loss", *(f"valid/{name}" for name in get_args(RunMetric)),
 )  # fmt: skip
 """What every experiment logs and a sweep can therefore optimise."""
 DEFAULT_COMMAND = ["${env}", "${interpreter}", "${program}", "${args}"]

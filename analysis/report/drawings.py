@@ -10,11 +10,12 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.compare import differences_drawing
 from analysis.drawing.figure_files import Drawing
-from analysis.report.leaderboard import BOARD_METRICS, comparisons
+from analysis.report.leaderboard import board_metrics, comparisons
 from analysis.report.selection import Group, Selection
 from analysis.runs import Run
 from core.run_folder import RunFolder
 from core.scoring.evaluation import Evaluation
+from core.scoring.metric_names import LABELS
 from core.scoring.pictures import (
     COLOURS,
     CURVE_SIZE,
@@ -39,6 +40,7 @@ CURVES = (
     ("valid/score", "2022 score", "score", "linear", 0.5),
     ("valid/macro_auc", "Macro ROC-AUC", "area", "linear", 0.5),
     ("valid/padded_cmap", "Padded cmAP", "precision", "linear", None),
+    ("valid/micro_f1", "2021 micro F1", "F1", "linear", None),
     ("train/lr", "Learning rate", "rate", "linear", None),
 )
 """Name in the history, title, what it measures, its scale, and what a guess reaches."""
@@ -188,7 +190,7 @@ def forest_drawings(selection: Selection, evaluations: Mapping[str, Evaluation])
 def _leaderboard_drawing(group: Group, evaluations: Mapping[str, Evaluation], key: str) -> Drawing:
     """Return the runs of a group with their intervals."""
     found = [evaluations[run.name] for run in group.runs]
-    series = [Series(label, [one.metrics[name] for one in found]) for name, label in BOARD_METRICS.items()]
+    series = [Series(LABELS[name], [one.metrics[name] for one in found]) for name in board_metrics(group)]
     caption = (
         f"Runs that judged the same {found[0].num_rows} clips. Dots are values, lines their "
         f"{group.runs[0].valid.confidence:.0%} bootstrap intervals over recordings, stratified by species. "

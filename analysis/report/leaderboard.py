@@ -16,11 +16,11 @@ from core.scoring.intervals import Interval
 from core.scoring.metric_names import IN_CORE, LABELS, SPECIES_LABELS
 from core.scoring.pictures import species_intervals
 
-BOARD_METRICS = {name: LABELS[name] for name in ("score", "macro_auc", "padded_cmap", "top1")}
+_BOARD_METRICS: tuple[MetricName, ...] = ("score", "macro_auc", "padded_cmap", "top1")
 GUESSES = {"score": 0.5, "macro_auc": 0.5}
 """What a guess reaches, in the metrics where that is known beforehand."""
 SPECIES_COLUMNS = ("score", "macro_auc", "cmap")
-COMPARED: tuple[MetricName, ...] = ("score", "macro_auc", "padded_cmap")
+_COMPARED: tuple[MetricName, ...] = ("score", "macro_auc", "padded_cmap")
 ALL_PAIRS = 5
 """Up to as many runs each pair is compared; beyond, each run with the first."""
 SMALLEST_REACH = 0.02
@@ -57,20 +57,25 @@ def _ends_of(intervals: Iterable[Interval]) -> list[float]:
     return [end for one in intervals for end in (one.value, one.low, one.high)]
 
 
+def board_metrics(group: Group, others: Sequence[MetricName] = _BOARD_METRICS) -> list[MetricName]:
+    """Return the main metric of a group's first run, and the `others`."""
+    return list(dict.fromkeys((group.runs[0].valid.main_metric, *others)))
+
+
 def leaderboard(group: Group, evaluations: Mapping[str, Evaluation]) -> dict[str, Any]:
     """Return what the page shows of a group: a row a run, an axis a metric, and what to beware of.
 
     `evaluations` holds the metrics of each run by its name.
     """
-    found = [evaluations[run.name] for run in group.runs]
+    found, names = [evaluations[run.name] for run in group.runs], board_metrics(group)
     shares = sorted({run.valid.confidence for run in group.runs})
     return {
         "rows": list(zip(group.runs, found, distinctions(group.runs), strict=True)),
-        "metrics": list(BOARD_METRICS),
+        "metrics": names,
         "clips": found[0].num_rows,
         "columns": [
-            (label, scale_around(_ends_of(one.metrics[name] for one in found), GUESSES.get(name)))
-            for name, label in BOARD_METRICS.items()
+            (LABELS[name], scale_around(_ends_of(one.metrics[name] for one in found), GUESSES.get(name)))
+            for name in names
         ],
         "confidence": " or ".join(f"{share:.0%}" for share in shares),
         "notes": _notes_of(group, found),
@@ -81,9 +86,9 @@ def _notes_of(group: Group, evaluations: Sequence[Evaluation]) -> list[str]:
     """Return what keeps the intervals of a group from being trusted, each once."""
     concerned: dict[str, list[tuple[str, str]]] = {}
     for run, one in zip(group.runs, evaluations, strict=True):
-        for name, label in BOARD_METRICS.items():
+        for name in board_metrics(group):
             if note := one.metrics[name].note:
-                concerned.setdefault(note, []).append((label, run.name))
+                concerned.setdefault(note, []).append((LABELS[name], run.name))
     found = []
     for note, pairs in concerned.items():
         labels, runs = (list(dict.fromkeys(column)) for column in zip(*pairs, strict=True))
@@ -121,7 +126,7 @@ def species_board(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def comparisons(group: Group, evaluations: Mapping[str, Evaluation]) -> list[list[Comparison]]:
-    """Return every pair by each of `COMPARED`; the `valid` settings of the first run are those of all.
+    """Return every pair by each metric; the `valid` settings of the first run are those of all.
 
     `evaluations` holds the metrics of each run by its name.
     """
@@ -139,17 +144,17 @@ def comparisons(group: Group, evaluations: Mapping[str, Evaluation]) -> list[lis
             confidence=valid.confidence,
             quantile=valid.threshold_quantile,
         )
-        for metric in COMPARED
+        for metric in board_metrics(group, _COMPARED)
     ]
 
 
 def difference_board(compared: Sequence[Sequence[Comparison]]) -> dict[str, Any]:
-    """Return what the page shows of the same pairs by each of `COMPARED`: a row a pair, an axis a metric."""
+    """Return what the page shows of the same pairs by several metrics: a row a pair, an axis a metric."""
     columns = []
-    for metric, pairs in zip(COMPARED, compared, strict=True):
+    for pairs in compared:
         ends = np.abs(_ends_of(one.difference for one in pairs))
         reach = max(SMALLEST_REACH, float(np.nanmax(ends, initial=0.0)))
-        columns.append((LABELS[metric], scale_around([-reach, reach], 0.0)))
+        columns.append((LABELS[pairs[0].metric], scale_around([-reach, reach], 0.0)))
     found = [one.is_distinguishable for pairs in compared for one in pairs]
     return {
         "rows": list(zip(*compared, strict=True)),

@@ -13,7 +13,7 @@ from core.scoring.predictions import difference_of
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that judged the same clips, best 2022 score first, and why they are not in the first group."""
+    """Runs that judged the same clips, best main metric first, and why they are not in the first group."""
 
     runs: tuple[Run, ...]
     reason: str = ""
@@ -104,6 +104,6 @@ def _difference(one: Run, other: Run) -> str | None:
 
 
 def _score_of(run: Run) -> float:
-    """Return a run's 2022 score; below all where it has none."""
-    value = run.summary.get("metrics", {}).get("score", {}).get("value")
+    """Return a run's main metric; below all where it has none."""
+    value = run.summary.get("metrics", {}).get(run.valid.main_metric, {}).get("value")
     return -1.0 if value is None else float(value)

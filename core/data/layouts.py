@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from core.config import RunMetric
+
+SubmissionForm = Literal["birds", "targets", "wide"]
 AUDIO_FOLDERS = ("train_audio", "train_short_audio")
 TAXONOMY = "taxonomy.csv"
 METADATA = ("train_metadata.csv", "train.csv")
@@ -39,8 +42,8 @@ class Layout:
     """
 
     year: int | None
-    submission: Literal["birds", "targets", "wide"]
-    metric: str
+    submission: SubmissionForm
+    metric: RunMetric
     budget_minutes: float
     taxonomy_order: bool = False
 

@@ -149,7 +149,8 @@ def point_metrics(predictions: Predictions, config: ValidConfig) -> dict[str, fl
 
 
 def format_table(evaluation: Evaluation, title: str, config: ValidConfig) -> str:
-    """Return the table that a run prints at its end."""
+    """Return the table that a run prints at its end, the main metric first."""
+    names = sorted(evaluation.metrics, key=lambda name: name != config.main_metric)
     labels = LABELS | {
         "score": f"2022 score, threshold {evaluation.threshold:.3f} ({config.threshold_quantile:g} quantile)",
         "best_score": f"2022 score, best threshold {evaluation.best:.3f} (optimistic)",
@@ -160,7 +161,7 @@ def format_table(evaluation: Evaluation, title: str, config: ValidConfig) -> str
     lines += [
         f"{labels[name]:<{width}}  {interval.value:.3f}  [{interval.low:.3f}, {interval.high:.3f}]"
         + (f"  {interval.note}" if interval.note else "")
-        for name, interval in evaluation.metrics.items()
+        for name, interval in ((name, evaluation.metrics[name]) for name in names)
     ]
     lines.append(rule)
     count, positives = len(evaluation.per_species), evaluation.per_species["positives"]

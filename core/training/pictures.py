@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from core.scoring.pictures import BLUE, GREY, VERMILION
+from core.scoring.pictures import BLUE, GREEN, GREY, VERMILION
 
 # Margins are fixed numbers: to find them, a constrained layout takes half of the time of a picture.
 PICTURE_DPI = 120
@@ -21,7 +21,8 @@ def draw_curves(history: Sequence[dict[str, Any]], file: Path) -> Path:
     losses, scores, rates = figure.subplots(1, 3)
     _lines(losses, history, {"train/loss": GREY, "train/epoch_loss": BLUE, "valid/loss": VERMILION})
     losses.set(title="Loss", ylabel="loss", yscale="log")
-    _lines(scores, history, {"valid/score": BLUE, "valid/macro_auc": VERMILION, "valid/padded_cmap": GREY})
+    metrics = {"valid/score": BLUE, "valid/macro_auc": VERMILION, "valid/padded_cmap": GREY}
+    _lines(scores, history, metrics | {"valid/micro_f1": GREEN})
     scores.set(title="Validation on scored species", ylabel="metric", ylim=(0, 1.02))
     scores.axhline(0.5, color="black", linewidth=0.6, linestyle=":")
     _lines(rates, history, {"train/lr": BLUE})

@@ -28,7 +28,7 @@ class Progress:
     loss_sum, loss_count
         Sum and number of the losses of the epoch so far.
     best
-        Highest validation macro AUC so far.
+        Highest value of the main metric after an epoch so far.
     seconds
         Time spent training and validating, over all resumptions.
     wandb_id

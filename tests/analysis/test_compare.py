@@ -126,7 +126,7 @@ def test_the_program_prints_verdicts_and_writes_table_and_picture(
     assert "timm_008 is better than timm_007: 2022 score +0." in shown
     assert "smallest here" in shown
     rows = json.loads((tmp_path / "c.json").read_text())
-    assert [row["metric"] for row in rows] == ["score", "macro_auc"]
+    assert [row["metric"] for row in rows] == ["macro_auc", "score"], "the main metric first"
     assert rows[0]["low"] < rows[0]["difference"] < rows[0]["high"]
     picture = (tmp_path / "c.svg").read_text()
     assert "minus timm_007" in picture

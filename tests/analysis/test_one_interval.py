@@ -65,7 +65,7 @@ def test_every_program_prints_the_interval_of_the_summary(
         assert bounds is not None
         assert "{} [{}, {}]".format(*bounds.groups()) == expected[name], f"end table, {name}"
 
-    assert f"2022 score {expected['score']}; macro ROC-AUC {expected['macro_auc']}" in shown(print_runs, run)
+    assert f"macro ROC-AUC {expected['macro_auc']}; 2022 score {expected['score']}" in shown(print_runs, run)
 
     shown(print_bootstrap, run, "--out", str(tmp_path / "b.csv"))
     intervals = pd.read_csv(tmp_path / "b.csv")

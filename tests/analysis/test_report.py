@@ -185,7 +185,7 @@ def test_a_run_is_better_only_where_the_difference_is_found(make_run: MakeRun) -
     (group,) = select(paths).groups
     evaluations = {run.name: evaluate(run.predictions, run.valid) for run in group.runs}
     found = difference_board(comparisons(group, evaluations))
-    assert [label for label, _ in found["columns"]] == ["2022 score", "macro ROC-AUC", "padded cmAP"]
+    assert [label for label, _ in found["columns"]] == ["macro ROC-AUC", "2022 score", "padded cmAP"]
     assert len(found["rows"]) == 3
     for one in (one for row in found["rows"] for one in row):
         if one.run.startswith("skilled") or one.base.startswith("skilled"):

@@ -125,7 +125,7 @@ def test_the_program_lists_runs_and_names_a_mistake(
     path = make_run()
     monkeypatch.setattr(sys, "argv", ["runs", str(path.parent), "--out", str(tmp_path / "runs.csv")])
     main()
-    assert "timm_007, fold 0: 2022 score 0." in capsys.readouterr().out
+    assert "timm_007, fold 0: macro ROC-AUC 0." in capsys.readouterr().out
     assert len(pd.read_csv(tmp_path / "runs.csv")) == 1
     monkeypatch.setattr(sys, "argv", ["runs", str(tmp_path / "nowhere")])
     with pytest.raises(SystemExit) as stopped:

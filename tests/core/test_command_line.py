@@ -116,7 +116,9 @@ def test_without_a_root_the_competition_then_the_demo(capsys: pytest.CaptureFixt
     config = parse_config(DEFAULT, [])
     assert config.data.root == "data/birdclef-2022"
     assert config.schedule == "full"
-    assert config == replace(DEFAULT, schedule="full", data=replace(DEFAULT.data, root="data/birdclef-2022"))
+    valid = replace(DEFAULT.valid, metric="macro_auc")
+    data = replace(DEFAULT.data, root="data/birdclef-2022")
+    assert config == replace(DEFAULT, schedule="full", data=data, valid=valid)
 
 
 def test_the_demo_schedule_says_what_it_changed_and_spares_what_was_given(
@@ -140,7 +142,18 @@ def test_an_older_year_that_is_not_there_is_generated_too() -> None:
 
 def test_schedule_full_on_demo_data_changes_nothing(tiny_demo: Path) -> None:
     config = parse_config(DEFAULT, ["--schedule=full", f"--data.root={tiny_demo}"])
-    assert replace(config, data=replace(config.data, root=None), schedule="auto") == DEFAULT
+    assert config.valid.metric == "score"
+    data = replace(config.data, root=None)
+    assert replace(config, data=data, valid=DEFAULT.valid, schedule="auto") == DEFAULT
+
+
+def test_the_main_metric_is_that_of_the_year_unless_another_is_given(tmp_path: Path) -> None:
+    (tmp_path / "train_metadata.csv").touch()
+    (tmp_path / "eBird_Taxonomy_v2021.csv").touch()
+    root = f"--data.root={tmp_path}"
+    for words in ([root], [root, "--schedule=demo"]):
+        assert parse_config(DEFAULT, words).valid.metric == "padded_cmap"
+        assert parse_config(DEFAULT, [*words, "--valid.metric=top1"]).valid.main_metric == "top1"
 
 
 def test_the_demo_schedule_takes_what_learns_in_few_steps() -> None:

@@ -18,7 +18,7 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 from torch import Tensor, nn
 
 from core import checkpoint
-from core.checkpoint import load_model
+from core.checkpoint import load_model, read_card
 from core.config import (
     BUNDLED_BACKBONE,
     Config,
@@ -27,6 +27,7 @@ from core.config import (
     MixupConfig,
     ModelConfig,
     OptimConfig,
+    RunMetric,
     SpecAugmentConfig,
     TimmConfig,
 )
@@ -150,6 +151,21 @@ def test_a_constant_scores_as_chance_and_learns_the_mean_target(config: Config) 
     targets = trainer.data.labels.target[trainer.data.train].mean(axis=0)
     learned = torch.sigmoid(trainer.model.get_parameter("logit")).detach().numpy()
     np.testing.assert_allclose(learned, targets, atol=0.03)
+
+
+@pytest.mark.parametrize(("metric", "label"), [("padded_cmap", "padded cmAP"), ("micro_f1", "2021 micro F1")])
+def test_the_best_epoch_is_that_of_the_main_metric(
+    config: Config, metric: RunMetric, label: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainer = open_trainer(replace(config, epochs=4, valid=replace(config.valid, metric=metric)))
+    trainer.fit()
+    folder = trainer.record.folder
+    values = [row[f"valid/{metric}"] for row in folder.history() if f"valid/{metric}" in row]
+    summary = folder.read_json("summary")
+    assert (summary["metric"], summary[f"best_epoch_{metric}"]) == (metric, max(values))
+    assert read_card(folder.checkpoints / "best").metrics[f"valid/{metric}"] == max(values)
+    rows = capsys.readouterr().out.split("95% interval")[1].splitlines()
+    assert rows[2].startswith(label)
 
 
 def test_training_lowers_the_loss_on_clips_it_has_seen(config: Config) -> None:
