@@ -117,12 +117,10 @@ CORES = usable_cores()
 @pytest.mark.parametrize(
     ("launcher", "words", "given", "threads"),
     [
-        (None, [], {}, CORES),
         (None, [], {"OMP_NUM_THREADS": "1"}, 1),
         (None, [], {"OMP_NUM_THREADS": "99"}, CORES),
         ("accelerate.py", [], {}, CORES),  # its 1 is no wish
         ("accelerate.py", [], {"OMP_NUM_THREADS": "1"}, 1),
-        ("accelerate.py", [], {"OMP_NUM_THREADS": "99"}, CORES),
         ("accelerate.py", ["--num_cpu_threads_per_process=1"], {}, 1),
     ],
 )
@@ -133,7 +131,7 @@ def test_threads_are_the_usable_cores_or_what_the_user_asked_for(
 
 
 def test_threads_wait_asleep_unless_the_environment_says_otherwise(tmp_path: Path) -> None:
-    assert settings(tmp_path, None)[1:] == list(PASSIVE.values())
+    assert settings(tmp_path, None) == [CORES, *PASSIVE.values()]
     assert settings(tmp_path, None, OMP_WAIT_POLICY="ACTIVE", GOMP_SPINCOUNT="9")[1:] == ["ACTIVE", "9"]
 
 

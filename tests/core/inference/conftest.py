@@ -1,6 +1,6 @@
 """A trained ensemble of two folds, and soundscapes of odd lengths."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ import soundfile
 
 from core.inference.config import ExportConfig
 from core.inference.engines.export import export
+from tests.conftest import made_once
 from tests.runs import train_two_folds
 
 RATE = 32000
@@ -24,7 +25,8 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def trained(tiny_demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    first, second = train_two_folds(tiny_demo, tmp_path_factory.mktemp("trained"))
+    folder = made_once(tmp_path_factory, "trained", lambda made: train_two_folds(tiny_demo, made))
+    first, second = sorted(str(run) for run in folder.glob("tiny/*-fold?"))
     return Trained(tiny_demo, (first, second))
 
 
@@ -52,16 +54,13 @@ def soundscapes(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return an export of the trained ensemble, made on the demo's soundscapes and their truth."""
-    folder = tmp_path_factory.mktemp("export") / "exported"
-    return export(
-        ExportConfig(
-            checkpoints=trained.runs,
-            soundscapes=(str(trained.root / "test_soundscapes"),),
-            truth=str(trained.root / "solution.csv"),
-            out=str(folder),
-            backends=("torch", "onnxruntime", "openvino", "torch_bf16", "openvino_bf16"),
-            weights=(3.0, 1.0),
-            whole=True,
-            max_windows=48,
-        )
+    config = ExportConfig(
+        checkpoints=trained.runs,
+        soundscapes=(str(trained.root / "test_soundscapes"),),
+        truth=str(trained.root / "solution.csv"),
+        backends=("torch", "onnxruntime", "openvino", "torch_bf16", "openvino_bf16"),
+        weights=(3.0, 1.0),
+        whole=True,
+        max_windows=48,
     )
+    return made_once(tmp_path_factory, "export", lambda made: export(replace(config, out=str(made))))

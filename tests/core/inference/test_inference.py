@@ -22,6 +22,7 @@ from scipy.special import expit
 
 from core.checkpoint import CheckpointError
 from core.data.audio import read_mono
+from core.inference.__main__ import main
 from core.inference.config import InferenceConfig, WindowConfig
 from core.inference.ensemble import find_checkpoints, load_ensemble
 from core.inference.predictor import Predictor
@@ -229,7 +230,9 @@ def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-def test_mistakes_of_the_command_line_are_told(trained: Trained, tmp_path: Path) -> None:
+def test_mistakes_of_the_command_line_are_told(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     for words, what in (
         (["--checkpoints", "nowhere", "--soundscapes", str(trained.root)], "nowhere: no such folder"),
         (["--checkpoints", trained.runs[0], "--soundscapes", "nowhere"], "nowhere does not exist"),
@@ -238,16 +241,11 @@ def test_mistakes_of_the_command_line_are_told(trained: Trained, tmp_path: Path)
             "weights has 2",
         ),
     ):
-        shown = subprocess.run(
-            program(*words, f"--out={tmp_path}/s.csv"),
-            capture_output=True,
-            text=True,
-            env=environment(),
-            cwd=ROOT,
-        )
-        assert shown.returncode == 2
-        assert what in shown.stderr
-        assert "Traceback" not in shown.stderr
+        monkeypatch.setattr(sys, "argv", ["core.inference", *words, f"--out={tmp_path}/s.csv"])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert stop.value.code == 2
+        assert what in capsys.readouterr().err
 
 
 def test_check_says_what_is_wrong(trained: Trained, tmp_path: Path) -> None:
