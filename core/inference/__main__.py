@@ -3,7 +3,7 @@
 python -m core.inference --help
 python -m core.inference export --checkpoints RUN ... --soundscapes FOLDER --out FOLDER
 python -m core.inference bundle --exported FOLDER --out bundle.zip
-python -m core.inference check submission.csv --test test.csv
+python -m core.inference check submission.csv --sample sample_submission.csv
 """
 
 import importlib

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 import tyro
 
 from core.config import require
+from core.data.layouts import SubmissionForm
 from core.data.recorders import compile_pattern
 from core.scoring.decisions import DecisionConfig
 
@@ -59,9 +60,13 @@ class InferenceConfig:
     backend: Backend | Literal["auto"] = "auto"
     """What runs the networks; auto: torch, or with `exported` the fastest engine that passed parity."""
     out: str = "submission.csv"
-    """The submission: one row per window and species, in the order of `test`."""
+    """The submission, rows in the order of `test`."""
+    form: SubmissionForm | None = None
+    """Of the submission: birds as in 2021, targets as in 2022, wide (a probability a class) as since; None:
+    that of the year whose folder trained the first checkpoint, and wide where it was of none."""
     test: str | None = None
-    """Table of the wanted rows; None: test.csv beside the folder of soundscapes, or else all rows."""
+    """Table of the wanted rows; None: test.csv or sample_submission.csv beside the folder of soundscapes,
+    where they name its files, or else every window."""
     species: Literal["scored", "all"] = "scored"
     """Whom probabilities, detections and recordings tell of: the scored species, or every trained one. The
     submission and its threshold stay those of the scored ones, but for further rows that `test` asks for."""
@@ -180,9 +185,19 @@ class BundleConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckConfig:
-    """Say whether a submission is right; the status is 1 when it is not."""
+    """Say whether a submission is right, and what time the year grants; the status is 1 when it is wrong."""
 
     submission: tyro.conf.Positional[str]
-    """Table of `row_id,target`."""
-    test: str
+    """Of any year's form, which the host's table shows."""
+    test: str | None = None
     """The competition's test.csv."""
+    sample: str | None = None
+    """Its sample_submission.csv, where there is no test.csv."""
+    soundscapes: tuple[str, ...] = ()
+    """Files or folders that were predicted, where the tables name but a part of their windows."""
+
+    def __post_init__(self) -> None:
+        """Check that there is something to compare with."""
+        require(
+            self.test is not None or self.sample is not None, "test or sample: name one of the host's tables"
+        )

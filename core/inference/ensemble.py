@@ -14,6 +14,7 @@ from torch import Tensor
 
 from core import checkpoint
 from core.checkpoint import Card, CheckpointError
+from core.data.layouts import LAYOUTS, Layout
 from core.data.taxonomy import Taxonomy
 from core.inference.windows import WindowFormat
 from core.models.base import Output, SpeciesModel
@@ -121,6 +122,11 @@ class Ensemble:
     def scored(self) -> np.ndarray:
         """(species,) bool: the judged ones, which alone set the quantile of a decision."""
         return np.isin(self.species, self.members[0].card.scored)
+
+    @property
+    def layout(self) -> Layout:
+        """What was asked for where the first member trained."""
+        return LAYOUTS.get(self.members[0].card.year, LAYOUTS[None])
 
     @property
     def taxonomy(self) -> Taxonomy:

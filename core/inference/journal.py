@@ -43,6 +43,8 @@ class FileResult:
         How much of the file could be decoded, and why not all; "" if all of it was.
     notes
         Other things to know about its audio.
+    took_seconds
+        Time from the file before it until it was predicted.
     """
 
     probability: np.ndarray
@@ -52,6 +54,7 @@ class FileResult:
     segments: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0), np.float32))
     damage: str = ""
     notes: str = ""
+    took_seconds: float = 0.0
 
 
 class Journal:
@@ -148,7 +151,7 @@ class Journal:
             with np.load(path) as arrays:
                 for i, soundscape in self._entries(path):
                     values: dict[str, Any] = {f.name: arrays[f"{f.name}{i}"] for f in fields(FileResult)}
-                    plain = {name: values[name].item() for name in ("reason", "seconds", "damage", "notes")}
+                    plain = {name: value.item() for name, value in values.items() if value.ndim == 0}
                     found[soundscape] = FileResult(**values | plain)
         return found
 

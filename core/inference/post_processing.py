@@ -10,7 +10,7 @@ from core.config import require
 from core.inference.config import InferenceConfig
 from core.inference.ensemble import Ensemble
 from core.inference.journal import FileResult
-from core.inference.submission import Decisions
+from core.inference.tables import Decisions
 from core.inference.windows import mix_neighbours
 from core.scoring.decisions import DecisionConfig, adjust, calibrate, read_tuned, thresholds
 

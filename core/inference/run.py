@@ -8,14 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 import torch
 from tqdm import tqdm
 
 from core.config import require
 from core.data.audio import duration_seconds
-from core.data.audio_files import as_text
+from core.data.audio_files import as_text, search_audio
 from core.data.recorders import Origin, compile_pattern, describe_origin
 from core.data.soundscapes import Soundscapes, search_soundscapes
 from core.files import write_table
@@ -27,18 +26,18 @@ from core.inference.journal import FileResult, Journal
 from core.inference.post_processing import decide_soundscapes, open_post_processing
 from core.inference.predictor import Predictor
 from core.inference.submission import (
-    Decisions,
-    all_rows,
-    read_test_rows,
-    write_detections,
-    write_probabilities,
-    write_recordings,
+    FORMS,
+    Wanted,
+    find_wanted,
+    host_tables,
+    ledger_of,
     write_submission,
 )
+from core.inference.tables import Decisions, write_detections, write_probabilities, write_recordings
 from core.machine import tune_cpu
 
 JOURNAL_POLL_SECONDS = 0.5
-KAGGLE_HOURS = 9.0
+HOSTS_FOLDER = "test_soundscapes"
 BAR = "{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} h [{elapsed}<{remaining}, {postfix}]"
 
 
@@ -54,13 +53,11 @@ def predict(config: InferenceConfig) -> Path:
     device = choose_device(config.device)
     if device.type == "cpu":
         tune_cpu(world)
-    soundscapes = search_soundscapes(config.soundscapes)
+    soundscapes = search(config)
     files = soundscapes.files
     origins = describe_all(files, config.pattern)
-    rows_file = find_rows(config)
-    rows = read_test_rows(rows_file) if rows_file is not None else None
     ensemble, backend = open_ensemble(config, device)
-    refuse_unknown_birds(rows, ensemble, rows_file)
+    wanted = choose_wanted(config, files, ensemble)
     post = open_post_processing(config, ensemble)
     nocall = None
     if config.nocall is not None:
@@ -73,14 +70,14 @@ def predict(config: InferenceConfig) -> Path:
     done = journal.done()
     mine = {name: path for name, path in list(files.items())[rank::world] if name not in done}
     if rank == 0:
-        print_plan(ensemble, backend, files, len(done & set(files)), rows_file)
+        print_plan(ensemble, backend, files, len(done & set(files)), wanted)
     predict_files(predictor, mine, journal, quiet=rank != 0)
     if rank != 0:
         return Path(config.out)
     results = wait_for_all(journal, files)
     decided = decide_soundscapes(results, files, config, post, ensemble)
     decisions = {name: dataclasses.replace(one, origin=origins[name]) for name, one in decided.items()}
-    rows = write_tables(config, rows, decisions, results, ensemble)
+    rows = write_tables(config, wanted, decisions, results, ensemble)
     write_ledger(config, rows, results, soundscapes, origins)
     journal.remove()
     return Path(config.out)
@@ -98,7 +95,8 @@ def describe_all(files: Mapping[str, Path], pattern: str | None) -> dict[str, Or
     if compiled is not None:
         unfit = [name for name in files if compiled.search(name) is None]
         require(
-            len(unfit) < len(files), f"pattern={pattern}: fits no soundscape, such as {next(iter(files), '')}"
+            not files or len(unfit) < len(files),
+            f"pattern={pattern}: fits no soundscape, such as {next(iter(files), '')}",
         )
         if unfit:
             print(f"pattern: {len(unfit)} of {len(files)} soundscapes do not fit it, such as {unfit[0]}")
@@ -148,23 +146,39 @@ def open_ensemble(config: InferenceConfig, device: torch.device) -> tuple[Ensemb
     return with_backend(ensemble, chosen, device, config.windows.context, folder), chosen
 
 
-def find_rows(config: InferenceConfig) -> Path | None:
-    """Return the table of wanted rows: the named one, or test.csv beside the folder of soundscapes."""
-    if config.test is not None:
-        return Path(config.test)
-    beside = Path(config.soundscapes[0]).parent / "test.csv"
-    return beside if Path(config.soundscapes[0]).is_dir() and beside.is_file() else None
+def search(config: InferenceConfig) -> Soundscapes:
+    """Return the soundscapes: none where the host's folder is empty or missing, but its tables are there."""
+    folder = Path(config.soundscapes[0])
+    tables = [config.test] if config.test is not None else host_tables(config.soundscapes)
+    is_empty = not search_audio(folder).files if folder.is_dir() else folder.name == HOSTS_FOLDER
+    if len(config.soundscapes) == 1 and tables and not folder.is_file() and is_empty:
+        return Soundscapes({}, ())
+    return search_soundscapes(config.soundscapes)
 
 
-def refuse_unknown_birds(rows: pd.DataFrame | None, ensemble: Ensemble, file: Path | None) -> None:
-    """Raise `ValueError` if rows are wanted of a species that the ensemble does not predict."""
-    unknown = [] if rows is None else sorted(set(rows["bird"]) - set(ensemble.species))
-    if not unknown:
-        return
-    trained = set(unknown) <= set(ensemble.members[0].card.species)
-    remedy = "are no scored species: add --species=all" if trained else "no checkpoint was trained on"
-    message = f"{file}: asks for {', '.join(unknown[:5])}, which {remedy}"
-    raise ValueError(message)
+def choose_wanted(config: InferenceConfig, files: Mapping[str, Path], ensemble: Ensemble) -> Wanted:
+    """Return what the submission must hold.
+
+    Raises
+    ------
+    ValueError
+        If the host's table asks for a species that the ensemble does not predict, or nothing names a row.
+    """
+    form, is_named = config.form or ensemble.layout.submission, config.test is not None
+    tables = [Path(config.test)] if config.test is not None else host_tables(config.soundscapes)
+    scored = [code for code, is_scored in zip(ensemble.species, ensemble.scored, strict=True) if is_scored]
+    wanted = find_wanted(form, tables, files, scored, is_named=is_named)
+    require(
+        bool(files) or wanted.rows is not None,
+        f"soundscapes: no audio in {config.soundscapes[0]}, nor rows of the form {form} in a table beside it",
+    )
+    unknown = sorted(set(wanted.codes) - set(ensemble.species))
+    if unknown:
+        trained = set(unknown) <= set(ensemble.members[0].card.species)
+        remedy = "are no scored species: add --species=all" if trained else "no checkpoint was trained on"
+        message = f"{wanted.source or tables[-1]}: asks for {', '.join(unknown[:5])}, which {remedy}"
+        raise ValueError(message)
+    return wanted
 
 
 def plan_of(
@@ -187,7 +201,7 @@ def plan_of(
 
 
 def print_plan(
-    ensemble: Ensemble, backend: Backend, files: Mapping[str, Path], num_done: int, rows: Path | None
+    ensemble: Ensemble, backend: Backend, files: Mapping[str, Path], num_done: int, wanted: Wanted
 ) -> None:
     """Print what is about to be done."""
     fronts = len(ensemble.groups)
@@ -195,9 +209,11 @@ def print_plan(
         f"{len(ensemble.members)} models in {backend}, {fronts} front end{'s' if fronts > 1 else ''}, "
         f"{len(ensemble.species)} species; {len(files)} soundscapes"
         + (f", {num_done} of them done before" if num_done else "")
-        + (f"; rows of {rows}" if rows else "; rows of every window"),
+        + f"; {wanted.form}, rows of {wanted.source or 'every window'}",
         flush=True,
     )
+    if not files:
+        print(f"No audio yet (the host fills {HOSTS_FOLDER} later): each row is {FORMS[wanted.form].absent}")
 
 
 def predict_files(
@@ -220,17 +236,21 @@ def predict_files(
         return
     hours = {name: duration_seconds(path) / 3600 for name, path in files.items()}
     total, predicted, started = sum(hours.values()), 0.0, time.monotonic()
+    before = started
+    layout = predictor.ensemble.layout
+    budget = "" if layout.year is None else f" of the {layout.budget_minutes:g} min of {layout.name}"
     bar = tqdm(total=round(total, 4), unit="h", disable=quiet, bar_format=BAR)
     results = predictor.predict_files(list(files.values()))
     for position, (name, result) in enumerate(zip(files, results, strict=True)):
-        journal.add(name, result)
+        now = time.monotonic()
+        journal.add(name, dataclasses.replace(result, took_seconds=now - before))
         predicted += hours[name]
         bar.update(hours[name])
-        seconds = time.monotonic() - started
+        seconds, before = now - started, now
         bar.set_postfix_str(f"{60 * predicted / seconds:.2f} h of audio/min")
         if position == 0 and not quiet and predicted > 0:
             forecast = format_duration(seconds * total / predicted)
-            bar.write(f"Forecast: {len(files)} files, {total:.2f} h: {forecast} of the {KAGGLE_HOURS:g} h")
+            bar.write(f"Forecast: {len(files)} files, {total:.2f} h: {forecast}{budget}")
     journal.flush()
     bar.close()
 
@@ -252,7 +272,7 @@ def wait_for_all(journal: Journal, files: Mapping[str, Path]) -> dict[str, FileR
 
 def write_tables(
     config: InferenceConfig,
-    rows: pd.DataFrame | None,
+    wanted: Wanted,
     decisions: Mapping[str, Decisions],
     results: Mapping[str, FileResult],
     ensemble: Ensemble,
@@ -263,8 +283,8 @@ def write_tables(
     ----------
     config
         Which tables, and where.
-    rows
-        Wanted rows of the submission; None: those of every window and scored species.
+    wanted
+        What the submission must hold.
     decisions
         Usable soundscape -> what was decided.
     results
@@ -278,12 +298,10 @@ def write_tables(
         If no soundscape can be used and no table asks for rows all the same.
     """
     out, species = Path(config.out), ensemble.species
-    if rows is None:
-        if not decisions:
-            message = f"none of the {len(results)} soundscapes can be used: {first_reason(results)}"
-            raise ValueError(message)
-        rows = all_rows(decisions, np.array(species)[ensemble.scored])
-    num_absent = write_submission(out, rows, decisions, species)
+    if wanted.rows is None and not decisions:
+        message = f"none of the {len(results)} soundscapes can be used: {first_reason(results)}"
+        raise ValueError(message)
+    rows, num_absent = write_submission(out, wanted, decisions, species)
     if config.probabilities is not None and decisions:
         write_probabilities(Path(config.probabilities), decisions, species)
     if config.by_recording is not None and decisions:
@@ -292,7 +310,8 @@ def write_tables(
         write_detections(Path(config.detections), decisions, ensemble.taxonomy, config.detections_format)
     print(f"{out}: {len(rows)} rows, {len(decisions)} soundscapes", flush=True)
     if num_absent:
-        print(f"{num_absent} rows are False because their soundscape is missing or unusable")
+        absent = FORMS[wanted.form].absent
+        print(f"{num_absent} rows are {absent} because their soundscape is missing or unusable")
     return rows
 
 
@@ -321,14 +340,24 @@ def write_ledger(
         status = result.reason or (f"damaged: {result.damage}" if result.damage else "ok")
         ledger.append(
             (name, as_text(soundscapes.files[name]), *origins[name], status,
-             result.probability.shape[1], result.seconds, result.notes)
+             result.probability.shape[1], result.seconds, round(result.took_seconds, 3), result.notes)
         )  # fmt: skip
     absent = sorted(set(rows["file_id"]) - set(results))
-    ledger += [(name, "", "", "", "missing file", 0, 0.0, "") for name in absent]
-    ledger += [("", path, "", "", reason, 0, 0.0, "") for path, reason in soundscapes.left_out]
-    columns = ["file_id", "path", "site", "start_time", "status", "windows", "seconds", "notes"]
+    ledger += [(name, "", "", "", "missing file", 0, 0.0, 0.0, "") for name in absent]
+    ledger += [("", path, "", "", reason, 0, 0.0, 0.0, "") for path, reason in soundscapes.left_out]
+    columns = [
+        "file_id",
+        "path",
+        "site",
+        "start_time",
+        "status",
+        "windows",
+        "seconds",
+        "took_seconds",
+        "notes",
+    ]
     out = Path(config.out)
-    file = out.with_name(f"{out.stem}_ledger.csv")
+    file = ledger_of(out)
     write_table(pd.DataFrame(ledger, columns=columns), file)
     num_bad = len(absent) + sum(result.probability.shape[1] == 0 for result in results.values())
     num_damaged = sum(bool(result.damage) for result in results.values() if not result.reason)

@@ -27,7 +27,7 @@ from core.inference.config import InferenceConfig, WindowConfig
 from core.inference.ensemble import find_checkpoints, load_ensemble
 from core.inference.predictor import Predictor
 from core.inference.run import predict
-from core.inference.submission import read_test_rows, submission_faults
+from core.inference.submission import submission_faults
 from core.scoring.decisions import DecisionConfig
 from core.scoring.metrics import balanced_accuracy
 from tests.core.inference.conftest import RATE, Trained, write_noise
@@ -100,7 +100,7 @@ def test_submission_of_the_demo_is_right_and_scored(trained: Trained, tmp_path: 
     config = config_of(trained, trained.root / "test_soundscapes", out)
     predict(replace(config, probabilities=str(tmp_path / "p.parquet")))
     assert submission_faults(out, trained.root / "test.csv") == []
-    given, rows = pd.read_csv(out), read_test_rows(trained.root / "test.csv")
+    given, rows = pd.read_csv(out), pd.read_csv(trained.root / "test.csv")
     table = pd.read_parquet(tmp_path / "p.parquet")
     table = table.drop(columns=["site", "start_time"]).set_index(["file_id", "end_time"])
     values = np.array([table.loc[(r.file_id, r.end_time), r.bird] for r in rows.itertuples()])
@@ -246,27 +246,6 @@ def test_mistakes_of_the_command_line_are_told(
             main()
         assert stop.value.code == 2
         assert what in capsys.readouterr().err
-
-
-def test_check_says_what_is_wrong(trained: Trained, tmp_path: Path) -> None:
-    rows = read_test_rows(trained.root / "test.csv")
-    right = pd.DataFrame({"row_id": rows["row_id"], "target": False})
-    test = trained.root / "test.csv"
-    for table, what in (
-        (right, None),
-        (right.iloc[1:], "1 rows missing"),
-        (pd.concat([right, right.iloc[:1]]), "1 rows repeated"),
-        (right.iloc[::-1], "not in the order"),
-        (right.assign(target="maybe"), "not True or False"),
-        (right.rename(columns={"target": "bird"}), "expected row_id, target"),
-    ):
-        table.to_csv(tmp_path / "s.csv", index=False)
-        problems = submission_faults(tmp_path / "s.csv", test)
-        assert problems == [] if what is None else what in problems[0]
-    shown = subprocess.run(
-        program("check", str(tmp_path / "s.csv"), "--test", str(test)), capture_output=True, env=environment()
-    )
-    assert shown.returncode == 1
 
 
 @pytest.mark.slow

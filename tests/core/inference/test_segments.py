@@ -18,7 +18,7 @@ from core.inference.ensemble import SEGMENTS, load_ensemble
 from core.inference.post_processing import PostProcessing, decide_segments
 from core.inference.predictor import Predictor
 from core.inference.run import predict
-from core.inference.submission import Decisions, selections, write_detections
+from core.inference.tables import Decisions, selections, write_detections
 from core.scoring.decisions import DecisionConfig
 from tests.core.inference.conftest import RATE, Trained
 
