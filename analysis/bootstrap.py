@@ -123,7 +123,7 @@ def _score_runs(config: BootstrapConfig) -> None:
     found: dict[str, Intervals] = {}
     supports: dict[str, int] = {}
     for run in runs:
-        (rows,) = predictions_of([run])
+        (rows,) = predictions_of([run], config.of)
         resampler = rows.resampler(config.by, valid.num_resamples, config.seed)
         drawn = draw_metrics(
             rows.truth,
@@ -131,6 +131,7 @@ def _score_runs(config: BootstrapConfig) -> None:
             resampler,
             quantile=valid.threshold_quantile,
             repicked=config.threshold == "repicked",
+            known=rows.known,
         )
         found[run.name] = all_intervals(drawn, rows.species, valid.confidence)
         assert drawn["auc"].support is not None
@@ -147,7 +148,7 @@ def _score_runs(config: BootstrapConfig) -> None:
         ]
         print(f"  {write_table(pd.DataFrame(table), config.out)}")
     if config.figure is not None:
-        predictions_of(runs)  # several runs share the axes only if they judged the same clips
+        predictions_of(runs, config.of)  # several runs share the axes only if they judged the same clips
         print(f"  {_save_species_forest(Path(config.figure), found, supports, config, valid)}")
 
 

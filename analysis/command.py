@@ -11,7 +11,7 @@ import tyro
 from analysis.drawing.figure_files import CAPTION_KEYS, Format, require_ending
 from core.config import ValidConfig, require
 from core.scoring.intervals import Method
-from core.scoring.predictions import Unit
+from core.scoring.predictions import Of, Unit
 
 _C = TypeVar("_C")
 
@@ -40,7 +40,8 @@ class ScoringOptions:
     """How predictions are scored, by every program alike."""
 
     by: Unit = "recording"
-    """What is drawn as a whole, and never divided between fitting and judging; the author is stricter."""
+    """What is drawn as a whole, and never divided between fitting and judging; author, day and site are
+    stricter."""
     quantile: float | None = None
     """The 2022 score's threshold is this quantile of all scored probabilities; None: the first run's."""
     resamples: int | None = None
@@ -85,6 +86,8 @@ class IntervalOptions(ScoringOptions):
 
     runs: tyro.conf.Positional[tuple[str, ...]]
     """Runs, runs of all folds, or folders that hold such; others are compared with the first."""
+    of: Of = "recordings"
+    """What was validated: clips of recordings, or windows of labelled soundscapes."""
     threshold: Literal["repicked", "fixed"] = "repicked"
     """Whether each resample picks the quantile of its own probabilities, as a new test set would, or all
     share that of the run."""

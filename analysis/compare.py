@@ -47,7 +47,7 @@ class CompareConfig(IntervalOptions):
 def _compare_runs(config: CompareConfig) -> None:
     """Print verdicts and what the clips can show; write table and figure where wanted."""
     runs = find_runs(config.runs)
-    valid, predictions = config.settled(runs[0].valid), predictions_of(runs)
+    valid, predictions = config.settled(runs[0].valid), predictions_of(runs, config.of)
     found: list[Comparison] = []
     for metric in config.metrics or dict.fromkeys((runs[0].valid.main_metric, *_ALWAYS_COMPARED)):
         compared = compare_pairs(

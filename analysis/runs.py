@@ -21,7 +21,7 @@ from core.config_values import flatten, from_dict
 from core.files import write_table
 from core.run_folder import RunFolder, run_name, stamp_of
 from core.scoring.metric_names import LABELS
-from core.scoring.predictions import Predictions, require_same_clips, with_counts
+from core.scoring.predictions import FILES, Of, Predictions, require_same_clips, with_counts
 
 MOST_IN_NAMES = 2
 PATHS_AND_TRACKING = (
@@ -55,7 +55,14 @@ class Run:
     @cached_property
     def predictions(self) -> Predictions:
         """Every validated clip with its truth, its probability and what trained; read once."""
-        return with_counts(Predictions.read(self.folder / "predictions.parquet", self.name), self.trained)
+        return with_counts(Predictions.read(self.folder / FILES["recordings"], self.name), self.trained)
+
+    @cached_property
+    def soundscapes(self) -> Predictions:
+        """The same of every validated window of labelled soundscapes."""
+        file = self.folder / FILES["soundscapes"]
+        require(file.is_file(), f"{file}: missing; {self.name} validated no labelled soundscapes")
+        return with_counts(Predictions.read(file, self.name), self.trained)
 
     @property
     def trained(self) -> dict[int | None, dict[str, int]]:
@@ -126,7 +133,7 @@ def read_run(folder: Path) -> Run:
     except (OSError, json.JSONDecodeError) as error:
         message = f"{folder}: not a folder of a run: {error}"
         raise ValueError(message) from error
-    require((folder / "predictions.parquet").is_file(), f"{folder}: its predictions.parquet is missing")
+    require((folder / FILES["recordings"]).is_file(), f"{folder}: its predictions.parquet is missing")
     return Run(folder, content[0], content[1])
 
 
@@ -165,8 +172,8 @@ def _settings_that_differ(runs: Sequence[Run]) -> list[str]:
     return [", ".join(f"{key}={value}" for key, value in column.items()) for _, column in table.items()]
 
 
-def predictions_of(runs: Sequence[Run]) -> list[Predictions]:
-    """Return the predictions of runs about the same clips, in the same order.
+def predictions_of(runs: Sequence[Run], of: Of = "recordings") -> list[Predictions]:
+    """Return the predictions of runs about the same clips of recordings or windows of soundscapes, in order.
 
     Raises
     ------
@@ -174,7 +181,7 @@ def predictions_of(runs: Sequence[Run]) -> list[Predictions]:
         If there is no run, one validated nothing, or they differ in label order, clips, folds or truth; the
         message says how.
     """
-    found = [run.predictions for run in runs]
+    found = [run.predictions if of == "recordings" else run.soundscapes for run in runs]
     require_same_clips(found)
     return found
 

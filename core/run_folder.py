@@ -1,7 +1,8 @@
 """A run's folder `outputs/<experiment>/<run id>/`: what it holds and how it is written.
 
 `config.json`, `environment.json`, `metrics.jsonl` (one row a log), `summary.json`, `predictions.parquet`,
-`bad_files.csv`, `checkpoints/{last,best}`, pictures. A file appears whole or not at all.
+`soundscape_predictions.parquet` where soundscapes are labelled, `bad_files.csv`, `checkpoints/{last,best}`,
+pictures. A file appears whole or not at all.
 """
 
 import json

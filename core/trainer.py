@@ -28,7 +28,6 @@ from core.machine import follow_launcher, tune_cpu
 from core.models.base import Output, SpeciesModel
 from core.run_folder import RunFolder, choose_stamp, open_run_folder
 from core.scoring.evaluation import point_metrics
-from core.scoring.predictions import Predictions
 from core.training.augment import Augmentation, Labelled, draw_augmentation
 from core.training.losses import smooth_labels, species_loss
 from core.training.optim import Optimization
@@ -36,7 +35,7 @@ from core.training.run_report import format_advice, format_start, report_group, 
 from core.training.state import Checkpoints, Progress
 from core.training.stopping import StopSignal
 from core.training.tracking import RunRecord
-from core.training.validation import Validation, join_processes
+from core.training.validation import Validated, Validation, join_processes
 from core.training.watch import LossWatch
 
 _T = TypeVar("_T")
@@ -80,7 +79,7 @@ class Trainer:
             folder, config, self.data, self.model, self.optimization, accelerator.scaler
         )
         self.progress = Progress()
-        self.last_predictions: Predictions | None = None  # of the weights as they are after an epoch
+        self.last_validated: Validated | None = None  # of the weights as they are after an epoch
         self.record = RunRecord(config, folder, accelerator)
         self.stop = StopSignal()
 
@@ -236,32 +235,36 @@ class Trainer:
     def end_epoch(self) -> None:
         """Validate, log, and save."""
         began = time.perf_counter()
-        predictions, loss = self.validate()
-        self.last_predictions, progress = predictions, self.progress
+        self.last_validated, progress = self.validate(), self.progress
+        predictions, soundscapes, _ = self.last_validated
         is_best, row = False, {"train/epoch_loss": progress.epoch_loss}
+        main = self.config.valid.main_metric
         if len(predictions):
             metrics = point_metrics(predictions, self.config.valid)
-            row |= {"valid/loss": loss} | {f"valid/{name}": value for name, value in metrics.items()}
-            is_best = progress.note_score(metrics[self.config.valid.main_metric])
+            row |= {"valid/loss": self.last_validated.mean_loss}
+            row |= {f"valid/{name}": value for name, value in metrics.items()}
+            is_best = progress.note_score(metrics[main])
+        if len(soundscapes):
+            row[f"valid/soundscape_{main}"] = point_metrics(soundscapes, self.config.valid)[main]
         progress.end_epoch(time.perf_counter() - began)
         self.record.log({**row, "epoch": progress.epoch}, progress.global_step, is_epoch=True)
         self.save("last", row)
         if is_best:
             self.save("best", row)
 
-    def validate(self) -> tuple[Predictions, float]:
-        """Return the predictions of all validated clips, on every process, and their mean loss."""
+    def validate(self) -> Validated:
+        """Return the predictions of all validated clips and windows, on every process."""
         return join_processes(gather_object([self.validation.predict(self.scored_model)]))
 
     def finish(self) -> None:
         """Score the last weights with intervals, and record everything."""
-        predictions = self.last_predictions or self.validate()[0]  # none yet: killed after its last epoch
+        validated = self.last_validated or self.validate()  # none yet: killed after its last epoch
         pictures = {}
-        if self.draws_examples and self.accelerator.is_main_process and len(predictions):
+        if self.draws_examples and self.accelerator.is_main_process and len(validated.recordings):
             file = self.record.folder.path / "spectrograms.png"
             pictures["spectrograms"] = self.validation.draw_examples(self.scored_model, file)
         facts = run_facts(self.config, self.data, self.model, self.progress)
-        self.record.report(predictions, self.data.competition.taxonomy, facts, pictures)
+        self.record.report(validated, self.data.competition.taxonomy, facts, pictures)
 
     # Checkpoints.
 

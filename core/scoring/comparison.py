@@ -171,13 +171,13 @@ def compare_pairs(
     """
     require(len(runs) > 1, "comparing takes two runs at least")
     require_same_clips(runs)
-    truth, name = runs[0].truth, IN_CORE[metric]
+    truth, known, name = runs[0].truth, runs[0].known, IN_CORE[metric]
     if drawn is None:
         resampler = runs[0].resampler(by, num_resamples, seed)
-        draw = partial(draw_metrics, resampler=resampler, names=(name,), quantile=quantile, repicked=repicked)
-        drawn = [draw(truth, one.probability)[name].mean() for one in runs]
+        draw = partial(draw_metrics, names=(name,), quantile=quantile, repicked=repicked, known=known)
+        drawn = [draw(truth, one.probability, resampler)[name].mean() for one in runs]
     units = np.unique(runs[0].exchanged_units(by), return_inverse=True)[1]
-    test = partial(flip_test, truth, num_flips=num_flips, seed=seed, quantile=quantile)
+    test = partial(flip_test, truth, num_flips=num_flips, seed=seed, quantile=quantile, known=known)
     found = []
     for a, b in combinations(range(len(runs)), 2):
         if a == 0 or pairs == "all":

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from core.scoring.intervals import QUANTILE, Draws
+from core.scoring.metrics import quantile_of_known
 from core.scoring.resampling import Resampler
 from core.scoring.threshold_ladder import RepickedMetric
 from core.scoring.weighted_metrics import SETTLED_METRICS, RankMetric, TopOneMetric, WeightedMetric
@@ -94,6 +95,7 @@ def draw_metrics(
     *,
     quantile: float = QUANTILE,
     repicked: bool = True,
+    known: np.ndarray | None = None,
 ) -> dict[str, Draws]:
     """Return metrics of predictions on all resamples, each with a quantity a species.
 
@@ -105,7 +107,7 @@ def draw_metrics(
         Of the rows.
     names
         Of `METRICS`.
-    quantile, repicked
+    quantile, repicked, known
         See `build_metrics`.
 
     Examples
@@ -118,8 +120,9 @@ def draw_metrics(
     0.876 [0.789, 0.942]
     """
     metrics = build_metrics(
-        truth, probability, resampler.cluster_of_row, names, quantile=quantile, repicked=repicked
-    )
+        truth, probability, resampler.cluster_of_row, names,
+        quantile=quantile, repicked=repicked, known=known,
+    )  # fmt: skip
     support = clusters_with_positive(truth, resampler.cluster_of_row)
     return {
         name: one
@@ -137,6 +140,7 @@ def build_metrics(
     *,
     quantile: float = QUANTILE,
     repicked: bool = True,
+    known: np.ndarray | None = None,
 ) -> list[WeightedMetric]:
     """Return metrics of predictions, ready for any weighting.
 
@@ -153,19 +157,22 @@ def build_metrics(
     repicked
         Whether every weighting picks the quantile of its own rows, as the rule would on another set, or all
         share that of the rows themselves.
+    known
+        (row, species) bool, whether somebody said what is true; None: all.
     """
+    known = None if known is None or known.all() else known
     found: list[WeightedMetric] = []
     decided = [name for name in names if name in SETTLED_METRICS]
     if decided and repicked:
-        found.append(RepickedMetric(truth, probability, cluster_of_row, quantile, decided))
+        found.append(RepickedMetric(truth, probability, cluster_of_row, quantile, decided, known))
     elif decided:
-        decision = probability >= np.quantile(probability, quantile)
-        found += [SETTLED_METRICS[name](truth, decision, cluster_of_row) for name in decided]
+        decision = probability >= quantile_of_known(probability, quantile, known)
+        found += [SETTLED_METRICS[name](truth, decision, cluster_of_row, known) for name in decided]
     ranks = [name for name in names if name in RankMetric.NAMES]
     if ranks:
-        found.append(RankMetric(truth, probability, cluster_of_row, ranks))
+        found.append(RankMetric(truth, probability, cluster_of_row, ranks, known))
     if "top1" in names:
-        found.append(TopOneMetric(truth, probability, cluster_of_row))
+        found.append(TopOneMetric(truth, probability, cluster_of_row, known))
     return found
 
 

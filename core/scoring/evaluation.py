@@ -9,20 +9,16 @@ import pandas as pd
 
 from core.config import ValidConfig
 from core.scoring.decisions import DecisionConfig
-from core.scoring.draws import draw, draw_metrics
+from core.scoring.draws import build_metrics, draw, draw_metrics
 from core.scoring.fitting import fit_threshold
 from core.scoring.intervals import Draws, Interval
 from core.scoring.metric_names import IN_CORE, LABELS
-from core.scoring.metrics import (
-    balanced_accuracy,
-    macro,
-    micro_f1,
-    padded_average_precision,
-    roc_auc,
-    top_one,
-)
+from core.scoring.metrics import macro, quantile_of_known
 from core.scoring.predictions import Predictions
 from core.scoring.weighted_metrics import DecisionMetric
+
+POINTS = ("score", "padded_cmap", "macro_auc", "micro_f1", "top1")
+"""What an epoch's row holds."""
 
 
 @dataclass(frozen=True)
@@ -84,19 +80,19 @@ def evaluate(predictions: Predictions, config: ValidConfig, seed: int = 0) -> Ev
     seed
         Seed of the resamples.
     """
-    truth, probability = predictions.truth, predictions.probability
+    truth, probability, known = predictions.truth, predictions.probability, predictions.known
     best = fit_threshold("fixed", predictions, DecisionConfig(), 0.0).fixed
     resampler = predictions.resampler(num_resamples=config.num_resamples, seed=seed)
-    drawn = draw_metrics(truth, probability, resampler, quantile=config.threshold_quantile)
-    at_best = draw([DecisionMetric(truth, probability >= best, resampler.cluster_of_row)], resampler)
-    undefined = np.asarray(~truth.any(axis=0) | truth.all(axis=0))
+    drawn = draw_metrics(truth, probability, resampler, quantile=config.threshold_quantile, known=known)
+    at_best = draw([DecisionMetric(truth, probability >= best, resampler.cluster_of_row, known)], resampler)
+    undefined = np.asarray(~truth.any(axis=0) | ~(known & ~truth).any(axis=0))
     means = {"score": drawn["score"].mean(), "best_score": at_best["score"].mean()}
-    means |= {name: drawn[IN_CORE[name]].mean() for name in ("padded_cmap", "macro_auc", "micro_f1", "top1")}
+    means |= {name: drawn[IN_CORE[name]].mean() for name in POINTS[1:]}
     return Evaluation(
         metrics={name: one.interval(config.confidence) for name, one in means.items()},
         drawn=means,
         per_species=species_table(drawn, predictions, config.confidence),
-        threshold=float(np.quantile(probability, config.threshold_quantile)),
+        threshold=quantile_of_known(probability, config.threshold_quantile, known),
         best=best,
         left_out=[code for code, missing in zip(predictions.species, undefined, strict=True) if missing],
         num_fixed=resampler.num_fixed,
@@ -137,40 +133,78 @@ def species_table(drawn: Mapping[str, Draws], predictions: Predictions, confiden
 
 def point_metrics(predictions: Predictions, config: ValidConfig) -> dict[str, float]:
     """Return score, padded cmAP, macro AUC, micro F1 and top-1 without intervals, for the log of an epoch."""
-    truth, probability = predictions.truth, predictions.probability
-    decision = probability >= np.quantile(probability, config.threshold_quantile)
-    return {
-        "score": float(macro(balanced_accuracy(truth, decision))),
-        "padded_cmap": float(macro(padded_average_precision(truth, probability))),
-        "macro_auc": float(macro(roc_auc(truth, probability))),
-        "micro_f1": micro_f1(truth, decision),
-        "top1": top_one(truth, probability),
-    }
+    truth, probability, known = predictions.truth, predictions.probability, predictions.known
+    together, once = np.zeros(len(predictions), dtype=int), np.ones((1, 1), dtype=np.float32)
+    metrics = build_metrics(
+        truth, probability, together, quantile=config.threshold_quantile, repicked=False, known=known
+    )
+    found = {name: float(macro(of[0])) for one in metrics for name, of in one.values(once).items()}
+    return {name: found[IN_CORE[name]] for name in POINTS}
 
 
-def format_table(evaluation: Evaluation, title: str, config: ValidConfig) -> str:
-    """Return the table that a run prints at its end, the main metric first."""
+def differences_from(
+    evaluation: Evaluation, other: Evaluation | None, confidence: float
+) -> dict[str, Interval]:
+    """Return each metric's difference from that of other recordings; none where nothing else was judged.
+
+    Parameters
+    ----------
+    evaluation, other
+        Of sets of recordings that were drawn by different seeds.
+    confidence
+        Of the intervals.
+    """
+    drawn = {} if other is None else other.drawn
+    return {name: evaluation.drawn[name].apart_from(one).interval(confidence) for name, one in drawn.items()}
+
+
+def format_table(
+    evaluation: Evaluation,
+    title: str,
+    config: ValidConfig,
+    differences: Mapping[str, Interval] | None = None,
+) -> str:
+    """Return the table that a run prints at its end, the main metric first.
+
+    Parameters
+    ----------
+    evaluation
+        Its scores.
+    title, config
+        What was scored, and how.
+    differences
+        Of soundscapes: each metric's difference from that of recordings; None: these are recordings.
+    """
+    row = "clip" if differences is None else "window"
     names = sorted(evaluation.metrics, key=lambda name: name != config.main_metric)
     labels = LABELS | {
         "score": f"2022 score, threshold {evaluation.threshold:.3f} ({config.threshold_quantile:g} quantile)",
         "best_score": f"2022 score, best threshold {evaluation.best:.3f} (optimistic)",
     }
     width = max(len(labels[name]) for name in evaluation.metrics)
-    rule = "-" * (width + 26)
-    lines = [title, rule, f"{'metric':<{width}}  value  {config.confidence:.0%} interval", rule]
+    rule = "-" * (width + (54 if differences else 26))
+    heads = "      minus recordings" if differences else ""
+    lines = [title, rule, f"{'metric':<{width}}  value  {config.confidence:.0%} interval{heads}", rule]
     lines += [
         f"{labels[name]:<{width}}  {interval.value:.3f}  [{interval.low:.3f}, {interval.high:.3f}]"
+        + (_format_difference(differences[name]) if differences else "")
         + (f"  {interval.note}" if interval.note else "")
         for name, interval in ((name, evaluation.metrics[name]) for name in names)
     ]
     lines.append(rule)
     count, positives = len(evaluation.per_species), evaluation.per_species["positives"]
-    note = f"{evaluation.num_rows} clips, {count - len(evaluation.left_out)} of {count} scored species"
-    for kind, number in (("positive", 0), ("negative", evaluation.num_rows)):
-        codes = evaluation.per_species["species"][positives == number]
+    note = f"{evaluation.num_rows} {row}s, {count - len(evaluation.left_out)} of {count} scored species"
+    left_out = evaluation.per_species["species"].isin(evaluation.left_out)
+    for kind, chosen in (("positive", positives == 0), ("negative", positives > 0)):
+        codes = evaluation.per_species["species"][chosen & left_out]
         if len(codes):
-            note += f"; {len(codes)} without a {kind} clip left out of every macro mean but padded cmAP: "
+            note += f"; {len(codes)} without a {kind} {row} left out of every macro mean but padded cmAP: "
             note += ", ".join(codes)
     if evaluation.num_fixed:
         note += f"; {evaluation.num_fixed} species with a single recording, which the intervals cannot vary"
     return "\n".join([*lines, note])
+
+
+def _format_difference(one: Interval) -> str:
+    """Return a column of the table."""
+    return f"  {one.value:+.3f}  [{one.low:+.3f}, {one.high:+.3f}]"

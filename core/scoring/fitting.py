@@ -111,23 +111,23 @@ def fit_threshold(
         return base
     adjusted = adjust(rows.probability, base, rows.counts)
     if rule == "quantile":
-        candidates = np.quantile(adjusted, QUANTILES)
-        best = _best_of(macro(balanced_accuracy_at(rows.truth, adjusted, candidates)))
+        candidates = np.quantile(adjusted[rows.known], QUANTILES)
+        best = _best_of(macro(balanced_accuracy_at(rows.truth, adjusted, candidates, rows.known)))
         return replace(base, threshold="quantile", quantile=float(QUANTILES[best]))
-    common = np.unique(np.quantile(adjusted, np.linspace(0, 1, NUM_THRESHOLDS)))
-    fixed = float(common[_best_of(macro(balanced_accuracy_at(rows.truth, adjusted, common)))])
+    common = np.unique(np.quantile(adjusted[rows.known], np.linspace(0, 1, NUM_THRESHOLDS)))
+    fixed = float(common[_best_of(macro(balanced_accuracy_at(rows.truth, adjusted, common, rows.known)))])
     if rule == "fixed":
         return replace(base, threshold="fixed", fixed=fixed)
-    own = _fit_class_wise(rows.truth, adjusted, fixed, shrinkage)
+    own = _fit_class_wise(rows, adjusted, fixed, shrinkage)
     return replace(base, threshold="class_wise", class_wise=dict(zip(rows.species, own, strict=True)))
 
 
-def _fit_class_wise(truth: np.ndarray, adjusted: np.ndarray, common: float, shrinkage: float) -> list[float]:
+def _fit_class_wise(rows: Predictions, adjusted: np.ndarray, common: float, shrinkage: float) -> list[float]:
     """Return each species' best threshold, drawn to the common one where positives are few."""
     grid = np.quantile(adjusted, np.linspace(0, 1, NUM_THRESHOLDS), axis=0)  # (threshold, species)
-    scores = balanced_accuracy_at(truth, adjusted, grid)
+    scores = balanced_accuracy_at(rows.truth, adjusted, grid, rows.known)
     found = []
-    for species, positives in enumerate(truth.sum(axis=0)):
+    for species, positives in enumerate(rows.truth.sum(axis=0)):
         if np.isnan(scores[:, species]).all():
             found.append(common)
             continue

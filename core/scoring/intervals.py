@@ -124,6 +124,18 @@ class Draws:
             notes=(),
         )
 
+    def apart_from(self, other: "Draws") -> "Draws":
+        """Return the differences of quantities from those of another set, drawn by another seed."""
+        return replace(
+            self,
+            resampler=self.resampler.beside(other.resampler),
+            values=self.values - other.values,
+            drawn=self.drawn - other.drawn,
+            gradient=np.concatenate([self.gradient, -other.gradient]),
+            support=None,
+            notes=(),
+        )
+
     def __getitem__(self, places: Sequence[int] | np.ndarray) -> "Draws":
         """Return some of the quantities."""
         return replace(

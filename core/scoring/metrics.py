@@ -44,7 +44,9 @@ def balanced_accuracy(truth: np.ndarray, decision: np.ndarray) -> np.ndarray:
     return np.asarray((sensitivity + specificity) / 2)
 
 
-def balanced_accuracy_at(truth: np.ndarray, probability: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+def balanced_accuracy_at(
+    truth: np.ndarray, probability: np.ndarray, thresholds: np.ndarray, known: np.ndarray | None = None
+) -> np.ndarray:
     """Return the 2022 score of each species at many thresholds, (threshold, species).
 
     Parameters
@@ -53,15 +55,19 @@ def balanced_accuracy_at(truth: np.ndarray, probability: np.ndarray, thresholds:
         (row, species).
     thresholds
         (threshold,) for all species, or (threshold, species); a row is positive where it reaches it.
+    known
+        (row, species) bool, False where nobody said what is true; None: all.
     """
+    negative = ~truth.astype(bool) if known is None else ~truth.astype(bool) & known
     grid = np.broadcast_to(thresholds.reshape(len(thresholds), -1), (len(thresholds), truth.shape[1]))
     below = np.empty((len(thresholds), 2 * truth.shape[1]))
     for species, is_positive in enumerate(truth.astype(bool).T):
-        for kind, side in enumerate((~is_positive, is_positive)):
+        for kind, side in enumerate((negative[:, species], is_positive)):
             ordered = np.sort(probability[side, species])
             below[:, 2 * species + kind] = np.searchsorted(ordered, grid[:, species])
     positives = truth.astype(bool).sum(axis=0)
-    return balanced_accuracy_below(below, np.stack([len(truth) - positives, positives], axis=1).ravel())
+    totals = np.stack([negative.sum(axis=0), positives], axis=1)
+    return balanced_accuracy_below(below, totals.ravel())
 
 
 def balanced_accuracy_below(below: np.ndarray, totals: np.ndarray) -> np.ndarray:
@@ -195,6 +201,21 @@ def top_one(truth: np.ndarray, probability: np.ndarray) -> float:
     truth = truth.astype(bool)
     rows = np.flatnonzero(truth.any(axis=1))
     return float(truth[rows, probability[rows].argmax(axis=1)].mean()) if len(rows) else float("nan")
+
+
+def quantile_of_known(probability: np.ndarray, share: float, known: np.ndarray | None = None) -> float:
+    """Return the quantile of all probabilities about which somebody said what is true.
+
+    Parameters
+    ----------
+    probability
+        (row, species).
+    share
+        The quantile, 0 to 1.
+    known
+        (row, species) bool; None: all.
+    """
+    return float(np.quantile(probability if known is None else probability[known], share))
 
 
 def macro(values: np.ndarray) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 `predictions.parquet` of a run has one row a validated clip: `recording`, `author`, `species` (primary label),
 `fold`, `start_seconds`, where known `site` and `start_time`, then `truth:<code>` and `probability:<code>` of
-every scored species.
+every scored species. `soundscape_predictions.parquet` has the same of each validated window of a labelled
+soundscape, whose primary label is blank; a truth that nobody told is null.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,13 +21,21 @@ from core.scoring.resampling import RESAMPLES, Resampler
 TRUTH, PROBABILITY = "truth:", "probability:"
 CLIP = ["recording", "start_seconds"]
 SHOWN = 3
-Unit = Literal["recording", "author"]
-UNITS: dict[Unit, str] = {"recording": "recordings", "author": "authors by species"}
+Unit = Literal["recording", "author", "site", "day"]
+UNITS: dict[Unit, str] = {
+    "recording": "recordings", "author": "authors by species", "site": "sites", "day": "days at a site",
+}  # fmt: skip
 """What is drawn or exchanged as a whole, and how they are counted in a text.
 
 Clips of a recording are never independent; the recordings of one author, who comes back to the same place
-with the same microphone, may not be either. Drawing authors is the stricter choice.
+with the same microphone, may not be either, nor those of one site, or of one day at a site. Drawing authors,
+days or sites is the stricter choice. A recording whose author, site or day is unknown stands for itself.
 """
+Of = Literal["recordings", "soundscapes"]
+FILES: dict[Of, str] = {
+    "recordings": "predictions.parquet", "soundscapes": "soundscape_predictions.parquet",
+}  # fmt: skip
+"""What a run judges, and the file in its folder."""
 
 
 @dataclass(frozen=True)
@@ -120,19 +129,21 @@ class Predictions:
         """Return the predictions of a table with the columns of the module, sorted by clip."""
         table = table.sort_values(CLIP, ignore_index=True) if len(table) else table
         species = tuple(column.removeprefix(TRUTH) for column in table if column.startswith(TRUTH))
-        known = {
+        texts = {
             kind: table[kind].to_numpy(str) for kind in ("author", "site", "start_time") if kind in table
         }
+        truth = table[[TRUTH + code for code in species]]
         return cls.of(
             species,
             table[[PROBABILITY + code for code in species]].to_numpy(np.float64),
-            table[[TRUTH + code for code in species]].to_numpy(bool),
+            truth.eq(True).fillna(False).to_numpy(bool),
             table["recording"].to_numpy(str),
             primary=table["species"].to_numpy(str),
             fold=table["fold"].to_numpy(int),
             start_seconds=table["start_seconds"].to_numpy(float),
+            known=truth.notna().to_numpy(bool),
             name=name,
-            **known,
+            **texts,
         )
 
     @classmethod
@@ -150,7 +161,10 @@ class Predictions:
             "start_seconds": self.start_seconds,
         }
         columns |= {kind: getattr(self, kind) for kind in ("site", "start_time") if getattr(self, kind).any()}
-        columns |= {TRUTH + code: column for code, column in zip(self.species, self.truth.T, strict=True)}
+        truth: list[Any] = list(self.truth.T)
+        if not self.known.all():
+            truth = [pd.arrays.BooleanArray(one, ~k) for one, k in zip(truth, self.known.T, strict=True)]
+        columns |= {TRUTH + code: column for code, column in zip(self.species, truth, strict=True)}
         probability = self.probability.astype(np.float32).T
         columns |= {PROBABILITY + code: one for code, one in zip(self.species, probability, strict=True)}
         return pd.DataFrame(columns)
@@ -183,15 +197,22 @@ class Predictions:
     def exchanged_units(self, by: Unit) -> np.ndarray:
         """Return what each row (row,) is exchanged with, and never divided from, as a whole.
 
-        A recording whose author is unknown stands for itself.
+        A recording whose author, site or day is unknown stands for itself.
         """
         if by == "recording":
             return self.recording
-        known = ~np.isin(self.author, [UNKNOWN_AUTHOR, "", "nan", "None"])
-        return np.where(known, self.author, self.recording)
+        if by == "author":
+            known = ~np.isin(self.author, [UNKNOWN_AUTHOR, "", "nan", "None"])
+            return np.where(known, self.author, self.recording)
+        known, units = self.site != "", self.site.astype(str)
+        if by == "day":
+            known = known & (self.start_time != "")
+            date = self.start_time.astype("U10")  # of ISO 8601
+            units = np.array([f"{site} {day}" for site, day in zip(units, date, strict=True)])
+        return np.where(known, units, self.recording)
 
     def drawn_units(self, by: Unit) -> np.ndarray:
-        """Return what each row (row,) is drawn with: an author's recordings of one species together."""
+        """Return what each row (row,) is drawn with: of an author or site what has one primary label."""
         if by == "recording":
             return self.recording
         units = self.exchanged_units(by)
@@ -280,9 +301,10 @@ def difference_of(one: Predictions, other: Predictions) -> str | None:
             f"{one.fold[row]} of the one and {other.fold[row]} of the other; train both with the same "
             "data.num_folds, data.fold_seed and data.group_by_author"
         )
-    if (one.truth != other.truth).any():
-        row, column = np.argwhere(one.truth != other.truth)[0]
-        number = int((one.truth != other.truth).any(axis=1).sum())
+    labels = (one.truth != other.truth) | (one.known != other.known)
+    if labels.any():
+        row, column = np.argwhere(labels)[0]
+        number = int(labels.any(axis=1).sum())
         return (
             f"other labels: {number} clips, such as {one.recording[row]}, which holds {one.species[column]} "
             "in one of them only"

@@ -119,6 +119,14 @@ class Resampler:
         """Strata of a single cluster, which every resample repeats."""
         return int((self.sizes == 1).sum())
 
+    def beside(self, other: "Resampler") -> "Resampler":
+        """Return the clusters of two sets that are drawn apart, each in strata of its own."""
+        strata = np.append(self.stratum_of_cluster, other.stratum_of_cluster + len(self.sizes))
+        unit = self.unit if self.unit == other.unit else f"{self.unit} or {other.unit}"
+        return Resampler(
+            range(len(strata)), strata, self.num_resamples, self.seed, one_less=self.one_less, unit=unit
+        )
+
     def blocks(self) -> Iterator[np.ndarray]:
         """Yield the weights of all resamples in blocks, (cluster, resample) float32."""
         members = np.argsort(self.stratum_of_cluster, kind="stable")

@@ -25,7 +25,7 @@ from scipy.stats import rankdata
 
 from core.scoring.draws import build_metrics
 from core.scoring.intervals import QUANTILE
-from core.scoring.metrics import macro
+from core.scoring.metrics import macro, quantile_of_known
 from core.scoring.resampling import BLOCK
 from core.scoring.weighted_metrics import SETTLED_METRICS, WeightedMetric
 
@@ -58,6 +58,7 @@ def flip_test(
     num_flips: int = 5000,
     seed: int = 0,
     quantile: float = QUANTILE,
+    known: np.ndarray | None = None,
 ) -> FlipTest:
     """Test whether two models differ in a macro metric.
 
@@ -77,6 +78,8 @@ def flip_test(
         Of the exchanges; they depend on nothing else.
     quantile
         Each model's threshold of the 2022 score is this quantile of its probabilities.
+    known
+        (row, species) bool, whether somebody said what is true; None: all.
 
     Examples
     --------
@@ -91,7 +94,8 @@ def flip_test(
     0.0312, p = 0.51
     """
     number = int(cluster_of_row.max()) + 1
-    metric = _both_models(truth, (first, second), cluster_of_row, name, quantile)
+    known = np.ones(truth.shape, dtype=bool) if known is None else known
+    metric = _both_models(truth, (first, second), cluster_of_row, name, quantile, known)
     observed = float(_differences(metric, name, np.ones((number, 1), dtype=np.float32))[0])
     as_large = 0
     for start in range(0, num_flips, BLOCK):
@@ -108,16 +112,17 @@ def _both_models(
     cluster_of_row: np.ndarray,
     name: str,
     quantile: float,
+    known: np.ndarray,
 ) -> WeightedMetric:
     """Return a metric over the rows of both models; clusters of the second follow those of the first."""
     number = int(cluster_of_row.max()) + 1
     clusters = np.concatenate([cluster_of_row, cluster_of_row + number])
-    twice = np.concatenate([truth, truth])
+    twice, both = np.concatenate([truth, truth]), np.concatenate([known, known])
     if name in SETTLED_METRICS:
-        decisions = [one >= np.quantile(one, quantile) for one in probability]
-        return SETTLED_METRICS[name](twice, np.concatenate(decisions), clusters)
+        decisions = [one >= quantile_of_known(one, quantile, known) for one in probability]
+        return SETTLED_METRICS[name](twice, np.concatenate(decisions), clusters, both)
     comparable = probability if name == "top1" else [_within_species(one) for one in probability]
-    return build_metrics(twice, np.concatenate(list(comparable)), clusters, (name,))[0]
+    return build_metrics(twice, np.concatenate(list(comparable)), clusters, (name,), known=both)[0]
 
 
 def _within_species(probability: np.ndarray) -> np.ndarray:

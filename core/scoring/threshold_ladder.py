@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import sparse
 
-from core.scoring.metrics import balanced_accuracy_below, macro
+from core.scoring.metrics import balanced_accuracy_below, macro, quantile_of_known
 from core.scoring.resampling import sum_by_cluster
 from core.scoring.weighted_metrics import SETTLED_METRICS
 
@@ -33,6 +33,8 @@ class ThresholdLadder:
         (row,) index of the cluster.
     num_clusters
         Of all rows; None: the highest index here and one more.
+    known
+        (row, species) bool, False for what is left out; None: nothing.
 
     Attributes
     ----------
@@ -48,9 +50,12 @@ class ThresholdLadder:
         probability: np.ndarray,
         cluster_of_row: np.ndarray,
         num_clusters: int | None = None,
+        known: np.ndarray | None = None,
     ) -> None:
-        number, self.num_species = truth.size, truth.shape[1]
         self.order = np.argsort(probability, axis=None, kind="stable")
+        if known is not None:
+            self.order = self.order[known.ravel()[self.order]]
+        number, self.num_species = len(self.order), truth.shape[1]
         row, species = np.divmod(self.order, self.num_species)
         self.sorted = probability.ravel()[self.order]
         self.cell = 2 * species + truth.ravel()[self.order]
@@ -208,16 +213,23 @@ class RowF1Ladder:
         (row, species) that it was made of.
     cluster_of_row
         (row,) index of the cluster.
+    known
+        (row, species) bool; None: all. What is unknown is never called.
     """
 
     def __init__(
-        self, ladder: ThresholdLadder, truth: np.ndarray, probability: np.ndarray, cluster_of_row: np.ndarray
+        self,
+        ladder: ThresholdLadder,
+        truth: np.ndarray,
+        probability: np.ndarray,
+        cluster_of_row: np.ndarray,
+        known: np.ndarray | None = None,
     ) -> None:
-        number = truth.shape[1]
-        falling_out = np.argsort(probability, axis=1, kind="stable")
+        known = np.ones(truth.shape, dtype=bool) if known is None else known
+        falling_out = np.argsort(np.where(known, probability, -np.inf), axis=1, kind="stable")
+        called = np.cumsum(np.take_along_axis(known, falling_out, axis=1)[:, ::-1], axis=1)[:, ::-1]
         left = np.cumsum(np.take_along_axis(truth, falling_out, axis=1)[:, ::-1], axis=1)[:, ::-1]
         positives = truth.sum(axis=1, keepdims=True)
-        called = np.arange(number, 0, -1)
         score = np.concatenate([2 * left / (called + np.maximum(positives, 1)), positives == 0], axis=1)
         change = np.empty(truth.shape)
         np.put_along_axis(change, falling_out, np.diff(score, axis=1), axis=1)
@@ -253,6 +265,8 @@ class RepickedMetric:
         The quantile, 0 to 1.
     names
         Of `SETTLED_METRICS`.
+    known
+        (row, species) bool; None: all. The quantile is that of what is known.
     """
 
     def __init__(
@@ -262,14 +276,15 @@ class RepickedMetric:
         cluster_of_row: np.ndarray,
         share: float,
         names: Sequence[str] = ("score",),
+        known: np.ndarray | None = None,
     ) -> None:
         self.names, self.share = tuple(names), share
-        self.ladder = ThresholdLadder(truth, probability, cluster_of_row)
+        self.ladder = ThresholdLadder(truth, probability, cluster_of_row, known=known)
         self.rows = None
         if "micro_f1" in names:
-            self.rows = RowF1Ladder(self.ladder, truth, probability, cluster_of_row)
-        decision = probability >= np.quantile(probability, share)
-        self.settled = [SETTLED_METRICS[name](truth, decision, cluster_of_row) for name in names]
+            self.rows = RowF1Ladder(self.ladder, truth, probability, cluster_of_row, known)
+        decision = probability >= quantile_of_known(probability, share, known)
+        self.settled = [SETTLED_METRICS[name](truth, decision, cluster_of_row, known) for name in names]
 
     def values(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return the 2022 score of each species, and the micro F1."""

@@ -22,18 +22,19 @@ from core.files import write_table
 from core.machine import code_version
 from core.run_folder import RunFolder, open_run_folder
 from core.scoring.confusion import confusion_of
-from core.scoring.evaluation import Evaluation, evaluate, format_table
+from core.scoring.evaluation import Evaluation, differences_from, evaluate, format_table
 from core.scoring.pictures import (
     draw_confusion_matrix,
     draw_reliability,
     draw_score_by_threshold,
     draw_species_intervals,
 )
-from core.scoring.predictions import Predictions, pool_predictions
+from core.scoring.predictions import FILES, Predictions, pool_predictions
 from core.scoring.reliability import reliability
 from core.scoring.score_curves import score_curve
 from core.training.pictures import PICTURE_DPI, draw_curves
 from core.training.state import Progress
+from core.training.validation import Validated
 
 FEW_RECORDINGS = 3000
 
@@ -111,7 +112,7 @@ def run_facts(config: Config, data: RunData, model: nn.Module, progress: Progres
 
 
 def report_run(
-    config: Config, folder: RunFolder, predictions: Predictions, taxonomy: Taxonomy, facts: dict[str, Any]
+    config: Config, folder: RunFolder, validated: Validated, taxonomy: Taxonomy, facts: dict[str, Any]
 ) -> tuple[Evaluation | None, dict[str, Path]]:
     """Score a run, write its files and print its table.
 
@@ -121,8 +122,8 @@ def report_run(
         Of the run.
     folder
         Its folder; `summary.json` is written last and marks the run as finished.
-    predictions
-        Of the validated clips; empty where nothing was validated.
+    validated
+        Predictions of clips and windows; empty where nothing was validated.
     taxonomy
         Names of species.
     facts
@@ -135,7 +136,8 @@ def report_run(
     dict
         Name -> file of each picture.
     """
-    write_table(predictions.to_table(), folder.path / "predictions.parquet")
+    predictions, title = validated.recordings, f"{config.name}, fold {config.data.fold}"
+    write_table(predictions.to_table(), folder.path / FILES["recordings"])
     pictures = {"learning_curves": draw_curves(folder.history(), folder.path / "learning_curves.png")}
     summary: dict[str, Any] = {
         "experiment": config.name,
@@ -152,7 +154,8 @@ def report_run(
         write_table(_with_names(evaluation.per_species, taxonomy), folder.path / "species.csv")
         pictures |= draw_scores(config, folder, predictions, evaluation)
         summary |= evaluation.as_dict()
-        print("\n" + format_table(evaluation, f"{config.name}, fold {config.data.fold}", config.valid))
+        print("\n" + format_table(evaluation, title, config.valid))
+    summary |= _report_soundscapes(config, folder.path, validated.soundscapes, evaluation, title)
     folder.write_json("summary", summary)
     print(f"Run folder: {folder.path}", flush=True)
     return evaluation, pictures
@@ -170,25 +173,68 @@ def report_group(config: Config, folders: Sequence[RunFolder], stamp: str) -> No
     stamp
         What the runs of the group share.
     """
-    parts = [Predictions.read(folder.path / "predictions.parquet", folder.run_id) for folder in folders]
-    predictions = pool_predictions(parts, config.name)
-    if len(predictions) == 0:
+    predictions, soundscapes = (_pooled(config, folders, file) for file in FILES.values())
+    if predictions is None or len(predictions) == 0:
         print("No recording was validated (data.fold=None).", flush=True)
         return
     evaluation = evaluate(predictions, config.valid)
     runs = [folder.run_id for folder in folders]
     title = f"{config.name}, {len(runs)} folds pooled" if len(runs) > 1 else f"{config.name}, {runs[0]}"
-    if config.data.fold == "all":
-        group = open_run_folder(config, stamp, create=True)
-        write_table(predictions.to_table(), group.path / "predictions.parquet")
+    group = open_run_folder(config, stamp, create=True) if config.data.fold == "all" else None
+    print("\n" + format_table(evaluation, f"{title} -> {group.path}" if group else title, config.valid))
+    path = group.path if group else None
+    heard = _report_soundscapes(config, path, soundscapes, evaluation, title)
+    if group is not None:
+        write_table(predictions.to_table(), group.path / FILES["recordings"])
         tables = [folder.path / "species.csv" for folder in folders]
         names = (read_taxonomy(file) for file in tables if file.is_file())
         taxonomy = Taxonomy().with_codes(predictions.species, *names)
         write_table(_with_names(evaluation.per_species, taxonomy), group.path / "species.csv")
         summary = {"experiment": config.name, "runs": runs, "code_version": code_version()}
-        group.write_json("summary", summary | evaluation.as_dict())
-        title += f" -> {group.path}"
-    print("\n" + format_table(evaluation, title, config.valid), flush=True)
+        group.write_json("summary", summary | evaluation.as_dict() | heard)
+
+
+def _pooled(config: Config, folders: Sequence[RunFolder], name: str) -> Predictions | None:
+    """Return what the runs of a group predicted, of their files of one name; None where none has one."""
+    files = {folder.run_id: folder.path / name for folder in folders}
+    parts = [Predictions.read(file, run) for run, file in files.items() if file.is_file()]
+    return pool_predictions(parts, config.name) if parts else None
+
+
+def _report_soundscapes(
+    config: Config,
+    folder: Path | None,
+    predictions: Predictions | None,
+    recordings: Evaluation | None,
+    title: str,
+) -> dict[str, Any]:
+    """Score windows of soundscapes, print their table, and return the entry of `summary.json`.
+
+    Parameters
+    ----------
+    config
+        Of the run.
+    folder
+        Where the predictions go; None: nowhere.
+    predictions
+        Of the windows; nothing is done without any.
+    recordings
+        The scores that these are compared with.
+    title
+        What predicted.
+    """
+    if not predictions:
+        return {}
+    if folder is not None:
+        write_table(predictions.to_table(), folder / FILES["soundscapes"])
+    evaluation = evaluate(predictions, config.valid, seed=1)
+    differences = differences_from(evaluation, recordings, config.valid.confidence)
+    files, sites = len(set(predictions.recording)), len(set(predictions.site) - {""})
+    title += f": labelled soundscapes, {files} files of {sites} sites"
+    print("\n" + format_table(evaluation, title, config.valid, differences), flush=True)
+    entry = evaluation.as_dict() | {"files": files, "sites": sites}
+    entry["minus_recordings"] = {name: one.as_dict() for name, one in differences.items()}
+    return {"soundscapes": entry}
 
 
 def _with_names(per_species: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:

@@ -27,8 +27,8 @@ from core.files import write_table
 from core.machine import describe_environment
 from core.run_folder import RunFolder
 from core.scoring.evaluation import Evaluation
-from core.scoring.predictions import Predictions
 from core.training.run_report import report_run
+from core.training.validation import Validated
 
 ANSWER_SECONDS = 3.0
 INIT_SECONDS = 30.0
@@ -90,14 +90,14 @@ class RunRecord:
             tqdm.write("  ".join(f"{name} {value:.4g}" for name, value in row.items()))
 
     def report(
-        self, predictions: Predictions, taxonomy: Taxonomy, facts: dict[str, Any], pictures: dict[str, Path]
+        self, validated: Validated, taxonomy: Taxonomy, facts: dict[str, Any], pictures: dict[str, Path]
     ) -> None:
         """Write and print the results, and show them in W&B.
 
         Parameters
         ----------
-        predictions
-            Of the validated clips.
+        validated
+            By the last weights.
         taxonomy
             Names of species.
         facts
@@ -109,7 +109,7 @@ class RunRecord:
             return
         speeds = [row[SPEED] for row in self.folder.history() if row.get(SPEED) is not None]
         facts = facts | {"clips_per_second": statistics.median(speeds) if speeds else None}
-        evaluation, drawn = report_run(self.config, self.folder, predictions, taxonomy, facts)
+        evaluation, drawn = report_run(self.config, self.folder, validated, taxonomy, facts)
         self.tracker.show(evaluation, facts, pictures | drawn)
 
     def close(self, error: BaseException | None = None) -> None:

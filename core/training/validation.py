@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
-from torch.utils.data import default_collate
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, default_collate
 
 from core.config import Config
-from core.data.clips import ValidClips
+from core.data.clips import Batch, ValidClips
 from core.data.loaders import Loaders, RunData
 from core.models.base import SpeciesModel
 from core.models.log_mel import cut_parts, join_parts
@@ -20,6 +21,22 @@ from core.training.losses import recording_loss
 from core.training.pictures import draw_spectrograms
 
 NUM_EXAMPLES = 4
+
+
+class Validated(NamedTuple):
+    """What is known after a validation."""
+
+    recordings: Predictions
+    """Of the clips of recordings."""
+    soundscapes: Predictions
+    """Of the windows of labelled soundscapes."""
+    loss: np.ndarray
+    """(clip,) of the recordings."""
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean over the clips, nan for none."""
+        return float(self.loss.mean()) if len(self.loss) else float("nan")
 
 
 @dataclass(frozen=True)
@@ -36,19 +53,35 @@ class Validation:
     autocast: Callable[[], AbstractContextManager[None]]
 
     @torch.inference_mode()
-    def predict(self, model: SpeciesModel) -> tuple[Predictions, np.ndarray]:
-        """Return the predictions of this process's clips, and the loss of each, (clip,)."""
-        species = len(self.data.competition.species)
-        probabilities, losses = [np.zeros((0, species))], [np.zeros(0)]
+    def predict(self, model: SpeciesModel) -> Validated:
+        """Return the predictions of this process's clips and windows; a window is heard as in inference."""
+        probabilities, losses = [self._nothing], [np.zeros(0)]
         with _evaluating(model):
-            for batch in self.loaders.valid:
-                with self.autocast():
-                    output = model(batch.wave.to(self.device), self.config.data.num_valid_parts)
-                logit = output.clip_logit.float().cpu()
+            for batch, logit in self._logits(model, self.loaders.valid, self.config.data.num_valid_parts):
                 probabilities.append(torch.sigmoid(logit).numpy())
                 losses.append(recording_loss(logit, batch.target, batch.mask, self.config.loss).numpy())
-        predictions = validated(self.data, self.loaders.valid_clips, np.concatenate(probabilities))
-        return replace(predictions, name=self.config.name), np.concatenate(losses)
+            windows, heard = [np.zeros(0, dtype=np.int64)], [self._nothing]
+            for batch, logit in self._logits(model, self.loaders.soundscapes, 1):
+                windows.append(batch.recording.numpy())
+                heard.append(torch.sigmoid(logit).numpy())
+        recordings = validated(self.data, self.loaders.valid_clips, np.concatenate(probabilities))
+        soundscapes = validated_windows(self.data, np.concatenate(windows), np.concatenate(heard))
+        recordings, soundscapes = (replace(p, name=self.config.name) for p in (recordings, soundscapes))
+        return Validated(recordings, soundscapes, np.concatenate(losses))
+
+    @property
+    def _nothing(self) -> np.ndarray:
+        """Return the probabilities of no clip."""
+        return np.zeros((0, len(self.data.competition.species)))
+
+    def _logits(
+        self, model: SpeciesModel, loader: DataLoader[Batch], num_parts: int
+    ) -> Iterator[tuple[Batch, Tensor]]:
+        """Yield the batches of a loader with the logits of their clips, float32 on the CPU."""
+        for batch in loader:
+            with self.autocast():
+                output = model(batch.wave.to(self.device), num_parts)
+            yield batch, output.clip_logit.float().cpu()
 
     @torch.inference_mode()
     def draw_examples(self, model: SpeciesModel, file: Path) -> Path:
@@ -109,8 +142,37 @@ def validated(data: RunData, clips: ValidClips, probability: np.ndarray) -> Pred
     )
 
 
-def join_processes(parts: Sequence[tuple[Predictions, np.ndarray]]) -> tuple[Predictions, float]:
-    """Return the predictions of all processes by recording and time, and their mean loss, nan for no clip."""
-    predictions = pool_predictions([one for one, _ in parts], parts[0][0].name)
-    losses = np.concatenate([losses for _, losses in parts])
-    return predictions, float(losses.mean()) if len(losses) else float("nan")
+def validated_windows(data: RunData, positions: np.ndarray, probability: np.ndarray) -> Predictions:
+    """Return the predictions of validated windows of soundscapes.
+
+    Parameters
+    ----------
+    data
+        Of the run.
+    positions
+        (window,) of all labelled windows.
+    probability
+        (window, species) of all species.
+    """
+    competition, items = data.competition, data.soundscapes
+    columns, windows = competition.scored_columns, items.windows.rows(positions)
+    return Predictions.of(
+        competition.scored,
+        probability[:, columns],
+        windows.positive[:, columns],
+        windows.soundscape.astype(str),
+        known=windows.known[:, columns],
+        fold=items.folds[positions],
+        start_seconds=windows.begin,
+        site=windows.site.astype(str),
+        start_time=windows.start_time.astype(str),
+    )
+
+
+def join_processes(parts: Sequence[Validated]) -> Validated:
+    """Return what all processes validated, by recording and time."""
+    recordings, soundscapes = (
+        pool_predictions(ones, ones[0].name)
+        for ones in ([part.recordings for part in parts], [part.soundscapes for part in parts])
+    )
+    return Validated(recordings, soundscapes, np.concatenate([part.loss for part in parts]))

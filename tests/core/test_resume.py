@@ -5,9 +5,11 @@ import signal
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
+from core.scoring.predictions import FILES
 from tests.runs import finish, start, wait_until
 
 WORDS = ("--epochs=2", "--checkpoint_steps=1", "--tracking.use=False")
@@ -50,7 +52,10 @@ def test_a_run_killed_within_an_epoch_ends_with_the_same_weights(
     shown = finish(start(tmp_path, "--resume"))
     assert "Resuming" in shown
     assert (run / "summary.json").exists(), shown
+    assert "Labelled soundscapes: 4 windows of 1 files train" in shown
     assert tensors(run) == tensors(uninterrupted)
+    judged = [pd.read_parquet(one / FILES["soundscapes"]) for one in (run, uninterrupted)]
+    pd.testing.assert_frame_equal(*judged)
     assert num_steps(tmp_path) == len((uninterrupted / "metrics.jsonl").read_text().splitlines())
 
 
@@ -75,5 +80,7 @@ def test_two_processes_train_one_run(tiny_demo: Path, tmp_path: Path) -> None:
     shown = finish(process, timeout=240)
     assert process.returncode == 0, shown
     assert "2 x cpu" in shown
-    assert shown.count("macro ROC-AUC") == 1
+    assert shown.count("macro ROC-AUC") == 2  # of recordings and of soundscapes
     assert (only_run(tmp_path) / "summary.json").exists()
+    rows = pd.read_parquet(only_run(tmp_path) / FILES["soundscapes"])
+    assert rows["start_seconds"].tolist() == [0, 5, 10, 15]
