@@ -55,4 +55,5 @@ def read_soundscapes(
         known=known,
         counts=np.broadcast_to(trained, shape).astype(float),
         name=probabilities.stem,
+        **{name: table[name].to_numpy(str) for name in ORIGIN if name in table},
     )

@@ -41,7 +41,7 @@ ARROWS = {
     "core.inference": LEARNING,
     "core.trainer": LEARNING | {"core.training"},
     "sweeps": PLAIN | {"core.command_line", "core.run_folder", "core.training"},
-    "analysis": LEARNING | {"core.inference", "core.training", "sweeps"},
+    "analysis": LEARNING | {"core.embeddings", "core.inference", "core.training", "sweeps"},
 }
 """Room -> the rooms that it may import; an experiment imports core and itself, benchmarks import all."""
 MAX_FILE_LINES, MAX_CLASS_LINES, MAX_FUNCTION_LINES = 450, 250, 60

@@ -1,7 +1,9 @@
 """Sound in a page: a spectrogram in a small picture, and audio in a small file."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import soundfile
@@ -21,6 +23,7 @@ PICTURE = FeatureConfig(
     sample_rate=32000, n_fft=2048, hop_length=1600, num_mels=160, f_min_hz=50.0, f_max_hz=14000.0
 )
 PICTURE_QUALITY = 62
+FINE_HOP, PALETTE = 480, 64
 FLOOR_DB = -2.0
 """What is darkest, relative to the median of its band: nearly all steady noise."""
 TICKS_KHZ = (0.5, 1, 2, 4, 8)
@@ -46,19 +49,23 @@ def read_stretch(path: Path, sample_rate: int, start: float, end: float) -> np.n
     return np.concatenate(kept)
 
 
-def picture(wave: np.ndarray) -> bytes:
-    """Return the log-mel spectrogram of a wave as WebP, low frequencies below.
+def picture(wave: np.ndarray, kind: Literal["WEBP", "PNG"] = "WEBP") -> bytes:
+    """Return the log-mel spectrogram of a wave, low frequencies below; as PNG with fine steps in time.
 
     Each band is drawn relative to its median over time, so that wind does not outshine birds.
     """
+    features = PICTURE if kind == "WEBP" else replace(PICTURE, hop_length=FINE_HOP)
     with torch.inference_mode():
-        mels = LogMel(PICTURE)(torch.from_numpy(wave)[None])[0, 0].numpy()
+        mels = LogMel(features)(torch.from_numpy(wave)[None])[0, 0].numpy()
     above = mels - np.median(mels, axis=1, keepdims=True)
     high = max(float(np.quantile(above, 0.9995)), FLOOR_DB + 10)
     share = np.clip((above - FLOOR_DB) / (high - FLOOR_DB), 0, 1)[::-1]
     colours = (colormaps["magma"](share)[..., :3] * 255).round().astype(np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(colours).save(buffer, "WEBP", quality=PICTURE_QUALITY, method=5)
+    image, buffer = Image.fromarray(colours), io.BytesIO()
+    if kind == "PNG":
+        image.quantize(PALETTE).save(buffer, "PNG", optimize=True)
+    else:
+        image.save(buffer, "WEBP", quality=PICTURE_QUALITY, method=5)
     return buffer.getvalue()
 
 

@@ -124,9 +124,14 @@ def _left_out_notes(
     return notes + [("soundscapes", note) for note in of_soundscapes]
 
 
-def render(content: dict[str, Any]) -> str:
-    """Return the page as HTML; every text in it is escaped, and no script but its own may run."""
-    style, script = ((TEMPLATES / name).read_text() for name in ("style.css", "page.js"))
+def render(content: dict[str, Any], page: str = "page") -> str:
+    """Return a page as HTML; every text in it is escaped, and no script but its own may run.
+
+    `page` names its template and script, and its style beyond that of all pages, where it has one.
+    """
+    script = (TEMPLATES / f"{page}.js").read_text()
+    styles = (TEMPLATES / name for name in ("style.css", f"{page}.css"))
+    style = "".join(file.read_text() for file in styles if file.is_file())
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("analysis.report", "templates"),
         autoescape=True,
@@ -134,14 +139,14 @@ def render(content: dict[str, Any]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"signed": _signed_number, "p_value": show_p, "data_uri": _data_uri}
+    environment.filters |= {"signed": _signed_number, "p_value": show_p, "data_uri": data_uri}
     environment.tests["known"] = math.isfinite
     policy = (
         "default-src 'none'; img-src data:; media-src data:; "
         f"style-src '{_fingerprint(style)}'; script-src '{_fingerprint(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    template = environment.get_template("page.html.jinja")
+    template = environment.get_template(f"{page}.html.jinja")
     return template.render(content, policy=policy, style=Markup(style), script=Markup(script))
 
 
@@ -155,6 +160,6 @@ def _signed_number(number: float, digits: int = 3) -> str:
     return f"{number:+.{digits}f}".replace("-", MINUS)
 
 
-def _data_uri(content: bytes, kind: str) -> str:
+def data_uri(content: bytes, kind: str) -> str:
     """Return a file's content as an address; `kind` is its media type."""
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"

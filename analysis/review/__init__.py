@@ -1,0 +1,1 @@
+"""Clips for a person to listen to, chosen so that the answers teach the most."""

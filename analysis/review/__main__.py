@@ -1,0 +1,109 @@
+"""Clips to listen to, as one page with verdicts by key: python -m analysis.review RUN --out review.html."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from analysis.command import run_command
+from analysis.review.choice import Way, choose_questions
+from analysis.runs import find_runs
+from core.config import require
+from core.files import write_atomically
+
+MEGABYTE = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReviewConfig:
+    """Choose clips whose labels would teach most, and write one page on which a person gives them by key."""
+
+    run: tyro.conf.Positional[str | None] = None
+    """A run, whose validated clips are asked for. With `probabilities`: the run that gives the embeddings, if
+    it has some, in which windows are told apart; otherwise their logits do."""
+    probabilities: str | None = None
+    """What `core.inference --probabilities` wrote about `soundscapes`."""
+    soundscapes: tuple[str, ...] = ()
+    """Folder of these soundscapes."""
+    labelled: tuple[str, ...] = ()
+    """Annotation tables, such as the verdicts of earlier pages: what they answer is not asked again."""
+    taxonomy: str | None = None
+    """Table of the species' names; None: those beside the recordings or soundscapes."""
+    number: int = 60
+    """Clips."""
+    ways: tuple[Way, ...] = ("uncertain", "diverse", "top")
+    """How they are chosen, in turn: near the decision, unlike the others, the best of each species."""
+    per_species: int | None = None
+    """Clips a species at most; None: twice an equal share."""
+    per_site: int | None = None
+    """Clips a site at most; None: twice an equal share."""
+    threshold: float | None = None
+    """Probability that decides; None: the 0.85 quantile of all."""
+    context_seconds: float = 2.0
+    """Shown and played before and after the 5 s that are asked for."""
+    seed: int = 0
+    """Of what is random: the first clip, and the choice among equals."""
+    out: str = "review.html"
+    """The page; the verdicts are downloaded from it under the same name, ending in .csv."""
+
+    def __post_init__(self) -> None:
+        """Check what belongs together."""
+        pair = (self.probabilities is None) == (not self.soundscapes)
+        require(pair, "soundscapes and probabilities: name both, or neither")
+        both = self.run is not None or self.probabilities is not None
+        require(both, "name a run, or --probabilities=TABLE with --soundscapes=FOLDER")
+        for name in ("number", "per_species", "per_site"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"{name}={value}: at least 1")
+        require(len(self.ways) > 0, "ways: one or more of uncertain, diverse, top")
+        limit = self.threshold
+        require(limit is None or 0 < limit < 1, f"threshold={limit}: between 0 and 1")
+        require(0 <= self.context_seconds <= 30, f"context_seconds={self.context_seconds:g}: from 0 to 30")
+        require(self.out.lower().endswith((".html", ".htm")), f"out={self.out}: a page ends in .html")
+
+
+def write_review(config: ReviewConfig) -> None:
+    """Choose the clips, and write the page.
+
+    Raises
+    ------
+    ValueError
+        If a file cannot be read, or nothing is left to ask.
+    """
+    runs = find_runs([config.run]) if config.run is not None else []
+    require(len(runs) <= 1, f"{config.run}: holds {len(runs)} runs; name one")
+    from analysis.review.page import read_clips, render_review  # torch takes seconds to import
+    from analysis.review.windows import Listenable, known_answers, vectors_of
+
+    if config.probabilities is not None:
+        found = Listenable.of_soundscapes(config.probabilities, config.soundscapes, config.taxonomy)
+    else:
+        found = Listenable.of_run(runs[0], config.taxonomy)
+    known, notes = known_answers(found, config.labelled)
+    vectors, kind = vectors_of(found, runs[0].config if runs else None)
+    questions = choose_questions(
+        found.predictions, vectors, known, number=config.number, ways=config.ways, threshold=config.threshold,
+        per_species=config.per_species, per_site=config.per_site, seed=config.seed,
+    )  # fmt: skip
+    out = Path(config.out)
+    clips, unplayed = read_clips(found, questions, config.context_seconds)
+    why = f": {unplayed[0]}" if unplayed else ", every window is labelled"
+    require(len(clips) > 0, f"nothing to listen to{why}")
+    html = render_review(found, clips, f"{out.stem}.csv")
+    write_atomically(out, html)
+    for note in (*found.notes, *notes, *unplayed):
+        print(note)
+    species, files = {clip["code"] for clip in clips}, {clip["file"] for clip in clips}
+    print(
+        f"{out}: {len(clips)} clips of {len(species)} species in {len(files)} files, told apart by {kind}; "
+        f"{len(html) / MEGABYTE:.1f} MB"
+    )
+
+
+def main() -> None:
+    """Write the page that the command line asks for."""
+    run_command(ReviewConfig, write_review)
+
+
+if __name__ == "__main__":
+    main()
