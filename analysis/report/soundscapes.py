@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.report.media import AUDIO_RATE, PICTURE, frequency_ticks, opus, picture, read_stretch
+from analysis.report.media import AUDIO_RATE, PICTURE, frequency_ticks, ogg, picture, read_stretch
 from analysis.soundscapes import read_soundscapes
 from core.config import require
 from core.data.audio import duration_seconds
@@ -158,7 +158,7 @@ def _read_excerpt(decided: Decided, name: str, path: Path, longest: float) -> Ex
         end - start,
         total,
         picture(wave),
-        opus(read_stretch(path, AUDIO_RATE, start, end)),
+        ogg(read_stretch(path, AUDIO_RATE, start, end)),
         windows[(starts >= start - 0.01) & (starts < end - 0.01)],
     )
 

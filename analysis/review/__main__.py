@@ -6,16 +6,14 @@ from pathlib import Path
 import tyro
 
 from analysis.command import run_command
-from analysis.review.choice import Way, choose_questions
+from analysis.review.choice import ChoiceOptions, choose_questions
 from analysis.runs import find_runs
 from core.config import require
 from core.files import write_atomically
 
-MEGABYTE = 1 << 20
-
 
 @dataclass(frozen=True, kw_only=True)
-class ReviewConfig:
+class ReviewConfig(ChoiceOptions):
     """Choose clips whose labels would teach most, and write one page on which a person gives them by key."""
 
     run: tyro.conf.Positional[str | None] = None
@@ -29,20 +27,8 @@ class ReviewConfig:
     """Annotation tables, such as the verdicts of earlier pages: what they answer is not asked again."""
     taxonomy: str | None = None
     """Table of the species' names; None: those beside the recordings or soundscapes."""
-    number: int = 60
-    """Clips."""
-    ways: tuple[Way, ...] = ("uncertain", "diverse", "top")
-    """How they are chosen, in turn: near the decision, unlike the others, the best of each species."""
-    per_species: int | None = None
-    """Clips a species at most; None: twice an equal share."""
-    per_site: int | None = None
-    """Clips a site at most; None: twice an equal share."""
-    threshold: float | None = None
-    """Probability that decides; None: the 0.85 quantile of all."""
     context_seconds: float = 2.0
     """Shown and played before and after the 5 s that are asked for."""
-    seed: int = 0
-    """Of what is random: the first clip, and the choice among equals."""
     out: str = "review.html"
     """The page; the verdicts are downloaded from it under the same name, ending in .csv."""
 
@@ -52,12 +38,7 @@ class ReviewConfig:
         require(pair, "soundscapes and probabilities: name both, or neither")
         both = self.run is not None or self.probabilities is not None
         require(both, "name a run, or --probabilities=TABLE with --soundscapes=FOLDER")
-        for name in ("number", "per_species", "per_site"):
-            value = getattr(self, name)
-            require(value is None or value >= 1, f"{name}={value}: at least 1")
-        require(len(self.ways) > 0, "ways: one or more of uncertain, diverse, top")
-        limit = self.threshold
-        require(limit is None or 0 < limit < 1, f"threshold={limit}: between 0 and 1")
+        super().__post_init__()
         require(0 <= self.context_seconds <= 30, f"context_seconds={self.context_seconds:g}: from 0 to 30")
         require(self.out.lower().endswith((".html", ".htm")), f"out={self.out}: a page ends in .html")
 
@@ -81,10 +62,7 @@ def write_review(config: ReviewConfig) -> None:
         found = Listenable.of_run(runs[0], config.taxonomy)
     known, notes = known_answers(found, config.labelled)
     vectors, kind = vectors_of(found, runs[0].config if runs else None)
-    questions = choose_questions(
-        found.predictions, vectors, known, number=config.number, ways=config.ways, threshold=config.threshold,
-        per_species=config.per_species, per_site=config.per_site, seed=config.seed,
-    )  # fmt: skip
+    questions = choose_questions(found.predictions, vectors, known, config)
     out = Path(config.out)
     clips, unplayed = read_clips(found, questions, config.context_seconds)
     why = f": {unplayed[0]}" if unplayed else ", every window is labelled"
@@ -96,7 +74,7 @@ def write_review(config: ReviewConfig) -> None:
     species, files = {clip["code"] for clip in clips}, {clip["file"] for clip in clips}
     print(
         f"{out}: {len(clips)} clips of {len(species)} species in {len(files)} files, told apart by {kind}; "
-        f"{len(html) / MEGABYTE:.1f} MB"
+        f"{len(html) / 1e6:.1f} MB"
     )
 
 

@@ -4,16 +4,44 @@ Three ways take turns: the probability nearest to the decision (uncertainty samp
 from all that were heard or chosen (greedy k-center, Sener and Savarese 2018), the best of each species.
 """
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from core.config import require
 from core.scoring.decisions import clipped_logit
 from core.scoring.intervals import QUANTILE
 from core.scoring.predictions import Predictions
 
-Way = Literal["uncertain", "diverse", "top"]
+Pick = Literal["uncertain", "diverse", "top"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceOptions:
+    """How many windows are chosen, and how."""
+
+    number: int = 60
+    """Clips."""
+    ways: tuple[Pick, ...] = ("uncertain", "diverse", "top")
+    """How they are chosen, in turn: near the decision, unlike the others, the best of each species."""
+    per_species: int | None = None
+    """Clips a species at most; None: twice an equal share."""
+    per_site: int | None = None
+    """Clips a site at most; None: twice an equal share. An unknown site has no limit."""
+    threshold: float | None = None
+    """Probability that decides; None: the 0.85 quantile of all."""
+    seed: int = 0
+    """Of what is random: the first clip, and the choice among equals."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name in ("number", "per_species", "per_site"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"{name}={value}: at least 1")
+        require(len(self.ways) > 0, "ways: one or more of uncertain, diverse, top")
+        limit = self.threshold
+        require(limit is None or 0 < limit < 1, f"threshold={limit}: between 0 and 1")
 
 
 class Question(NamedTuple):
@@ -21,15 +49,13 @@ class Question(NamedTuple):
 
     window: int
     species: int
-    way: Way
+    way: Pick
 
 
 def choose_questions(
-    predictions: Predictions, vectors: np.ndarray, known: np.ndarray, *, number: int, ways: Sequence[Way],
-    per_species: int | None = None, per_site: int | None = None, threshold: float | None = None,
-    seed: int = 0,
-) -> list[Question]:  # fmt: skip
-    """Return up to `number` questions about as many windows, the ways in turn.
+    predictions: Predictions, vectors: np.ndarray, known: np.ndarray, options: ChoiceOptions
+) -> list[Question]:
+    """Return questions about as many windows, the ways in turn.
 
     Parameters
     ----------
@@ -39,24 +65,18 @@ def choose_questions(
         (window, number) float, in which windows that sound alike are near; NaN unknown.
     known
         (window, species) bool: answered before, and not asked again.
-    number, ways
-        How many, and how they are chosen.
-    per_species, per_site
-        Questions about a species and at a site at most; None: twice an equal share. An unknown site has no
-        limit.
-    threshold
-        The probability that decides; None: the 0.85 quantile of all.
-    seed
-        Decides among equals, and which window is the first.
+    options
+        How many, and how.
     """
-    order = np.random.default_rng(seed).permutation(len(predictions))
+    number, ways, limit = options.number, options.ways, options.threshold
+    order = np.random.default_rng(options.seed).permutation(len(predictions))
     probability, site, free = predictions.probability[order], predictions.site[order], ~known[order]
     vectors, logit = _standardised(vectors[order]), clipped_logit(probability)
-    limit = np.quantile(probability, QUANTILE) if threshold is None else np.asarray(threshold)
+    limit = float(np.quantile(probability, QUANTILE)) if limit is None else limit
     rank = (-logit).argsort(axis=0, kind="stable").argsort(axis=0)
-    scores = {"uncertain": -np.abs(logit - clipped_logit(limit)), "top": probability - rank}
-    room = np.full(free.shape[1], per_species or -(-2 * number // free.shape[1]))
-    room_at = dict.fromkeys(site, per_site or -(-2 * number // len(set(site))))
+    scores = {"uncertain": -np.abs(logit - clipped_logit(np.asarray(limit))), "top": probability - rank}
+    room = np.full(free.shape[1], options.per_species or -(-2 * number // free.shape[1]))
+    room_at = dict.fromkeys(site, options.per_site or -(-2 * number // len(set(site))))
     far = np.full(len(order), np.inf)
     for heard in np.flatnonzero(known[order].any(axis=1)):
         far = np.minimum(far, np.square(vectors - vectors[heard]).sum(axis=1))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.report.media import AUDIO_RATE, PICTURE, frequency_ticks, opus, picture, read_stretch
+from analysis.report.media import AUDIO_RATE, PICTURE, frequency_ticks, ogg, picture, read_stretch
 from analysis.report.page import data_uri, render
 from analysis.review.choice import Question
 from analysis.review.windows import Listenable
@@ -73,7 +73,7 @@ def _sound(path: Path, start: float, seconds: float, context: float) -> dict[str
     return {
         "begin": begin, "first": round(first, 3), "last": round(last, 3),
         "image": data_uri(picture(wave, "PNG"), "image/png"),
-        "audio": data_uri(opus(read_stretch(path, AUDIO_RATE, first, last)), "audio/ogg"),
+        "audio": data_uri(ogg(read_stretch(path, AUDIO_RATE, first, last), "VORBIS"), "audio/ogg"),
     }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from core.files import write_table
 from core.run_folder import open_run_folder
 from core.scoring.evaluation import evaluate
 from core.scoring.predictions import Predictions
+from tests.analysis.browsers import browser as browser  # a fixture
 from tests.core.inference.conftest import trained as trained  # a fixture
 
 SPECIES = ("akiapo", "aniani", "apapan")

@@ -1,68 +1,21 @@
-"""The report in a real browser: Debian's Chromium, which `.ci/run` installs where it can."""
+"""The report in a real browser."""
 
-import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser
 
 from analysis.report.__main__ import ReportConfig, write_report
 from core.config import MixupConfig
+from tests.analysis.browsers import LOADED, OVERFLOW, Opened, needs_chromium, wait_for_time
 from tests.analysis.conftest import invent_predictions, run_maker
 from tests.analysis.test_report import FEW, write_soundscapes
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--autoplay-policy=no-user-gesture-required",
-]  # fmt: skip
 LIMIT_BYTES = 15e6
 WIDTH = 360
-OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-LOADED = "images => images.map(image => image.complete && image.naturalWidth > 0)"
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium on PATH: the report is not opened (apt-get install chromium)"
-)
-
-
-class Opened:
-    """A page with everything that it said and asked for."""
-
-    def __init__(self, browser: Browser, file: Path, **settings: Any) -> None:
-        self.context = browser.new_context(**settings)
-        self.page: Page = self.context.new_page()
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.goto(file.as_uri(), wait_until="load")
-
-    def column(self, table: str, number: int) -> list[str]:
-        """Return the values of a column, from above, of rows that are shown."""
-        rows = self.page.locator(f"{table} tbody tr:visible")
-        return rows.evaluate_all(f"rows => rows.map(row => row.cells[{number}].dataset.value)")
-
-
-def wait_for_time(scape: Locator, low: float, high: float) -> None:
-    """Wait until a soundscape plays between two times; the page's policy forbids Playwright's own waiting."""
-    deadline = time.monotonic() + 8
-    while not low < scape.locator("audio").evaluate("audio => audio.currentTime") < high:
-        assert time.monotonic() < deadline, "the sound does not play on"
-        time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")

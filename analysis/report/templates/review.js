@@ -141,9 +141,14 @@
   function add(code) {
     if (code === clips[at].code) answers[at].verdict = "y";
     else if (!answers[at].others.includes(code)) answers[at].others.push(code);
+    leaveSearch();
+    save();
+  }
+
+  function leaveSearch() {
     search.value = "";
     search.blur();
-    save();
+    showMatches();
   }
 
   function remove(code) {
@@ -187,7 +192,7 @@
   };
   addEventListener("keydown", (event) => {
     if (event.target === search) {
-      if (event.key === "Escape") search.blur();
+      if (event.key === "Escape") leaveSearch();
       if (event.key === "Enter" && matches().length) add(matches()[0]);
       return;
     }
