@@ -14,8 +14,8 @@ from core.config import require
 from core.config_data import DataConfig
 from core.config_values import from_dict
 from core.data.annotations.windows import label_windows
-from core.data.competition import read_competition
 from core.data.layouts import find_taxonomies
+from core.data.loaders import read_recordings
 from core.data.pcm import PcmStore
 from core.data.soundscapes import WINDOW_SECONDS, find_soundscapes
 from core.data.taxonomy import Taxonomy, read_taxonomy
@@ -61,10 +61,9 @@ class Listenable:
     @classmethod
     def of_run(cls, run: Run, names: str | None) -> "Listenable":
         """Return the clips that a run validated; `names`: a taxonomy, or None: that of its recordings."""
-        data, root = from_dict(DataConfig(), run.config["data"]), Path(run.config["data"]["root"] or "")
+        data = from_dict(DataConfig(), run.config["data"])
         require(len(run.predictions) > 0, f"{run.folder}: validated nothing (data.fold=None)")
-        require(root.is_dir() and bool(data.root), f"{run.folder}: its recordings, {root}, are not there")
-        competition = read_competition(root, columns=data.columns)
+        competition = read_recordings(data)
         table = competition.recordings
         files = {str(name): Path(path) for name, path in zip(table["recording"], table["path"], strict=True)}
         tables = [competition.taxonomy if names is None else read_taxonomy(Path(names))]
@@ -77,12 +76,10 @@ class Listenable:
         """Return the rows whose files are there."""
         there = np.isin(found.recording, list(files))
         absent = np.unique(found.recording[~there])
-        first = f", such as {absent[0]}" if len(absent) else ""
-        message = f"soundscapes: none of the {len(absent)} files of the predictions{first}, is there"
-        require(bool(there.any()), message)
-        note = (f"{len(absent)} files of the predictions are not there{first}",) if len(absent) else ()
+        note = [f"{len(absent)} files of the predictions are not there, such as {one}" for one in absent[:1]]
+        require(bool(there.any()), f"soundscapes: none is of the predictions; {''.join(note)}")
         codes = dict.fromkeys((*found.species, *(code for one in names for code in one.codes)))
-        return cls(found.rows(there), seconds, files, Taxonomy().with_codes(list(codes), *names), note)
+        return cls(found.rows(there), seconds, files, Taxonomy().with_codes(list(codes), *names), tuple(note))
 
 
 def known_answers(found: Listenable, tables: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:

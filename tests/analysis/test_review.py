@@ -183,7 +183,10 @@ def test_files_that_are_not_there_or_cannot_be_played_are_named(
     [
         (["--probabilities", "p.csv", "--soundscapes", "absent"], "soundscapes: absent does not exist"),
         (["--probabilities", "absent.csv", "--soundscapes", "field"], "absent.csv: no such file"),
-        (["--probabilities", "p.csv", "--soundscapes", "other"], "none of the 6 files of the predictions"),
+        (
+            ["--probabilities", "p.csv", "--soundscapes", "other"],
+            "none is of the predictions; 6 files of the predictions are not there, such as site A/rec, 0",
+        ),
         (["--labelled", "taxonomy.csv"], "taxonomy.csv: columns primary_label, common_name are of no known"),
         (["nowhere"], "nowhere: no such folder of runs"),
     ],

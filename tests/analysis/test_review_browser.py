@@ -100,6 +100,12 @@ def test_letters_typed_in_the_search_are_no_verdicts_and_a_species_is_removed(op
     assert chosen.count() == 0
 
 
+def test_a_key_that_is_held_down_answers_once(opened: Opened) -> None:
+    for _ in range(3):
+        opened.page.keyboard.down("y")
+    assert opened.page.locator("#counts").inner_text().startswith("1 of 6")
+
+
 def test_the_page_says_nothing_asks_for_nothing_and_never_scrolls_sideways(
     opened: Opened, folder: Path
 ) -> None:

@@ -197,7 +197,7 @@
       return;
     }
     const action = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    if (!action || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!action || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     action();
   });
