@@ -55,20 +55,22 @@ class DistilConfig(Config):
 
     model: DistilledConfig = field(default_factory=DistilledConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
-    embedding_epochs: int = 20
-    """Epochs that teach embeddings alone, before those that teach labels."""
+    embedding_share: float = 2 / 3
+    """Share of the epochs that teach embeddings alone, before those that teach labels."""
     embedding_weight: float = 1.0
     """Weight of the distance to the teacher's embedding in the loss of the epochs that teach labels."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
         super().__post_init__()
-        require(
-            0 <= self.embedding_epochs < self.epochs,
-            f"embedding_epochs={self.embedding_epochs}: from 0 to below epochs={self.epochs}, so that labels "
-            "are learnt too",
-        )
+        share = self.embedding_share
+        require(0 <= share < 1, f"embedding_share={share}: from 0 to below 1, so that labels are learnt too")
         require(self.embedding_weight >= 0, f"embedding_weight={self.embedding_weight}: 0 or more")
+
+    @property
+    def embedding_epochs(self) -> int:
+        """Epochs that teach embeddings alone; the last one always teaches labels."""
+        return min(round(self.embedding_share * self.epochs), self.epochs - 1)
 
 
 CONFIG = DistilConfig(

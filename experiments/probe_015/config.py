@@ -59,7 +59,7 @@ CONFIG = Config(
         min_epoch_steps=20,
         noise=NoiseConfig(probabilities=[]),  # the embedded audio is as it is
     ),
-    features=FeatureConfig(sample_rate=48000),
+    features=FeatureConfig(sample_rate=48000, f_max_hz=None),
     mixup=MixupConfig(probability=0.5, selective_probability=0.0),
     spec_augment=SpecAugmentConfig(probability=0.0),
     loss=LossConfig(kind="bce", label_smoothing=0.0),

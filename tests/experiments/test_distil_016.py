@@ -13,7 +13,7 @@ from tests.bird_model import SIZE, write_bird_model
 from tests.runs import BACKBONE, FEATURES, open_trainer, tiny_config
 
 
-def trainer_of(root: Path, folder: Path, *, epochs: int, embedding_epochs: int) -> Distil016:
+def trainer_of(root: Path, folder: Path, *, epochs: int, embedding_share: float) -> Distil016:
     tiny, card = tiny_config(root, folder), write_bird_model(folder / "model")
     config = replace(
         CONFIG,
@@ -24,7 +24,7 @@ def trainer_of(root: Path, folder: Path, *, epochs: int, embedding_epochs: int) 
         data=replace(
             CONFIG.data, root=str(root), cache=str(folder / "cache"), num_folds=3, min_epoch_steps=8
         ),
-        epochs=epochs, embedding_epochs=embedding_epochs,
+        epochs=epochs, embedding_share=embedding_share,
     )  # fmt: skip
     trainer = open_trainer(config, kind=Distil016)
     assert isinstance(trainer, Distil016)
@@ -32,7 +32,7 @@ def trainer_of(root: Path, folder: Path, *, epochs: int, embedding_epochs: int) 
 
 
 def test_the_target_is_the_teacher_s_embedding_of_the_very_clip(tiny_demo: Path, tmp_path: Path) -> None:
-    trainer = trainer_of(tiny_demo, tmp_path, epochs=2, embedding_epochs=1)
+    trainer = trainer_of(tiny_demo, tmp_path, epochs=2, embedding_share=0.5)
     trainer.loaders.batches.start_at(0, 0)
     batch = next(iter(trainer.loaders.train))
     target = trainer.label(batch).target
@@ -50,7 +50,7 @@ def test_the_target_is_the_teacher_s_embedding_of_the_very_clip(tiny_demo: Path,
 
 
 def test_embeddings_first_then_labels(tiny_demo: Path, tmp_path: Path) -> None:
-    trainer = trainer_of(tiny_demo, tmp_path, epochs=6, embedding_epochs=4)
+    trainer = trainer_of(tiny_demo, tmp_path, epochs=6, embedding_share=0.7)
     before = trainer.model.head.weight.clone()  # type: ignore[union-attr, operator]
     trainer.start()
     losses = []
@@ -67,7 +67,7 @@ def test_embeddings_first_then_labels(tiny_demo: Path, tmp_path: Path) -> None:
 
 
 def test_a_student_predicts_without_its_teacher(tiny_demo: Path, tmp_path: Path) -> None:
-    trainer = trainer_of(tiny_demo, tmp_path, epochs=1, embedding_epochs=0)
+    trainer = trainer_of(tiny_demo, tmp_path, epochs=1, embedding_share=0.0)
     trainer.fit()
     for file in (tmp_path / "model").iterdir():
         file.unlink()
@@ -78,7 +78,7 @@ def test_a_student_predicts_without_its_teacher(tiny_demo: Path, tmp_path: Path)
 def test_the_size_of_the_teacher_is_checked_before_anything_is_decoded(
     tiny_demo: Path, tmp_path: Path
 ) -> None:
-    config = trainer_of(tiny_demo, tmp_path, epochs=2, embedding_epochs=1).config
+    config = trainer_of(tiny_demo, tmp_path, epochs=2, embedding_share=0.5).config
     wrong = replace(config, model=replace(config.model, embedding_size=7))
     with pytest.raises(ValueError, match=f"model.embedding_size=7: .* gives {SIZE}"):
         open_trainer(wrong, "b", Distil016)
