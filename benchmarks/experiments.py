@@ -29,7 +29,7 @@ from core.scoring.predictions import Predictions, pool_predictions
 
 BASE = "timm_007"
 EXPERIMENTS = sorted(path.parent.name for path in Path("experiments").glob("*/run.py"))
-STUDENTS = {"timm_013"}
+STUDENTS = {"timm_013", "student_017"}
 
 
 def train(name: str, fold: int, words: list[str], outputs: Path) -> dict[str, Any]:
@@ -46,7 +46,8 @@ def train(name: str, fold: int, words: list[str], outputs: Path) -> dict[str, An
     print("$ accelerate launch", *program, flush=True)
     with (outputs / f"{name}-fold{fold}.log").open("w") as log:
         subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT)
-    folder = max((outputs / name).glob(f"*-fold{fold}"), key=lambda path: path.name)
+    finished = (outputs / name).glob(f"*-fold{fold}/summary.json")
+    folder = max((file.parent for file in finished), key=lambda path: path.name)
     minutes = (time.perf_counter() - started) / 60
     done = {"words": words, "folder": str(folder), "minutes": minutes, "commit": code_version()}
     write_atomically(record, json.dumps(done))

@@ -1,4 +1,4 @@
-"""How fast are five folds on soundscapes? Times every engine beside the original's way.
+"""How fast five folds are on soundscapes: every engine beside the original's way.
 
     python -m benchmarks.inference [--quick] [--backbone NAME] [--backends NAME ...] [--device cuda]
 
@@ -17,15 +17,11 @@ of the five networks it stands for. Published, on other machines: 30.6/s (the or
 is the first to suffer from a busy machine: look at several runs before believing its ratio.
 """
 
-import argparse
-import multiprocessing
-import platform
 import shutil
-import statistics
 import tempfile
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from multiprocessing.pool import Pool
 from pathlib import Path
 
@@ -33,27 +29,46 @@ import librosa
 import numpy as np
 import soundfile
 import torch
-import torchaudio
 from scipy.special import expit
 from torch import Tensor
 
+from benchmarks.timing import report_timings, time_in_turns, untuned_process
+from benchmarks.training import original_log_mel
 from core.checkpoint import Card
 from core.config import FeatureConfig, TimmConfig
 from core.inference.config import WindowConfig
-from core.inference.engines.backends import BACKENDS, ONNX_FILE, Backend, BackendError, with_backend
+from core.inference.engines.backends import ONNX_FILE, Backend, BackendError, with_backend
 from core.inference.engines.export import MelNetwork, write_onnx
 from core.inference.ensemble import Ensemble, Member
 from core.inference.predictor import Predictor
-from core.machine import describe_environment, tune_cpu
+from core.machine import tune_cpu
 from core.models.folding import folded
 from core.models.sed import TimmSED
+from core.program import run_program
 
 NUM_MODELS, NUM_SPECIES, WINDOWS, SECONDS, RATE, NUM_FILES = 5, 21, 12, 5, 32000, 4
 STUDENT = "student, "
 PUBLISHED = {"the original, GPU": 30.6, "2024 first place, CPU": 49.0, "2024 third place, CPU": 110.0}
 Way = Callable[[Sequence[Path]], np.ndarray]
 """Soundscapes of a minute each -> mean probabilities (window, species) of all of them."""
-DEFAULT: tuple[Backend, ...] = ("torch", "torch_bf16", "onnxruntime", "openvino", "openvino_bf16")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceBenchmark:
+    """Time every engine on soundscapes beside the original's way."""
+
+    quick: bool = False
+    """Under a minute: one model five times."""
+    backbone: str = "tf_efficientnet_b0"
+    """Network of timm."""
+    backends: tuple[Backend, ...] = ("torch", "torch_bf16", "onnxruntime", "openvino", "openvino_bf16")
+    """Engines."""
+    device: str = "cpu"
+    """Where torch's engines run."""
+    rounds: int = 7
+    """Turns of all ways."""
+    out: str | None = None
+    """Also write the table as .json."""
 
 
 def build_ensemble(backbone: str, seeds: Sequence[int], waves: Tensor) -> Ensemble:
@@ -116,12 +131,7 @@ class OriginalWay:
 
     def __init__(self, ensemble: Ensemble) -> None:
         self.models = [member.model for member in ensemble.members]
-        config = FeatureConfig()
-        mel = torchaudio.transforms.MelSpectrogram(
-            config.sample_rate, config.n_fft, f_min=config.f_min_hz, f_max=config.f_max_hz,
-            hop_length=config.hop_length, n_mels=config.num_mels,
-        )  # fmt: skip
-        self.log_mel = torch.nn.Sequential(mel, torchaudio.transforms.AmplitudeToDB())
+        self.log_mel = original_log_mel(FeatureConfig())
 
     def logits(self, path: Path) -> Tensor:
         """Return (model, window, species)."""
@@ -164,7 +174,7 @@ def run_untuned(name: str, paths: Sequence[Path]) -> np.ndarray:
 
 
 def ways_of(
-    backends: list[Backend], ensemble: Ensemble, device: torch.device, folder: Path, untuned: Pool
+    backends: Sequence[Backend], ensemble: Ensemble, device: torch.device, folder: Path, untuned: Pool
 ) -> dict[str, Way]:
     """Return what is timed, by name."""
     ways: dict[str, Way] = {
@@ -181,44 +191,43 @@ def ways_of(
                 continue
             predict = Predictor(built, WindowConfig(), device).predict_files
             ways[prefix + backend] = lambda paths, predict=predict: np.concatenate(  # type: ignore[misc]
-                [one.probability[0] for one in predict(paths)]
+                [one.probability[0] for _, one in sorted(predict(paths), key=lambda one: one[0])]
             )
     return ways
 
 
-def main() -> None:
+def measure_inference(config: InferenceBenchmark) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="under a minute: one model five times")
-    parser.add_argument("--backbone", default="tf_efficientnet_b0")
-    parser.add_argument("--backends", nargs="*", default=list(DEFAULT), choices=BACKENDS)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--rounds", type=int, default=7)
-    given = parser.parse_args()
-    device, rounds = torch.device(given.device), 2 if given.quick else given.rounds
+    device = torch.device(config.device)
     tune_cpu()
-    environment = describe_environment(device)
-    versions = [f"{name} {environment['packages'][name]}" for name in ("torch", "torchaudio", "timm")]
-    print(", ".join([environment["device"], f"{torch.get_num_threads()} threads", platform.python_version()]))
-    print(", ".join(versions))
-    seeds = [0] * NUM_MODELS if given.quick else list(range(NUM_MODELS))
+    seeds = [0] * NUM_MODELS if config.quick else list(range(NUM_MODELS))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        files = write_soundscapes(folder, 1 if given.quick else NUM_FILES)
+        files = write_soundscapes(folder, 1 if config.quick else NUM_FILES)
         waves = waves_of(files[0])
-        ensemble = build_ensemble(given.backbone, seeds, waves)
-        if any(not backend.startswith("torch") for backend in given.backends):
+        ensemble = build_ensemble(config.backbone, seeds, waves)
+        if any(not backend.startswith("torch") for backend in config.backends):
             write_files(ensemble, seeds, waves, folder)
-        context = multiprocessing.get_context("spawn")
-        with context.Pool(1, start_untuned, (given.backbone, seeds, files[0])) as untuned:
-            ways = ways_of(given.backends, ensemble, device, folder, untuned)
+        with untuned_process(start_untuned, (config.backbone, seeds, files[0])) as untuned:
+            ways = ways_of(config.backends, ensemble, device, folder, untuned)
             found = {name: way(files) for name, way in ways.items()}
-            seconds: dict[str, list[float]] = {name: [] for name in ways}
-            for name in list(ways) * rounds:
-                started = time.perf_counter()
-                ways[name](files)
-                seconds[name].append(time.perf_counter() - started)
-    print_table(found, seconds)
+            first, *_ = found.values()
+            notes = {
+                name: "another network"
+                if name.startswith(STUDENT)
+                else f"largest difference {np.abs(one - first).max():.1e}"
+                for name, one in found.items()
+            }
+            timings = time_in_turns(
+                f"Five {config.backbone} on {len(files)} soundscapes of a minute, decoding included",
+                "model-windows",
+                {name: partial(way, files) for name, way in ways.items()},
+                WINDOWS * len(files) * NUM_MODELS,
+                rounds=2 if config.quick else config.rounds,
+                notes=notes,
+            )
+    report_timings([timings], device, config.out)
+    print("Published: " + ", ".join(f"{name} {rate:g}/s" for name, rate in PUBLISHED.items()))
 
 
 def write_files(ensemble: Ensemble, seeds: Sequence[int], waves: Tensor, folder: Path) -> None:
@@ -235,18 +244,5 @@ def write_files(ensemble: Ensemble, seeds: Sequence[int], waves: Tensor, folder:
         write_onnx(MelNetwork(model, 1), mels, "mels", file)
 
 
-def print_table(found: dict[str, np.ndarray], seconds: dict[str, list[float]]) -> None:
-    """Print rates, ratios to the first way and differences to it."""
-    first = next(iter(seconds))
-    print(f"\n{'':26}{'model-windows/s':>16}{'ratio':>8}{'largest difference':>20}")
-    for name, values in seconds.items():
-        ratio = statistics.median(a / b for a, b in zip(seconds[first], values, strict=True))
-        rate = len(found[name]) * NUM_MODELS / statistics.median(values)
-        difference = f"{np.abs(found[name] - found[first]).max():.1e}"
-        shown = "another network" if name.startswith(STUDENT) else difference
-        print(f"{name:26}{rate:16.1f}{ratio:8.2f}{shown:>20}")
-    print("\nPublished: " + ", ".join(f"{name} {rate:g}/s" for name, rate in PUBLISHED.items()))
-
-
 if __name__ == "__main__":
-    main()
+    run_program(InferenceBenchmark, measure_inference)

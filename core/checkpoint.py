@@ -15,22 +15,27 @@ import importlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from core.config import Config, FeatureConfig, ModelConfig
-from core.config_values import from_dict, to_dict
-from core.files import write_atomically
+from core.config import Config, FeatureConfig, ModelConfig, require
+from core.config_checks import naming
+from core.config_values import from_dict, require_types, to_dict
+from core.files import read_json, write_atomically
 from core.machine import code_version
 from core.models.base import SpeciesModel
 
 CARD_FORMAT = 2
 _LATER_FIELDS = ("year", "taxonomy")
 """Those that an older card lacks: it means their defaults."""
+_NAMES = {"codes", "scientific", "common", "group"}
+"""Lists in the taxonomy of a card."""
 TRUSTED_PACKAGES = ("core.", "experiments.")
 
 
@@ -141,7 +146,7 @@ def write(
 def copy_weights(folder: Path, target: Path) -> None:
     """Copy a checkpoint that `find` has checked, without what only training needs, into a new folder."""
     target.mkdir(parents=True)
-    content = json.loads((folder / "checkpoint.json").read_text())
+    content = read_json(folder / "checkpoint.json")
     content["files"] = {name: mark for name, mark in content["files"].items() if name == "model.safetensors"}
     for name in content["files"]:
         shutil.copyfile(folder / name, target / name)
@@ -149,8 +154,9 @@ def copy_weights(folder: Path, target: Path) -> None:
 
 
 def exists(folder: Path) -> bool:
-    """Return whether anything was saved under this name, whole or torn."""
-    return any(folder.with_name(folder.name + ending).is_dir() for ending in ("", ".new", ".old"))
+    """Return whether anything was saved under this name; a first one that was cut off is nothing."""
+    was_saved = any(folder.with_name(folder.name + ending).is_dir() for ending in ("", ".old"))
+    return was_saved or (folder.with_name(folder.name + ".new") / "checkpoint.json").is_file()
 
 
 def find(folder: Path) -> Path:
@@ -174,6 +180,15 @@ def find(folder: Path) -> Path:
     raise CheckpointError("; ".join(reasons) or f"{folder}: no checkpoint here")
 
 
+def settle(folder: Path) -> Path:
+    """Return the whole checkpoint that `find` finds, moved to `folder` where its writing was cut off."""
+    found = find(folder)
+    if found != folder:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(found, folder)
+    return folder
+
+
 def read_card(folder: Path) -> Card:
     """Return what a checkpoint says of itself; `CheckpointError` if it is torn or of an unknown format."""
     content = _check(folder)
@@ -182,7 +197,22 @@ def read_card(folder: Path) -> Card:
     if faults := {*content, *_LATER_FIELDS} ^ known:
         message = f"{folder}: fields {sorted(faults)} are missing or unknown in checkpoint.json"
         raise CheckpointError(message)
+    _check_types(folder / "checkpoint.json", content)
     return Card(**content)
+
+
+def _check_types(file: Path, content: Mapping[str, Any]) -> None:
+    """Check the types of a card's entries, and of what is read of its configuration without a class."""
+    with refusing(file):
+        require_types("", content, get_type_hints(Card))
+        configs = {f"config.{name}": content["config"].get(name) for name in ("model", "features")}
+        data = content["config"].get("data", {})
+        require_types("", configs | {"config.data": data}, dict.fromkeys((*configs, "config.data"), dict))
+        require_types("config.data.", data, {"short_clips": str})
+        names, codes = content.get("taxonomy", {}), content["species"]
+        right = not names or (names.keys() <= _NAMES and {len(one) for one in names.values()} == {len(codes)})
+        require(len(codes) > 0, "species: empty")
+        require(right, f"taxonomy: needs lists of {len(codes)} names, {', '.join(sorted(_NAMES))}")
 
 
 def load_model(folder: Path) -> tuple[SpeciesModel, Card]:
@@ -203,8 +233,8 @@ def load_model(folder: Path) -> tuple[SpeciesModel, Card]:
         model_config = from_dict(config_class(), values)
         features = from_dict(FeatureConfig(), card.config["features"])
         model = model_class(model_config, features, len(card.species))
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-    except (RuntimeError, ValueError, TypeError, KeyError) as error:
+        model.load_state_dict(_tensors(folder / "model.safetensors"))
+    except (RuntimeError, ValueError, TypeError, KeyError, AssertionError, SafetensorError) as error:
         message = f"{folder}: written by code {card.code_version}, does not fit this code: {error}"
         raise CheckpointError(message) from error
     return model.eval(), card
@@ -212,7 +242,7 @@ def load_model(folder: Path) -> tuple[SpeciesModel, Card]:
 
 def load_weights(folder: Path) -> dict[str, Tensor]:
     """Return the weights of a checkpoint that `find` has checked."""
-    return load_file(folder / "model.safetensors")
+    return _tensors(folder / "model.safetensors")
 
 
 def load_training(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -221,7 +251,16 @@ def load_training(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not file.is_file():
         message = f"{folder}: holds weights only, training cannot continue from it"
         raise CheckpointError(message)
-    return load_file(file), json.loads((folder / "training.json").read_text())
+    return _tensors(file), read_json(folder / "training.json")
+
+
+def _tensors(file: Path) -> dict[str, Tensor]:
+    """Return what a file of safetensors holds."""
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        message = f"{file}: not readable as safetensors: {error}"
+        raise CheckpointError(message) from error
 
 
 def _import_path(cls: type) -> str:
@@ -249,24 +288,31 @@ def _import(folder: Path, path: str, base: type) -> Any:
 def _check(folder: Path) -> dict[str, Any]:
     """Return the content of `checkpoint.json` after comparing the other files with it."""
     file = folder / "checkpoint.json"
-    try:
-        content: dict[str, Any] = json.loads(file.read_text())
-        files = content["files"]
-        if content["format"] != CARD_FORMAT:
-            message = f"{folder}: checkpoint format {content['format']}, this code reads {CARD_FORMAT}"
-            raise CheckpointError(message)
-    except FileNotFoundError as error:
+    if not file.is_file():
         message = f"{folder}: no checkpoint.json; not a checkpoint of this project, or a torn one"
-        raise CheckpointError(message) from error
-    except (json.JSONDecodeError, KeyError, TypeError, UnicodeDecodeError) as error:
-        message = f"{file}: not the card of a checkpoint ({error})"
-        raise CheckpointError(message) from error
-    for name, fingerprint in files.items():
+        raise CheckpointError(message)
+    with refusing(folder):
+        content: dict[str, Any] = read_json(file)
+        require_types("", content, {"files": dict[str, str], "format": int})
+        require("model.safetensors" in content.get("files", {}), "no model.safetensors in its files")
+        number = content.get("format")
+        require(number == CARD_FORMAT, f"checkpoint format {number}, this code reads {CARD_FORMAT}")
+    for name, fingerprint in content["files"].items():
         part = folder / Path(name).name
         if not part.is_file() or _fingerprint(part) != fingerprint:
             message = f"{part}: missing or damaged (its checksum differs from checkpoint.json)"
             raise CheckpointError(message)
     return content
+
+
+@contextmanager
+def refusing(where: object) -> Iterator[None]:
+    """Put the name of a checkpoint before a mistake that is found inside, which is a `CheckpointError`."""
+    try:
+        with naming(where):
+            yield
+    except ValueError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def _fingerprint(file: Path) -> str:

@@ -6,9 +6,18 @@ Defaults are those of the published solution Choiuijin1125/bclef2022 (timm_007) 
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from core.config_checks import expand_home, require, require_probability
+import tyro
+
+from core.config_checks import (
+    expand_home,
+    require,
+    require_finite,
+    require_name,
+    require_probability,
+    require_seed,
+)
 from core.config_data import DataConfig
 
 BUNDLED_BACKBONE = "tf_efficientnet_lite0.in1k"
@@ -17,6 +26,8 @@ RunMetric = Literal["score", "macro_auc", "padded_cmap", "micro_f1", "top1"]
 """What a run logs: 2022's score, 2024 to 2026's ROC-AUC, 2023's cmAP, 2021's F1 by row, top-1 accuracy."""
 MetricName = Literal[RunMetric, "cmap"]
 """What is compared beside: cmAP without padding."""
+TrackerName = Literal["wandb", "tensorboard", "mlflow", "trackio"]
+"""Where a run is recorded beside its folder, as Accelerate names them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +64,22 @@ class FeatureConfig:
         for name in ("sample_rate", "n_fft", "hop_length", "num_mels"):
             require(getattr(self, name) >= 1, f"features.{name}={getattr(self, name)}: at least 1")
         nyquist = self.sample_rate / 2
-        high = nyquist if self.f_max_hz is None else self.f_max_hz
         require(
-            0 <= self.f_min_hz < high <= nyquist,
+            0 <= self.f_min_hz < self.highest_hz <= nyquist,
             f"features.f_min_hz={self.f_min_hz} and features.f_max_hz={self.f_max_hz}: needs "
             f"0 <= f_min < f_max <= {nyquist:g} Hz (half the sample rate)",
         )
+        bins = self.n_fft // 2 + 1
+        require(
+            self.num_mels <= bins, f"features.num_mels={self.num_mels}: at most {bins}, as n_fft has bins"
+        )
+        require(self.power > 0, f"features.power={self.power}: must be positive")
+        require(self.top_db is None or self.top_db > 0, f"features.top_db={self.top_db}: must be positive")
+
+    @property
+    def highest_hz(self) -> float:
+        """Upper edge of the highest band in Hz."""
+        return self.sample_rate / 2 if self.f_max_hz is None else self.f_max_hz
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,18 +130,25 @@ class SpecAugmentConfig:
         require_probability("spec_augment.probability", self.probability)
         for name in ("max_time_width", "max_mel_width"):
             require(getattr(self, name) >= 1, f"spec_augment.{name}={getattr(self, name)}: at least 1")
+        for name in ("num_time_stripes", "num_mel_stripes"):
+            require(getattr(self, name) >= 0, f"spec_augment.{name}={getattr(self, name)}: 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossConfig:
     """Loss on clip logits and, if wished, on the loudest frame."""
 
-    kind: Literal["focal", "bce"] = "focal"
-    """Binary cross-entropy per species, with or without the focal factors."""
+    kind: Literal["focal", "bce", "soft_auc"] = "focal"
+    """Binary cross-entropy per species, with or without the focal factors; or that of pairs of clips of which
+    one holds the species, and a share of the plain one."""
     focal_alpha: float = 0.25
     """Weight of the positive focal term."""
     focal_gamma: float = 2.0
     """Exponent of the focal factors."""
+    auc_margin: float = 1.0
+    """Of "soft_auc": factor of the difference between the logits of a pair."""
+    auc_bce_weight: float = 0.25
+    """Of "soft_auc": weight of the plain binary cross-entropy beside the pairs."""
     frame_term_weight: float = 0.0
     """Weight of the same loss on the maximum over frames; 0 as the original ran, 1 as it was meant."""
     label_smoothing: float = 0.1
@@ -128,8 +156,11 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        require_probability("loss.label_smoothing", self.label_smoothing)
-        require(self.frame_term_weight >= 0, f"loss.frame_term_weight={self.frame_term_weight}: 0 or more")
+        for name in ("label_smoothing", "focal_alpha"):
+            require_probability(f"loss.{name}", getattr(self, name))
+        require(self.auc_margin > 0, f"loss.auc_margin={self.auc_margin}: must be positive")
+        for name in ("frame_term_weight", "focal_gamma", "auc_bce_weight"):
+            require(getattr(self, name) >= 0, f"loss.{name}={getattr(self, name)}: 0 or more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,17 +187,34 @@ class OptimConfig:
     """Micro-batches per optimiser step; `data.batch_size` stays the size of the whole step."""
     ema_decay: float | None = None
     """Decay of the exponential moving average of weights, used for validation; None: off."""
+    swa_from: float | None = None
+    """Share of the epochs after which the weights at the end of each epoch are averaged alike (SWA), used for
+    validation; statistics of batch norm are those of the last. None: off."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
         require(self.lr > 0, f"optim.lr={self.lr}: must be positive")
         require(0 <= self.min_lr <= self.lr, f"optim.min_lr={self.min_lr}: between 0 and optim.lr={self.lr}")
         require(self.accumulation >= 1, f"optim.accumulation={self.accumulation}: at least 1")
-        require(self.warmup_epochs >= 0, f"optim.warmup_epochs={self.warmup_epochs}: 0 or more")
+        for name in ("warmup_epochs", "weight_decay"):
+            require(getattr(self, name) >= 0, f"optim.{name}={getattr(self, name)}: 0 or more")
+        require(
+            len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas),
+            f"optim.betas={self.betas}: two numbers from 0 to below 1",
+        )
+        if self.max_grad_norm is not None:
+            require(self.max_grad_norm > 0, f"optim.max_grad_norm={self.max_grad_norm}: must be positive")
         if self.layer_decay is not None:
             require(0 < self.layer_decay <= 1, f"optim.layer_decay={self.layer_decay}: between 0 and 1")
         if self.ema_decay is not None:
             require(0 < self.ema_decay < 1, f"optim.ema_decay={self.ema_decay}: between 0 and 1")
+        if self.swa_from is not None:
+            require(0 <= self.swa_from < 1, f"optim.swa_from={self.swa_from}: from 0 to below 1")
+            require(
+                self.ema_decay is None,
+                f"optim.swa_from={self.swa_from} and optim.ema_decay={self.ema_decay}: two averages of the "
+                "weights; set one of them to None",
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +244,7 @@ class ValidConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrackingConfig:
-    """Weights & Biases."""
+    """Weights & Biases, or another tracker of Accelerate."""
 
     project: str = "birdclef"
     """Project name."""
@@ -204,8 +252,18 @@ class TrackingConfig:
     """Team or user; None: the account's default."""
     tags: list[str] = field(default_factory=list)
     """Tags of the run."""
+    notes: str | None = None
+    """What is to be remembered of the run."""
     use: bool = True
-    """False: no W&B at all; the run's folder is written as always."""
+    """False: no tracker at all; the run's folder is written as always."""
+    log_with: Annotated[TrackerName, tyro.conf.arg(aliases=["--tracking.with"])] = "wandb"
+    """The tracker; all but W&B take rows, settings, scores and, where they can, pictures."""
+    audio: bool = True
+    """W&B: the validated clips that are drawn as spectrograms can be listened to."""
+    checkpoint: bool = False
+    """W&B: keep the best checkpoint as an artifact."""
+    code: bool = False
+    """W&B: keep the project's Python files."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -284,10 +342,13 @@ class Config:
     """Mixed precision of the network; log-mel and loss are always float32."""
     schedule: Literal["auto", "demo", "full"] = "auto"
     """Length of the run: auto shortens it on demo data only; see `core.schedule`."""
-    resume: bool = False
-    """Continue this experiment's last run from its last checkpoint."""
+    resume: str | None = None
+    """Continue a run from its last checkpoint: the experiment's last one, or with `--resume=RUN` that of
+    this name or folder."""
     output_dir: str = "outputs"
     """Where runs are recorded."""
+    profile: bool = False
+    """Profile ten steps of the first epoch: a table and a trace in the run's folder."""
     for_few: str | None = None
     """The experiment that learns more from few recordings, which a run on few names; None: this one does."""
     checkpoint_steps: int = 0
@@ -305,7 +366,15 @@ class Config:
     def __post_init__(self) -> None:
         """Check ranges."""
         expand_home(self, "output_dir")
+        require_finite(self)
+        require_name("name", self.name)
+        require_seed("seed", self.seed)
         require(self.epochs >= 1, f"epochs={self.epochs}: at least 1")
         require(self.checkpoint_steps >= 0, f"checkpoint_steps={self.checkpoint_steps}: 0 or more")
+        part = self.data.part_seconds * self.features.sample_rate
+        require(
+            self.features.n_fft // 2 < part,
+            f"features.n_fft={self.features.n_fft}: less than twice the {part:g} samples of a part",
+        )
         batch, micro = self.data.batch_size, self.optim.accumulation
         require(batch % micro == 0, f"data.batch_size={batch} is not divisible by optim.accumulation={micro}")

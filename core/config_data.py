@@ -4,7 +4,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from core.config_checks import expand_home, require, require_probability
+from core.config_checks import expand_home, require, require_finite, require_probability, require_seed
+
+LEAST_SECONDS, MOST_SECONDS = 0.01, 3600.0
+"""Of a part, and of a clip, which is held in memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,10 +134,16 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Check ranges."""
         expand_home(self, "root", "extra_roots", "cache")
-        require(self.part_seconds > 0, f"data.part_seconds={self.part_seconds}: must be positive")
+        require_finite(self, "data.")
+        require_seed("data.fold_seed", self.fold_seed)
+        require(
+            self.part_seconds >= LEAST_SECONDS,
+            f"data.part_seconds={self.part_seconds}: at least {LEAST_SECONDS:g}",
+        )
         for name in ("clip_seconds", "valid_clip_seconds"):
             seconds = getattr(self, name)
             parts = 1.0 if seconds is None else seconds / self.part_seconds
+            require((seconds or 0) <= MOST_SECONDS, f"data.{name}={seconds}: at most {MOST_SECONDS:g}")
             require(
                 parts > 0.5 and math.isclose(parts, round(parts)),
                 f"data.{name}={seconds} is not a whole number of parts of "
@@ -151,6 +160,8 @@ class DataConfig:
                 0 <= self.fold < self.num_folds,
                 f"data.fold={self.fold}: folds are numbered 0 to {self.num_folds - 1}",
             )
+        for name in ("min_rating", "balance_power", "undersample_power"):
+            require(getattr(self, name) >= 0, f"data.{name}={getattr(self, name)}: 0 or more")
         require_probability("data.max_bad_share", self.max_bad_share)
         require_probability("data.secondary_weight", self.secondary_weight)
         require(

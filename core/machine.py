@@ -4,6 +4,7 @@ import ctypes
 import importlib.metadata
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -19,8 +20,9 @@ PACKAGES = (
     "torch", "torchvision", "torchaudio", "timm", "accelerate", "wandb", "numpy", "pandas", "scikit-learn",
     "soundfile", "soxr", "safetensors", "tyro", "onnxruntime", "openvino",
 )  # fmt: skip
-LAUNCHERS = ("accelerate", "torchrun", "torch/distributed")
+LAUNCHERS = re.compile(r"accelerate(\.py|-launch|\.commands\..*)?|torchrun|torch\.distributed\..*")
 LAUNCHED = "ACCELERATE_MIXED_PRECISION"  # `accelerate launch` sets it for what it starts
+AGENT = "TORCHELASTIC_RUN_ID"  # and torch's agent that
 _REACH_SECONDS = 4.0
 EXIT_CODE_BASE = 128  # a shell's convention: 128 + signal
 THREADS = "OMP_NUM_THREADS"
@@ -59,6 +61,21 @@ def follow_launcher() -> None:
         sys.exit(EXIT_CODE_BASE + signal.SIGTERM)
 
 
+def end_launcher() -> None:
+    """End the launcher of this process, if it has one.
+
+    It would print a traceback about the status of what it started, where that has told already what is wrong.
+    """
+    if is_launched():
+        # torch's agent answers SIGTERM with a traceback, too
+        os.kill(os.getppid(), signal.SIGKILL if AGENT in os.environ else signal.SIGTERM)
+
+
+def is_launched() -> bool:
+    """Return whether `accelerate launch` or torchrun has started this process."""
+    return (AGENT in os.environ or LAUNCHED in os.environ) and _is_launcher(os.getppid())
+
+
 def answers(url: str) -> bool:
     """Return whether a server answers at an address; asks once, for a few seconds."""
     try:
@@ -71,7 +88,9 @@ def answers(url: str) -> bool:
 
 
 def _is_launcher(process: int) -> bool:
-    return any(name in _proc(process, "cmdline") for name in LAUNCHERS)
+    """Return whether a process is Python that runs the program or module of a launcher."""
+    python, *words = (Path(word).name for word in _proc(process, "cmdline").split("\0")[:3])
+    return python.startswith("python") and any(LAUNCHERS.fullmatch(word) for word in words)
 
 
 def _proc(process: int, name: str) -> str:
@@ -82,9 +101,11 @@ def _proc(process: int, name: str) -> str:
         return ""
 
 
-def usable_cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def usable_cores() -> list[int]:
+    """Return the CPU cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
 
 def wished_threads() -> int | None:
@@ -111,12 +132,36 @@ def tune_cpu(num_processes: int = 1) -> None:
     """
     import torch
 
-    cores = usable_cores()
+    cores = len(usable_cores())
     torch.set_num_threads(min(wished_threads() or max(cores // num_processes, 1), cores))
     if platform.libc_ver()[0] == "glibc":
         libc = ctypes.CDLL(None)
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, ctypes.c_int(-1))
+
+
+class HeapTrimmer:
+    """Give freed memory back to the kernel each time the process has grown by so much.
+
+    `tune_cpu` keeps what is freed. glibc before 2.38 cannot reuse a freed aligned block for one of the same
+    size, and torch's blocks are aligned: over a long file the process grew by 700 MB.
+
+    Parameters
+    ----------
+    growth_bytes
+        How much the process may grow beyond what it held here, or after the last time that it gave back.
+    """
+
+    def __init__(self, growth_bytes: int) -> None:
+        self.growth_bytes = growth_bytes
+        self.limit = resident_bytes() + growth_bytes
+        self.is_possible = platform.libc_ver()[0] == "glibc"
+
+    def trim(self) -> None:
+        """Give back where the limit is passed; the next limit lies above what is held then."""
+        if self.is_possible and resident_bytes() > self.limit:
+            ctypes.CDLL(None).malloc_trim(0)
+            self.limit = max(self.limit, resident_bytes() + self.growth_bytes // 2)
 
 
 def describe_environment(device: "torch.device") -> dict[str, Any]:
@@ -164,3 +209,25 @@ def _processor() -> str:
         return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def resident_bytes() -> int:
+    """Return the main memory that this program holds now, 0 where Linux does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
+
+
+def peak_memory_bytes() -> int:
+    """Return the most main memory that this program has held since its start.
+
+    `ru_maxrss` begins at what the parent process held, so Linux's own record comes first.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+    except (OSError, StopIteration):
+        import resource
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -61,7 +61,7 @@ def choose_data(config: _C) -> tuple[_C, bool]:
     ValueError
         If a folder is named that does not exist, so that a typo never trains on other data.
     """
-    from core.data.demo import STATEMENT
+    from core.data.demo.build import STATEMENT
     from core.data.hub import is_hub
 
     data = config.data
@@ -87,7 +87,7 @@ def _with_metric(config: _C) -> _C:
 
 
 def _with_demo(config: _C) -> _C:
-    from core.data.demo import OLDER_SEED, demo_root, ensure_demo
+    from core.data.demo.build import OLDER_SEED, demo_root, ensure_demo
     from core.data.hub import is_hub
 
     demo, extra = demo_root(), config.data.extra_roots

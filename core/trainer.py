@@ -9,13 +9,21 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, ClassVar, Literal, TypeVar
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import GradientAccumulationPlugin, broadcast_object_list, gather_object
+from accelerate.utils import (
+    GradientAccumulationPlugin,
+    broadcast_object_list,
+    gather_object,
+    send_to_device,
+)
 from torch import Tensor
 from tqdm import tqdm
 
@@ -26,19 +34,20 @@ from core.data.decoding import AudioError
 from core.data.loaders import Loaders, RunData, build_loaders, open_data, read_recordings
 from core.machine import follow_launcher, tune_cpu
 from core.models.base import Output, SpeciesModel
+from core.program import telling_mistakes
 from core.run_folder import RunFolder, choose_stamp, open_run_folder
 from core.scoring.evaluation import point_metrics
-from core.training.augment import Augmentation, Labelled, draw_augmentation
+from core.training.augment import Augmentation, Labelled, draw_augmentation, mix_noise
 from core.training.losses import smooth_labels, species_loss
 from core.training.optim import Optimization
+from core.training.pinned import describe_items, refuse_changed_items
+from core.training.profiling import marked, part_of_step, profiled_steps
 from core.training.run_report import format_advice, format_start, report_group, run_facts
 from core.training.state import Checkpoints, Progress
 from core.training.stopping import StopSignal
 from core.training.tracking import RunRecord
 from core.training.validation import Validated, Validation, join_processes
-from core.training.watch import LossWatch
-
-_T = TypeVar("_T")
+from core.training.watch import LOG_STEPS, LossWatch
 
 
 class Trainer:
@@ -81,7 +90,10 @@ class Trainer:
         self.progress = Progress()
         self.last_validated: Validated | None = None  # of the weights as they are after an epoch
         self.record = RunRecord(config, folder, accelerator)
+        self.items = describe_items(self.data, accelerator.num_processes)
+        refuse_changed_items(folder, self.items)
         self.stop = StopSignal()
+        self.stop_steps = 1 if accelerator.device.type == "cpu" else LOG_STEPS  # a GPU is not held up
 
     # Hooks: what an experiment may change.
 
@@ -127,7 +139,7 @@ class Trainer:
         return draw_augmentation(num_main, num_scored, config.mixup, config.spec_augment, gates, generator)
 
     def compute_loss(self, output: Output, labels: Labelled) -> Tensor:
-        """Return the loss of a batch, a float32 scalar.
+        """Return the loss of each clip of a batch, (clip,) float32; `labels.weight` weighs them afterwards.
 
         Parameters
         ----------
@@ -143,7 +155,7 @@ class Trainer:
     @classmethod
     def main(cls, config: Config) -> None:
         """Train the fold of `config`, or every fold in turn; print the table of results."""
-        _train_folds(cls, config)
+        launch(config, partial(train_folds, cls))
 
     def fit(self) -> None:
         """Train all epochs that are left, validate, and report."""
@@ -161,8 +173,9 @@ class Trainer:
 
     def start(self) -> None:
         """Continue from the run's checkpoint if there is one; open the record."""
-        self.progress = self.checkpoints.restore()
-        self.record.open(self.data.listed, self.progress.global_step, self.progress.wandb_id)
+        with self.accelerator.main_process_first():
+            self.progress = self.checkpoints.restore()
+        self.record.open(self.data.listed, self.items, self.progress)
         machine = f"{self.accelerator.num_processes} x {self.accelerator.device}"
         self.accelerator.print(
             format_start(self.config, self.data, self.model, self.loaders.batches, machine)
@@ -174,7 +187,7 @@ class Trainer:
         self.network.train()
         progress, batches = self.progress, self.loaders.batches
         batches.start_at(epoch, progress.step)
-        watch = LossWatch(progress, self.data.item_names, batches.size)
+        watch = LossWatch(progress, self.data.item_names, batches.size, self.optimization)
         bar = tqdm(
             self.loaders.train,
             f"epoch {epoch + 1}/{self.config.epochs}",
@@ -183,22 +196,27 @@ class Trainer:
             unit="step",
             disable=not self.accelerator.is_main_process,
         )
-        for batch in bar:
+        is_profiled = self.config.profile and epoch == 0 and self.accelerator.is_main_process
+        for batch in profiled_steps(bar, is_profiled, self.record.folder.path, self.model.front_end):
             watch.note_arrival()
-            loss = self.train_step(batch, epoch, progress.step)
+            sums = self.train_step(batch, epoch, progress.step)
             progress.step += 1
-            row = watch.add(loss, batch.recording)
-            if row is None and (self._is_checkpoint_due() or progress.step == batches.num_steps):
-                row = watch.read()
+            if progress.step % self.stop_steps == 0:
+                self.stop.agreed = _greatest(self.stop.received or 0, self.accelerator) or None
+            is_synced, every = self.accelerator.sync_gradients, self.config.checkpoint_steps
+            is_scheduled = is_synced and every > 0 and progress.step % every == 0
+            is_stopped = is_synced and self.stop.agreed is not None
+            is_due = is_scheduled or progress.step == batches.num_steps
+            row = watch.add(sums, batch.recording, is_due=is_due, is_stopped=is_stopped)
             if row is not None:
                 self._log_step(row, bar)
-            if self._is_checkpoint_due():
+            if is_scheduled or is_stopped:
                 self.save("last", {})
-            if self.stop.received and self.accelerator.sync_gradients:
+            if is_stopped:
                 sys.exit(self.stop.exit_code)
 
     def train_step(self, batch: Batch, epoch: int, step: int) -> Tensor:
-        """Train on one (micro-)batch; return its loss, a detached scalar on the device.
+        """Train on one (micro-)batch; return the sums of its weighted losses and of its weights, (2,).
 
         Parameters
         ----------
@@ -209,32 +227,34 @@ class Trainer:
         """
         config, device = self.config, self.accelerator.device
         generator = _seed_step(config.seed, epoch, step, self.accelerator.process_index)
-        batch = Batch(*(tensor.to(device, non_blocking=True) for tensor in batch))
+        batch = _moved(batch, device)
         labels = self.label(batch)
         num_main = self.loaders.batches.local_size
         with self.accelerator.accumulate(self.network):
             num_scored = len(batch.weight) - num_main
             augment = self.augment(num_main, num_scored, draw_gates(config.seed, epoch, step), generator)
-            output = self.network(batch.wave, config.data.num_parts, augment)
-            loss = self.compute_loss(output, augment.mix_labels(labels))
-            self.accelerator.backward(loss)
+            with part_of_step("forward"):
+                output = self.network(batch.wave, config.data.num_parts, marked("augment", augment))
+            with part_of_step("loss"):
+                labels = augment.mix_labels(labels)
+                losses = self.compute_loss(output, labels)
+            sums = self.optimization.backward(losses, labels.weight)
             if self.accelerator.sync_gradients:
                 self.optimization.step(self.progress.global_step, self.loaders.batches.num_steps)
                 self.progress.global_step += 1
-        return loss.detach()
+        return sums
 
     def _log_step(self, row: dict[str, float], bar: "tqdm[Batch]") -> None:
         """Record a `row` of `LossWatch`, and show it in the epoch's progress `bar`."""
         row |= {"train/lr": self.optimization.rate, "epoch": self.progress.epoch}
-        bar.set_postfix(
-            loss=f"{row['train/loss']:.4f}", lr=f"{row['train/lr']:.1e}",
-            clips=f"{row['train/clips_per_second']:.1f}/s",
-        )  # fmt: skip
+        speed = f"{row['train/clips_per_second']:.1f}/s"
+        bar.set_postfix(loss=f"{row['train/loss']:.4f}", lr=f"{row['train/lr']:.1e}", clips=speed)
         self.record.log(row, self.progress.global_step)
 
     def end_epoch(self) -> None:
-        """Validate, log, and save."""
+        """Validate, log, and save: the best first, since a run that goes on from the last is past it."""
         began = time.perf_counter()
+        self.optimization.end_epoch(self.progress.epoch)
         self.last_validated, progress = self.validate(), self.progress
         predictions, soundscapes, _ = self.last_validated
         is_best, row = False, {"train/epoch_loss": progress.epoch_loss}
@@ -248,91 +268,133 @@ class Trainer:
             row[f"valid/soundscape_{main}"] = point_metrics(soundscapes, self.config.valid)[main]
         progress.end_epoch(time.perf_counter() - began)
         self.record.log({**row, "epoch": progress.epoch}, progress.global_step, is_epoch=True)
-        self.save("last", row)
         if is_best:
             self.save("best", row)
+        self.save("last", row)
 
     def validate(self) -> Validated:
         """Return the predictions of all validated clips and windows, on every process."""
+        self.optimization.share()
         return join_processes(gather_object([self.validation.predict(self.scored_model)]))
 
     def finish(self) -> None:
         """Score the last weights with intervals, and record everything."""
         validated = self.last_validated or self.validate()  # none yet: killed after its last epoch
-        pictures = {}
-        if self.draws_examples and self.accelerator.is_main_process and len(validated.recordings):
-            file = self.record.folder.path / "spectrograms.png"
-            pictures["spectrograms"] = self.validation.draw_examples(self.scored_model, file)
+        pictures: dict[str, Callable[[Path], object]] = {}
+        sounds: dict[str, np.ndarray] = {}
+        if self.draws_examples and len(validated.recordings):
+            pictures["spectrograms"] = lambda file: self.validation.draw_examples(self.scored_model, file)
+            sounds = self.validation.example_sounds()
         facts = run_facts(self.config, self.data, self.model, self.progress)
-        self.record.report(validated, self.data.competition.taxonomy, facts, pictures)
+        self.record.report(validated, self.data.competition.taxonomy, facts, pictures, sounds)
 
     # Checkpoints.
 
     @property
     def scored_model(self) -> SpeciesModel:
-        """The network whose weights are scored and saved: the moving average where there is one."""
+        """The network whose weights are scored and saved: their average where there is one."""
         return self.optimization.scored_model
-
-    def _is_checkpoint_due(self) -> bool:
-        """Return whether to save after this step: on schedule, or because the run is asked to stop."""
-        every, step = self.config.checkpoint_steps, self.progress.step
-        scheduled = every > 0 and step % every == 0
-        return (scheduled or self.stop.received is not None) and self.accelerator.sync_gradients
 
     def save(self, name: Literal["last", "best"], metrics: dict[str, float]) -> None:
         """Write a checkpoint, with the validation `metrics` of its weights in its card."""
         if self.accelerator.is_main_process:
-            self.progress.wandb_id = self.record.wandb_id
+            self.progress.tracker_id = self.record.tracker_id
             self.checkpoints.write(name, self.progress, metrics)
 
 
-def _train_folds(trainer_class: type[Trainer], config: Config) -> None:
-    """Train what `config` asks for and is not finished yet; print the table of a group of folds."""
+def launch(config: Any, train: Callable[[Any, Accelerator], object]) -> None:
+    """Train with devices and processes as the configuration asks; a person's mistake ends with status 2."""
     follow_launcher()
-    accelerator = _told(build_accelerator, config)
-    stamp = broadcast_object_list([choose_stamp(config)])[0]
+    with telling_mistakes():
+        _refuse_folds_in_a_trial(config)
+        accelerator = build_accelerator(config)
+    train(config, accelerator)
+    accelerator.end_training()
+
+
+def train_folds(trainer_class: type[Trainer], config: Config, accelerator: Accelerator) -> RunFolder:
+    """Train what is not finished yet; print the table of a group of folds, return the folder of all.
+
+    Parameters
+    ----------
+    trainer_class
+        What trains a fold.
+    config
+        Which fold, or all of them.
+    accelerator
+        From `build_accelerator`.
+    """
+    with telling_mistakes():
+        stamp = broadcast_object_list([choose_stamp(config)])[0]
     is_main = accelerator.is_main_process
     folders: list[RunFolder] = []
+    evaluation, is_new = None, False
     for fold_config in _fold_configs(config):
         folder = open_run_folder(fold_config, stamp, create=False)
         if not folder.is_finished:
-            trainer = _told(trainer_class, fold_config, folder, accelerator)
+            with telling_mistakes():
+                trainer = trainer_class(fold_config, folder, accelerator)
             if is_main:  # a run that cannot start leaves no folder
                 for started in (config, fold_config):
                     open_run_folder(started, stamp, create=True)
             if not folders:
                 accelerator.print(format_advice(config, len(trainer.data.train)), end="")
-            _fit(trainer)
+            with telling_mistakes():
+                _fit(trainer)
+            is_new = True
             accelerator.free_memory()
         folders.append(folder)
-    if is_main and (config.data.fold == "all" or config.resume):
-        report_group(config, folders, stamp)
-    accelerator.end_training()
+    if is_main and (config.data.fold == "all" or not is_new):
+        evaluation = report_group(config, folders, stamp)
+        if evaluation and is_new:
+            RunRecord(config, open_run_folder(config, stamp, create=False), accelerator).publish(evaluation)
+    return open_run_folder(config, stamp, create=False)
 
 
-def _told(build: Callable[..., _T], *arguments: Any) -> _T:
-    """Return what `build` makes; a person's mistake is told in a line and exits with status 2."""
-    try:
-        return build(*arguments)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+def _refuse_folds_in_a_trial(config: Config) -> None:
+    """Raise `ValueError` where all folds would be recorded as the one run of a W&B trial."""
+    if config.data.fold == "all" and os.environ.get("WANDB_SWEEP_ID"):
+        message = "data.fold=all: a trial of a sweep is one run; give data.fold the values [0, 1, 2, 3, 4]"
+        raise ValueError(message)
 
 
 def _fit(trainer: Trainer) -> None:
-    """Train; a recording that can no longer be read is told in a line, with status 2."""
+    """Train, alone in the run's folder; `ValueError` for a recording that is gone, or weights that broke."""
+    is_main = trainer.accelerator.is_main_process
     try:
-        trainer.fit()
+        with trainer.record.folder.held() if is_main else nullcontext():
+            trainer.fit()
     except AudioError as error:
         told = str(error).strip().rpartition("\n")[2].rpartition("AudioError: ")[2]  # a worker tells more
-        print(f"error: {told}; restore it, then continue with --resume", file=sys.stderr)
-        sys.exit(2)
+        message = f"{told}; restore it, then continue with --resume"
+        raise ValueError(message) from error
+    except FloatingPointError as error:
+        raise ValueError(*error.args) from error
 
 
 def _fold_configs(config: Config) -> list[Config]:
     """Return the configuration of each fold to train: one, or all folds where `data.fold` is "all"."""
     folds = list(range(config.data.num_folds)) if config.data.fold == "all" else [config.data.fold]
     return [replace(config, data=replace(config.data, fold=fold)) for fold in folds]
+
+
+def _moved(batch: Batch, device: torch.device) -> Batch:
+    """Return a batch on a device, its noise mixed in."""
+    with part_of_step("transfer"):
+        batch = Batch(*send_to_device(batch, device, non_blocking=True))
+    if not batch.noise:
+        return batch
+    with part_of_step("noise"):
+        return batch._replace(wave=mix_noise(batch.wave, batch.noise))
+
+
+def _greatest(number: int, accelerator: Accelerator) -> int:
+    """Return the greatest of the numbers of all processes."""
+    if accelerator.num_processes == 1:
+        return number
+    told = torch.tensor(number, device=accelerator.device)
+    torch.distributed.all_reduce(told, torch.distributed.ReduceOp.MAX)
+    return int(told)
 
 
 def _seed_step(seed: int, epoch: int, step: int, process: int) -> torch.Generator:
@@ -354,7 +416,6 @@ def build_accelerator(config: Config) -> Accelerator:
         mixed_precision=config.precision,
         # as a plugin: the variable ACCELERATE_GRADIENT_ACCUMULATION_STEPS would win over a plain number
         gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=config.optim.accumulation),
-        log_with="wandb" if config.tracking.use else None,
         step_scheduler_with_optimizer=False,
     )
     launched, found = os.environ.get("WORLD_SIZE", "1"), accelerator.num_processes

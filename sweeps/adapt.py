@@ -8,14 +8,15 @@ python -m sweeps.adapt sweeps/mixup.yaml --to=mixup-2cpus.yaml --processes=2 --c
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
 
 from core.config import require
+from core.config_checks import home_path, require_output
 from core.files import write_atomically
+from core.program import telling_mistakes
 from sweeps.check import checked_sweep, keys_of
 from sweeps.sweep_file import SweepFile
 
@@ -46,7 +47,7 @@ def _with_processes(sweep: SweepFile, processes: int, *, cpu: bool) -> list[str]
     return ["${env}", ON_CPU, *(word for word in words if word != "${env}")] if cpu else words
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Write the new file, checked."""
     parser = argparse.ArgumentParser(
         prog="python -m sweeps.adapt",
@@ -55,19 +56,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("file", type=Path, help="the sweep file")
-    parser.add_argument("--to", type=Path, required=True, help="the file to write")
+    parser.add_argument("--to", type=home_path, required=True, help="the file to write")
     parser.add_argument("--processes", type=int, help="processes of every trial")
     parser.add_argument("--cpu", action="store_true", help="they share the CPU")
-    given, words = parser.parse_known_args(arguments)
-    try:
+    given, words = parser.parse_known_args()
+    with telling_mistakes():
         require(given.processes is None or given.processes >= 1, f"--processes={given.processes}: at least 1")
         require(given.to.resolve() != given.file.resolve(), f"--to={given.to}: is the file itself")
+        require_output("--to", given.to)
         sweep = checked_sweep(given.file, words)
         write_atomically(given.to, _adapted_text(sweep, words, given.processes, cpu=given.cpu))
         checked_sweep(given.to)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
     print(given.to)
 
 

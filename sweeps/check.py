@@ -5,30 +5,26 @@ misspelt key, a wrong type or an impossible range is told in a second, with the 
 by the failure of each trial. Words behind the files go to the program as in every trial.
 """
 
-import contextlib
 import importlib
-import io
 import itertools
 import math
 import random
-import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from core.command_line import parse_arguments
 from core.config import require
+from core.config_checks import naming
 from core.config_values import flatten, from_dict
 from sweeps.command import fixed_words, parameter_words
-from sweeps.parameters import naming
 from sweeps.sweep_file import SweepFile, read_sweep_file
 
 ROOT = Path(__file__).resolve().parents[1]
 NUM_COMBINATIONS = 500
 """Combinations of values that are tried; all of them where there are fewer."""
-FRAME = re.compile(r"[│─╭╮╰╯]|-{4,}")
 OWN_FIELDS = {"resume": "a sweep goes on by itself", "name": "it names the experiment"}
 """Fields that a sweep decides, and why."""
 
@@ -62,7 +58,7 @@ def checked_sweep(file: Path, words: Sequence[str] = ()) -> SweepFile:
         sweep = replace(sweep, parameters=tuple(one for one in sweep.parameters if one.key not in given))
         _check_fields(sweep, words)
         with naming(" ".join(words)):
-            base = parsed(default, words)
+            base = parse_arguments(default, words)
         _check_combinations(base, _checked_values(sweep, default, words))
     return sweep
 
@@ -99,11 +95,11 @@ def _checked_values(sweep: SweepFile, default: Any, words: Sequence[str]) -> dic
     for i in range(max(map(len, candidates.values()), default=0)):
         chosen = {key: values[i] for key, values in candidates.items() if i < len(values)}
         try:
-            flat = flatten(parsed(default, [*words, *parameter_words(chosen)]))
+            flat = flatten(parse_arguments(default, [*words, *parameter_words(chosen)]))
         except ValueError:
             for key, value in chosen.items():
                 with naming(f"{key}={value}"):
-                    parsed(default, [*words, *parameter_words({key: value})])
+                    parse_arguments(default, [*words, *parameter_words({key: value})])
             with naming(_named_values(chosen)):
                 raise
         for key in chosen:
@@ -143,32 +139,6 @@ def _nested(flat: dict[str, Any]) -> dict[str, Any]:
             branch = branch.setdefault(parent, {})
         branch[name] = value
     return tree
-
-
-def parsed(default: Any, words: Sequence[str], parser: Callable[..., Any] = parse_arguments) -> Any:
-    """Return the configuration that a program makes of words.
-
-    Parameters
-    ----------
-    default
-        The experiment's `CONFIG`.
-    words
-        Of the command line.
-    parser
-        `parse_arguments`, or `parse_config`, which also refuses what is missing here, such as a folder.
-
-    Raises
-    ------
-    ValueError
-        If the program refuses them; it says why.
-    """
-    output = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(output), contextlib.redirect_stdout(io.StringIO()):
-            return parser(default, list(words))
-    except SystemExit as stop:
-        reason = FRAME.sub(" ", output.getvalue()).partition("For full helptext")[0]
-        raise ValueError(" ".join(reason.split()).removeprefix("error: ") or "refused") from stop
 
 
 def main() -> None:

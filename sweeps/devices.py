@@ -43,13 +43,6 @@ def visible_gpus() -> list[str]:
     return [str(i) for i in range(count)]
 
 
-def visible_cores() -> list[int]:
-    """Return the CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
-
-
 def share_devices(jobs: int, processes: int, gpus: Sequence[str], cores: Sequence[int]) -> list[Slot]:
     """Return a place for each trial at once.
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.config import require
-from sweeps.parameters import is_number, naming
+from core.config_checks import naming
+from sweeps.parameters import is_number
 
 HYPERBAND_KEYS = ("type", "min_iter", "max_iter", "s", "eta", "strict")
 NEEDED = "needs type: hyperband and min_iter, or max_iter and s"

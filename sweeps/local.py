@@ -6,7 +6,9 @@ where a sweep was stopped or killed: trials that ended are not repeated.
 """
 
 import argparse
+import contextlib
 import hashlib
+import io
 import json
 import os
 import sys
@@ -14,13 +16,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.command_line import parse_config
+from core.command_line import settle_config
 from core.config import require
+from core.config_checks import home_path, naming, require_name, require_output, require_seed
+from core.machine import usable_cores
+from core.program import telling_mistakes
 from core.training.stopping import StopSignal
-from sweeps.check import ROOT, checked_sweep, config_of, keys_of, parsed
+from sweeps.check import ROOT, checked_sweep, config_of, keys_of
 from sweeps.command import fixed_words, num_processes, parameter_words, trial_command
-from sweeps.devices import Slot, share_devices, visible_cores, visible_gpus
-from sweeps.parameters import naming, value_text
+from sweeps.devices import Slot, share_devices, visible_gpus
+from sweeps.parameters import value_text
 from sweeps.proposals import num_trials, propose
 from sweeps.sweep_file import SweepFile
 from sweeps.sweep_folder import FAILED, FINISHED, RUNNING, STOPPED, SweepFolder, Trial
@@ -104,7 +109,7 @@ class _LocalSweep:
         more = [*self.words, f"--output_dir={home}"]
         resumed = self.folder.run_of(trial) is not None
         if resumed:
-            more.append("--resume=True")
+            more.append("--resume=last")
         program = self.sweep.program if Path(self.sweep.program).is_file() else str(ROOT / self.sweep.program)
         command = trial_command(self.sweep.command, program, trial.parameters, more)
         environment = {
@@ -191,27 +196,28 @@ def _parser() -> argparse.ArgumentParser:
     known.add_argument("--jobs", type=int, default=1, help=jobs)
     known.add_argument("--seed", type=int, default=0, help=seed)
     known.add_argument("--id", help="name of the sweep's folder; by default from file, seed and words")
-    known.add_argument("--out", type=Path, default=Path("outputs/sweeps"), help="folder of all sweeps")
+    known.add_argument("--out", type=home_path, default=Path("outputs/sweeps"), help="folder of all sweeps")
     return known
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main() -> None:
     """Run a sweep, and exit with 0 when all its trials have ended."""
-    given, words = _parser().parse_known_args(arguments)
-    try:
+    given, words = _parser().parse_known_args()
+    with telling_mistakes():
         sweep = checked_sweep(given.file, words)
         count = num_trials(sweep, given.count)
+        require_output("--out", given.out, is_folder=True)
+        require_seed("--seed", given.seed)
+        if given.id is not None:
+            require_name("--id", given.id)
         endless = f"{given.file}: a {sweep.method} sweep has no end; give --count or run_cap"
         require(count is not None, endless)
         require(given.count is None or given.count >= 1, f"--count={given.count}: at least 1")
         with naming(given.file):
             _check_start(sweep, given.seed, words)
         folder = SweepFolder(given.out / (given.id or _default_id(sweep, given.seed, words)), sweep)
-        slots = share_devices(given.jobs, num_processes(sweep.command), visible_gpus(), visible_cores())
+        slots = share_devices(given.jobs, num_processes(sweep.command), visible_gpus(), usable_cores())
         folder.open(given.seed, words)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
     print(f"{sweep.name}: {sweep.question}\n{count} trials in {folder.path}", flush=True)
     sys.exit(_LocalSweep(folder, given.seed, words, count or 0, slots).run())
 
@@ -222,7 +228,8 @@ def _check_start(sweep: SweepFile, seed: int, words: Sequence[str]) -> None:
     keys = [*keys_of(given), *(one.key for one in sweep.parameters)]
     require("output_dir" not in keys, "output_dir: a trial's runs go into the sweep's folder (--out)")
     first = parameter_words(propose(sweep, seed, 0).parameters)
-    parsed(config_of(sweep.program), [*given, *first], parse_config)
+    with contextlib.redirect_stdout(io.StringIO()):
+        settle_config(config_of(sweep.program), [*given, *first])
 
 
 def _default_id(sweep: SweepFile, seed: int, words: Sequence[str]) -> str:

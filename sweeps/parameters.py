@@ -7,13 +7,13 @@ Keys and defaults follow https://docs.wandb.ai/models/sweeps/sweep-config-keys: 
 
 import math
 import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
 
 from core.config import require
+from core.config_checks import naming
 
 RANGE = ("min", "max")
 NUMBERS = (*RANGE, "q", "mu", "sigma", "a", "b")
@@ -133,16 +133,6 @@ class Parameter:
         rounded = round(value / step) * step
         # 0.3 and not 0.30000000000000004
         return rounded if isinstance(step, int) else float(f"{rounded:.12g}")
-
-
-@contextmanager
-def naming(what: object) -> Iterator[None]:
-    """Put the name of a file or a field before the message of a `ValueError` that is raised inside."""
-    try:
-        yield
-    except ValueError as error:
-        message = f"{what}: {error}"
-        raise ValueError(message) from error
 
 
 def read_parameters(entries: Any, prefix: str = "") -> list[Parameter]:

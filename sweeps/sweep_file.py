@@ -8,9 +8,10 @@ from typing import Any, Literal, get_args
 import yaml
 
 from core.config import RunMetric, require
+from core.config_checks import naming
 from sweeps.command import check_command
 from sweeps.hyperband import Hyperband, read_hyperband
-from sweeps.parameters import COUNTABLE, Parameter, naming, read_parameters
+from sweeps.parameters import COUNTABLE, Parameter, read_parameters
 
 SWEEP_KEYS = (
     "name", "description", "project", "entity", "program", "method", "metric", "parameters", "command",

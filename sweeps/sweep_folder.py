@@ -16,13 +16,14 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from core.config import require
-from core.files import replacing, write_atomically
+from core.config_checks import naming
+from core.config_values import require_types
+from core.files import read_json, replacing, write_atomically
 from core.machine import code_version
 from core.run_folder import RunFolder, run_name, stamp_of
-from sweeps.parameters import naming
 from sweeps.sweep_file import SweepFile, read_sweep_file
 
 FINISHED, STOPPED, FAILED, RUNNING = STATES = ("finished", "stopped", "failed", "running")
@@ -99,7 +100,7 @@ class SweepFolder:
         asked = {"id": self.path.name, "name": self.sweep.name, "seed": seed, "overrides": list(words)}
         if not file.is_file():
             write_atomically(file, json.dumps(asked | {"code_version": code_version()}, indent=2) + "\n")
-        known = json.loads(file.read_text())
+        known = read_json(file)
         for key, given in asked.items():
             begun = f"{self.path}: begun with {key}={known.get(key)}, not {given}; choose another --id"
             require(known.get(key) == given, begun)
@@ -109,8 +110,9 @@ class SweepFolder:
     def read_trials(self) -> None:
         """Read every `trial.json`."""
         for file in self.path.glob("trials/*/trial.json"):
+            content = read_json(file)
             with naming(f"{file}: damaged"):
-                trial = _trial_of(json.loads(file.read_text()), self._swept)
+                trial = _trial_of(content, self._swept)
             self.trials[trial.number] = trial
         self.trials = dict(sorted(self.trials.items()))
 
@@ -188,8 +190,8 @@ def read_sweep_folder(path: Path) -> SweepFolder:
     file = path / "sweep.json"
     asked = f"{path}: not the folder of a sweep, it has no sweep.json"
     require(file.is_file(), f"{asked} (expected outputs/sweeps/<id>, made by python -m sweeps.local)")
+    facts = read_json(file)
     with naming(f"{file}: damaged"):
-        facts = json.loads(file.read_text())
         require(isinstance(facts, dict) and "name" in facts, "needs a name")
     folder = SweepFolder(path, replace(read_sweep_file(path / "sweep.yaml"), name=facts["name"]))
     folder.read_trials()
@@ -201,6 +203,7 @@ def _trial_of(content: Any, swept: Sequence[str]) -> Trial:
     needed, known = {"number", "parameters", "state", "minutes"}, {one.name for one in fields(Trial)}
     right = isinstance(content, dict) and needed <= set(content) <= known
     require(right, f"needs {', '.join(sorted(needed))}, of {', '.join(sorted(known))}")
+    require_types("", content, get_type_hints(Trial))
     trial = Trial(**content)
     require(trial.state in STATES, f"state={trial.state}: one of {', '.join(STATES)}")
     missing = [key for key in swept if key not in trial.parameters]

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from core.data.demo import ensure_demo, tiny_plan
+from core.data.demo.build import ensure_demo, tiny_plan
 
 os.environ.setdefault("WANDB_MODE", "disabled")
 os.environ.setdefault("WANDB_SILENT", "true")

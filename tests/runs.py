@@ -9,15 +9,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+from torch import Tensor, nn
+
 from core.config import (
     Config,
     DataConfig,
     FeatureConfig,
+    MixupConfig,
+    ModelConfig,
     OptimConfig,
+    SpecAugmentConfig,
     TimmConfig,
     TrackingConfig,
     ValidConfig,
 )
+from core.models.base import Output, SpeciesModel
 from core.models.sed import TimmSED
 from core.run_folder import open_run_folder
 from core.trainer import Trainer, build_accelerator
@@ -26,6 +33,7 @@ ROOT = Path(__file__).parents[1]
 BACKBONE = "test_efficientnet.r160_in1k"
 PROGRAM = ROOT / "experiments" / "timm_007" / "run.py"
 FEATURES = FeatureConfig(n_fft=512, hop_length=640, num_mels=32)
+STEPS = 20
 TINY_WORDS = (
     f"--model.backbone={BACKBONE}",
     "--model.pretrained=False",
@@ -127,3 +135,49 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], ti
             message = f"ended or hung before its time:\n{process.communicate()[0]}"
             raise AssertionError(message)
         time.sleep(0.01)
+
+
+class PlainNet(SpeciesModel):
+    """A small network that sees each clip alone: no batch norm."""
+
+    def __init__(self, config: ModelConfig, features: FeatureConfig, num_species: int) -> None:
+        super().__init__(features)
+        self.hidden = nn.Linear(features.num_mels, 32)
+        self.head = nn.Linear(32, num_species)
+
+    def classify(self, parts: Tensor) -> Output:
+        """Return the logits of clips from the mean of a few hidden units over segments of 8 frames."""
+        frames = parts.squeeze(2).transpose(2, 3).flatten(1, 2)  # (batch, part * frame, mel)
+        segments = frames.unfold(1, 8, 8).mean(dim=3)
+        logit = self.head(torch.tanh(self.hidden(segments)))
+        return Output(logit.mean(dim=1), logit, frames.shape[1])
+
+
+class PlainTrainer(Trainer):
+    """Trains `PlainNet`."""
+
+    model_class = PlainNet
+
+
+def plain_config(config: Config, accumulation: int = 1) -> Config:
+    """Return `config` for `PlainNet`, without what mixes the clips of a process."""
+    return replace(
+        config,
+        model=ModelConfig(),
+        epochs=1,
+        features=replace(FEATURES, scale="affine"),
+        mixup=MixupConfig(probability=0.0, selective_probability=0.0),
+        spec_augment=SpecAugmentConfig(probability=0.0),
+        data=replace(config.data, min_epoch_steps=STEPS),
+        optim=replace(config.optim, lr=1e-2, accumulation=accumulation),
+    )
+
+
+def losses_of_steps(trainer: Trainer) -> list[float]:
+    """Train an epoch; return the loss of each optimiser step over all processes."""
+    trainer.network.train()
+    trainer.loaders.batches.start_at(0, 0)
+    sums = [trainer.train_step(batch, 0, step) for step, batch in enumerate(trainer.loaders.train)]
+    every = trainer.config.optim.accumulation
+    steps = trainer.accelerator.reduce(torch.stack(sums), "sum").unflatten(0, (-1, every)).sum(dim=1)
+    return (steps[:, 0] / steps[:, 1]).tolist()

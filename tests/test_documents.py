@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.links import broken_links
+
 ROOT = Path(__file__).resolve().parents[1]
 WALKS = {
     "From an audio file to the loss": 10,
@@ -28,7 +30,15 @@ def test_a_walk_names_files_and_what_is_in_them(title: str) -> None:
 
 
 def test_links_of_the_documents_lead_somewhere() -> None:
-    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "experiments").glob("*.md")):
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
-            if not target.startswith(("http:", "https:")):
-                assert (document.parent / target).exists(), f"{document.name}: {target}"
+    folders = (ROOT, ROOT / "docs", ROOT / "experiments", ROOT / "sweeps")
+    assert broken_links([file for folder in folders for file in sorted(folder.glob("*.md"))]) == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 200
+
+
+def test_the_index_of_the_log_has_every_entry_in_order() -> None:
+    text = (ROOT / "experiments" / "README.md").read_text()
+    titles = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert re.findall(r"^- \[(.+)\]\(#.+\)$", text, re.MULTILINE) == titles

@@ -12,7 +12,7 @@ from typing import Literal
 
 from matplotlib.figure import Figure
 
-from core.config import require
+from core.config_checks import require_output
 from core.files import replacing
 from core.scoring.pictures import NOTE_COLOUR
 
@@ -67,7 +67,7 @@ def save_figure(figure: Figure, file: Path, caption: str) -> Path:
     ValueError
         If the ending is none of the three.
     """
-    require_ending("figure", file, tuple(CAPTION_KEYS))
+    require_output("figure", file, tuple(CAPTION_KEYS))
     width, height = figure.get_size_inches()
     lines = textwrap.wrap(caption, max(int((width - 0.2) / CAPTION_CHARACTER_INCHES), 20))
     figure.text(
@@ -80,19 +80,3 @@ def save_figure(figure: Figure, file: Path, caption: str) -> Path:
             new, dpi=DPI, bbox_inches="tight", pad_inches=0.1, format=file.suffix[1:], metadata=metadata
         )
     return file
-
-
-def require_ending(what: str, file: Path, endings: tuple[str, ...]) -> None:
-    """Raise a `ValueError` unless a file has one of some endings.
-
-    Parameters
-    ----------
-    what
-        Such as "figure", for the message.
-    file
-        That is to be written.
-    endings
-        Two or more, each with its dot.
-    """
-    known = f"{', '.join(endings[:-1])} or {endings[-1]}"
-    require(file.suffix in endings, f"{file}: a {what} ends in {known}")

@@ -18,21 +18,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.command import run_command
 from analysis.drawing.figure_files import Drawing, save_drawings
 from analysis.drawing.table_files import markdown, write_rows
 from analysis.ensemble.weights import MIN_GAIN, EnsembleConfig, Weighted, weigh
 from analysis.runs import Run, find_runs, predictions_of
 from core.config import require
+from core.program import run_program
 from core.scoring.intervals import Interval
 from core.scoring.metric_names import LABELS
 from core.scoring.pictures import BLUE, COLOURS, GREY, VERMILION, draw_intervals
 from core.scoring.predictions import UNITS
-
-
-def main() -> None:
-    """Find weights of runs."""
-    run_command(EnsembleConfig, weigh_runs)
 
 
 def weigh_runs(config: EnsembleConfig) -> list[Weighted]:
@@ -152,4 +147,4 @@ def draw_ensemble(results: Sequence[Weighted], names: Sequence[str]) -> Figure:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(EnsembleConfig, weigh_runs)

@@ -17,6 +17,7 @@ from core.scoring.intervals import QUANTILE, Interval
 from core.scoring.metric_names import IN_CORE
 from core.scoring.metrics import balanced_accuracy, macro, roc_auc
 from core.scoring.predictions import Predictions
+from core.scoring.weighted_metrics import Truth
 
 Combine = Literal["mean", "logit", "rank"]
 Objective = Literal["macro_auc", "score"]
@@ -108,16 +109,12 @@ def weigh(runs: Sequence[Predictions], config: EnsembleConfig, valid: ValidConfi
     cuts = [parts_of(runs[0], config.splits, config.seed + i, config.by) for i in range(config.partitions)]
     fitted = _fit_all(values, truth, names, cuts, partial(fit_weights, measure=measure, picks=config.picks))
     resampler = runs[0].resampler(config.by, valid.num_resamples, config.seed)
-    drawn = {}
-    for name, (_, _, predictions) in fitted.items():
-        metrics = [
-            build_metrics(
-                truth, one, resampler.cluster_of_row, (IN_CORE[config.objective],),
-                quantile=valid.threshold_quantile,
-            )[0]
-            for one in predictions
-        ]  # fmt: skip
-        drawn[name] = draw_in_turn(metrics, resampler).mean()
+    rows, wanted = Truth(truth, resampler.cluster_of_row), (IN_CORE[config.objective],)
+    build = partial(build_metrics, rows, names=wanted, quantile=valid.threshold_quantile)
+    drawn = {
+        name: draw_in_turn([build(one)[0] for one in predictions], resampler).mean()
+        for name, (_, _, predictions) in fitted.items()
+    }
     best = max(names, key=lambda name: drawn[name].values[0])
     return [
         Weighted(

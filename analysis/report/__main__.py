@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 import tyro
 
-from analysis.command import run_command
 from analysis.drawing.figure_files import save_drawings
 from analysis.report.drawings import decision_drawings, forest_drawings, learning_curves
 from analysis.report.page import page_content, render
 from analysis.report.selection import Selection, select
 from core.config import require
+from core.config_checks import expand_home, require_finite, require_output
 from core.files import write_atomically
+from core.program import run_program
 from core.scoring.evaluation import Evaluation, evaluate
 
 MEGABYTE = 1 << 20
@@ -58,11 +59,14 @@ class ReportConfig:
         require(self.num_soundscapes >= 1, f"num_soundscapes={self.num_soundscapes}: at least 1")
         require(self.excerpt_seconds >= 5, f"excerpt_seconds={self.excerpt_seconds:g}: at least 5")
         require(self.media_megabytes > 0, f"media_megabytes={self.media_megabytes:g}: more than 0")
-
-
-def main() -> None:
-    """Write the report that the command line asks for."""
-    run_command(ReportConfig, write_report)
+        require_finite(self)
+        expand_home(self, "runs", "out", "soundscapes", "probabilities", "submission", "truth")
+        is_page = self.format == "html"
+        require(
+            is_page or Path(self.out).suffix == "" or Path(self.out).is_dir(),
+            f"out={self.out}: --format={self.format} wants a folder",
+        )
+        require_output("out", self.out, (".html", ".htm") if is_page else (), is_folder=not is_page)
 
 
 def write_report(config: ReportConfig) -> None:
@@ -75,11 +79,6 @@ def write_report(config: ReportConfig) -> None:
     ValueError
         If no run is left to show, or a named file does not fit.
     """
-    out = Path(config.out)
-    if config.format == "html":
-        require(out.suffix.lower() in {".html", ".htm"}, f"out={out}: a page ends in .html")
-    else:
-        require(out.suffix == "" or out.is_dir(), f"out={out}: --format={config.format} wants a folder")
     selection = select(config.runs)
     browser = _browser_of(config)
     evaluations = {
@@ -90,7 +89,7 @@ def write_report(config: ReportConfig) -> None:
         return
     curves = learning_curves(selection, has_legend=False)
     html = render(page_content(selection, curves, evaluations, title=config.title, browser=browser))
-    write_atomically(out, html)
+    write_atomically(Path(config.out), html)
     number, refused = len(selection.runs), "; ".join(selection.refused)
     print(
         f"{config.out}: {number} run{'s' if number > 1 else ''}, {len(html.encode()) / MEGABYTE:.1f} MB"
@@ -127,4 +126,4 @@ def _write_figures(selection: Selection, evaluations: Mapping[str, Evaluation], 
 
 
 if __name__ == "__main__":
-    main()
+    run_program(ReportConfig, write_report)

@@ -1,6 +1,5 @@
 """Where runs come from: their data, settings, commits, machines and commands."""
 
-import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -69,7 +68,7 @@ def _environment_of(run: Run) -> dict[str, Any]:
     for folder in (run.folder, *run.members):
         try:
             return RunFolder(folder).read_json("environment")
-        except (OSError, json.JSONDecodeError):
+        except ValueError:
             continue
     return {}
 

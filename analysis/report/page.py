@@ -139,7 +139,11 @@ def render(content: dict[str, Any], page: str = "page") -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"signed": _signed_number, "p_value": show_p, "data_uri": data_uri}
+
+    def signed(number: float) -> str:
+        return f"{number:+.3f}".replace("-", MINUS)
+
+    environment.filters |= {"signed": signed, "p_value": show_p, "data_uri": data_uri}
     environment.tests["known"] = math.isfinite
     policy = (
         "default-src 'none'; img-src data:; media-src data:; "
@@ -153,11 +157,6 @@ def render(content: dict[str, Any], page: str = "page") -> str:
 def _fingerprint(text: str) -> str:
     """Return the hash by which a Content-Security-Policy allows an inline script or style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _signed_number(number: float, digits: int = 3) -> str:
-    """Return a difference with its sign."""
-    return f"{number:+.{digits}f}".replace("-", MINUS)
 
 
 def data_uri(content: bytes, kind: str) -> str:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import tyro
 
-from analysis.command import run_command
 from analysis.review.choice import ChoiceOptions, choose_questions
 from analysis.runs import find_runs
 from core.config import require
+from core.config_checks import expand_home, require_output
 from core.files import write_atomically
+from core.program import run_program
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,8 @@ class ReviewConfig(ChoiceOptions):
         require(both, "name a run, or --probabilities=TABLE with --soundscapes=FOLDER")
         super().__post_init__()
         require(0 <= self.context_seconds <= 30, f"context_seconds={self.context_seconds:g}: from 0 to 30")
-        require(self.out.lower().endswith((".html", ".htm")), f"out={self.out}: a page ends in .html")
+        expand_home(self, "run", "probabilities", "soundscapes", "labelled", "taxonomy", "out")
+        require_output("out", self.out, (".html", ".htm"))
 
 
 def write_review(config: ReviewConfig) -> None:
@@ -78,10 +80,5 @@ def write_review(config: ReviewConfig) -> None:
     )
 
 
-def main() -> None:
-    """Write the page that the command line asks for."""
-    run_command(ReviewConfig, write_review)
-
-
 if __name__ == "__main__":
-    main()
+    run_program(ReviewConfig, write_review)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.command import FolderOptions, run_command
+from analysis.command import FolderOptions
 from analysis.drawing.figure_files import Drawing, save_drawings
 from analysis.drawing.table_files import markdown, slug, write_rows
 from analysis.runs import Run, find_runs
@@ -21,6 +21,8 @@ from analysis.species.hardest import Mistake, clips_of_mistakes, find_mistakes
 from analysis.species.pictures import draw_mistakes, draw_scores_by_count
 from analysis.species.scores import SpeciesScores, score_species, species_rows
 from core.config import require
+from core.config_checks import expand_home
+from core.program import run_program
 from core.scoring.confusion import confusion_of
 from core.scoring.pictures import draw_confusion_matrix
 
@@ -39,12 +41,9 @@ class SpeciesConfig(FolderOptions):
     def __post_init__(self) -> None:
         """Check ranges."""
         super().__post_init__()
+        expand_home(self, "root")
         require(self.clips >= 1, f"clips={self.clips}: at least 1")
-
-
-def main() -> None:
-    """Say what the species of runs tell."""
-    run_command(SpeciesConfig, analyse_species)
+        require(self.confusions >= 0, f"confusions={self.confusions}: 0 or more")
 
 
 def analyse_species(config: SpeciesConfig) -> list[SpeciesScores]:
@@ -125,4 +124,4 @@ def _drawn_mistakes(run: Run, mistakes: Sequence[Mistake], root: str | None) -> 
 
 
 if __name__ == "__main__":
-    main()
+    run_program(SpeciesConfig, analyse_species)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tyro
 
-from analysis.command import require_bootstrap, run_command
+from analysis.command import require_bootstrap
 from analysis.drawing.figure_files import Format
 from analysis.sweep.files import write_all
 from analysis.sweep.findings import SweepFindings
@@ -17,6 +17,8 @@ from analysis.sweep.report import sweep_text
 from analysis.sweep.trial_results import SweepResults, read_results
 from analysis.sweep.wandb_runs import read_wandb_sweep
 from core.config import require
+from core.config_checks import expand_home, require_output
+from core.program import run_program
 from core.scoring.resampling import RESAMPLES
 
 
@@ -43,6 +45,8 @@ class SweepConfig:
         """Check ranges."""
         require_bootstrap(self.resamples, self.confidence)
         require(self.flips >= 100, f"flips={self.flips}: at least 100")
+        expand_home(self, "sweep", "out", "runs")
+        require_output("out", self.out, is_folder=True)
 
 
 def _open_sweep(config: SweepConfig) -> SweepResults:
@@ -67,10 +71,5 @@ def _analyse_sweep(config: SweepConfig) -> None:
     print(f"\nWritten to {folder}: {', '.join(file.name for file in files)}")
 
 
-def main() -> None:
-    """Analyse the sweep named on the command line."""
-    run_command(SweepConfig, _analyse_sweep)
-
-
 if __name__ == "__main__":
-    main()
+    run_program(SweepConfig, _analyse_sweep)

@@ -26,8 +26,18 @@ from analysis.sweep.findings import SweepFindings
 from analysis.sweep.importance import Importance
 from analysis.sweep.swept import SweptParameter
 from analysis.sweep.trial_results import SweepResults
-from core.scoring.pictures import BLUE, COLOURS, GREY, Series, draw_forest, draw_intervals, set_log_ticks
+from core.scoring.pictures import (
+    BLUE,
+    COLOURS,
+    GREY,
+    VERMILION,
+    Series,
+    draw_forest,
+    draw_intervals,
+    set_log_ticks,
+)
 from sweeps.parameters import is_number, value_text
+from sweeps.sweep_folder import FINISHED, STOPPED
 
 MOST_LINES = 30
 PANEL_COLUMNS = 3
@@ -209,6 +219,42 @@ def draw_history(sweep: SweepResults) -> Figure:
     """Return the metric of one trial after another, and the best so far."""
     figure = _draw_with(plots.plot_optimization_history, sweep)
     figure.set_size_inches(7.2, HEIGHT_INCHES)
+    (axes,) = figure.axes
+    axes.set_facecolor("white")
+    axes.grid(visible=False)
+    axes.lines[0].set(label="best so far", color="black", linewidth=0.9)
+    stopped = [(place, one.metric.value) for place, one in enumerate(sweep.trials) if one.state == STOPPED]
+    if stopped:
+        axes.plot(*zip(*stopped, strict=True), "x", color=VERMILION, label="stopped early")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def draw_learning_curves(sweep: SweepResults) -> Figure | None:
+    """Return the metric of every trial over its validations; None where none was validated twice."""
+    trials = [trial for trial in sweep.trials if len(trial.curve) > 1]
+    if not trials:
+        return None
+    figure = Figure(figsize=(7.2, HEIGHT_INCHES), layout="constrained")
+    axes = figure.subplots()
+    styles: dict[str, dict[str, Any]] = {
+        "finished": {"color": GREY, "linewidth": 0.9},
+        "stopped early": {"color": VERMILION, "linewidth": 1.1, "linestyle": "--"},
+        "failed or running": {"color": GREY, "linewidth": 0.9, "linestyle": ":"},
+        f"the best, {sweep.ranked[0].name}": {"color": BLUE, "linewidth": 2.0, "zorder": 4},
+    }
+    finished, stopped, others, best = styles
+    for trial in trials:
+        kind = {FINISHED: finished, STOPPED: stopped}.get(trial.state, others)
+        kind = best if trial.name == sweep.ranked[0].name else kind
+        style = styles[kind] | {"label": kind}
+        axes.plot(range(1, len(trial.curve) + 1), trial.curve, **style)
+        if trial.state != FINISHED:
+            axes.plot(len(trial.curve), trial.curve[-1], "x", color=style["color"])
+    axes.set(xlabel="validation (epoch)", ylabel=sweep.label)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    handles = {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    axes.legend(handles.values(), handles.keys(), frameon=False, fontsize=8)
     return figure
 
 

@@ -11,6 +11,7 @@ from analysis.sweep.figures import (
     MOST_LINES,
     draw_history,
     draw_importance,
+    draw_learning_curves,
     draw_marginal_effects,
     draw_pair,
     draw_parallel,
@@ -64,7 +65,7 @@ def _figures_of_trials(found: SweepFindings, trials: str) -> Drawn:
             draw_settings(found),
             f"{sweep.label} of the {trials}{shown}{pooled}. "
             "Lines: bootstrap intervals over recordings. Words: outcome of the paired test with the best, "
-            "corrected by Holm. Dotted: the best.",
+            "corrected for the choice of the best. Dotted: the best.",
         ),
         "throughput": (
             draw_throughput(sweep),
@@ -73,7 +74,13 @@ def _figures_of_trials(found: SweepFindings, trials: str) -> Drawn:
         ),
         "history": (
             draw_history(sweep) if len(sweep.ranked) > 1 else None,
-            f"{sweep.label} of the {trials} in the order in which they began, and the best so far.",
+            f"{sweep.label} of the trials of the sweep {sweep.name} in the order in which they began, and "
+            "the best so far; crosses: what trials that were stopped early had reached.",
+        ),
+        "learning_curves": (
+            draw_learning_curves(sweep),
+            f"{sweep.label} after one validation after another, a line a trial of the sweep {sweep.name}. "
+            "A cross: its trial ended there, before its last epoch.",
         ),
     }
 
@@ -92,7 +99,9 @@ def _figures_of_parameters(found: SweepFindings, trials: str) -> Drawn:
             draw_marginal_effects(sweep, found.effects),
             f"{sweep.label} along each parameter, whatever else varied; {trials}, a point each. Curves: "
             f"lines fitted locally, kernel {KERNEL:.0%} of the range wide; dashed: one straight line, "
-            "where trials are too few for a curve. Blue points: means of a listed value, hollow: one trial. "
+            "where trials are too few for a curve. Blue points: means of a listed value, hollow where it is "
+            "that of one trial and has no interval. Grey points of one value lie a little apart, that none "
+            "covers another: sideways they say nothing. "
             "Bands and bars: pointwise bootstrap intervals over trials. Dotted: mean of all. End to end: "
             "change along one straight line.",
         ),

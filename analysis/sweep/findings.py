@@ -1,9 +1,9 @@
 """All that is found out about a sweep; above all, whether the best trial is better or only first.
 
 Trials are compared in pairs on the recordings they all validated (`analysis.compare`: paired bootstrap,
-sign-flip test, Holm over all pairs with the best). Trials of different folds validated other recordings and
-cannot be paired; where the fold is swept, trials that differ in nothing else are pooled into one setting if
-every fold is there, as a run of all folds is.
+sign-flip test, corrected for the choice of the best). Trials of different folds validated other recordings
+and cannot be paired; where the fold is swept, trials that differ in nothing else are pooled into one setting
+if every fold is there, as a run of all folds is.
 
 The best was picked on the clips it is tested on, which no correction for pairs takes into account. In 120
 simulated sweeps of eight equally good trials on 75 recordings, the best was never found distinguishable from
@@ -68,10 +68,6 @@ class BestSetting:
         """Settings that are not distinguishable from the best."""
         return [one.run for one in self.comparisons if not one.is_distinguishable]
 
-    def comparison_with(self, name: str) -> Comparison | None:
-        """Return the best against another; None where the two cannot be paired."""
-        return next((one for one in self.comparisons if one.run == name), None)
-
 
 @dataclass(frozen=True)
 class SweepFindings:
@@ -120,7 +116,7 @@ class SweepFindings:
         """Return the metric on a run's predictions, with its interval."""
         name, (rows,) = IN_CORE[self.sweep.short_metric], predictions_of([run])
         resampler = rows.resampler(num_resamples=self.num_resamples)
-        quantile = _quantile_of(run)
+        quantile = run.valid.threshold_quantile
         drawn = draw_metrics(rows.truth, rows.probability, resampler, (name,), quantile=quantile)
         return drawn[name].mean().interval(self.confidence)
 
@@ -144,12 +140,13 @@ class SweepFindings:
         found = compare_pairs(
             predictions_of(paired),
             cast(MetricName, self.sweep.short_metric),
+            pairs="best",
             num_resamples=self.num_resamples,
             num_flips=self.num_flips,
             confidence=self.confidence,
-            quantile=_quantile_of(best),
+            quantile=best.valid.threshold_quantile,
         )
-        return BestSetting(best.name, tuple(found), apart)
+        return BestSetting(found[0].base, tuple(found), apart)
 
     @property
     def spreads(self) -> dict[str, tuple[float, int]]:
@@ -239,10 +236,11 @@ class SweepFindings:
 
     def _against_best(self, name: str) -> dict[str, Any]:
         """Return what tells a trial or setting from the best; nothing where the two cannot be paired."""
-        one = None if self.best is None else self.best.comparison_with(name)
+        comparisons = () if self.best is None else self.best.comparisons
+        one = next((one for one in comparisons if one.run == name), None)
         if one is None:
             return {}
-        tested = {"p_holm": one.p_holm, "distinguishable_from_best": one.is_distinguishable}
+        tested = {"p_corrected": one.p_corrected, "distinguishable_from_best": one.is_distinguishable}
         return {"minus_best": one.difference, **tested}
 
 
@@ -264,15 +262,11 @@ def _without(key: str, trial: TrialResult) -> dict[str, Any]:
     return {other: value for other, value in trial.values.items() if other != key}
 
 
-def _quantile_of(run: Run) -> float:
-    """Return the quantile that decides in a run."""
-    return run.valid.threshold_quantile
-
-
 def _reason_apart(best: Run, other: Run) -> str | None:
     """Return why two runs cannot be paired; None if they can."""
     if len(best.predictions) == 0 or len(other.predictions) == 0:
         return "validated nothing"
-    if _quantile_of(best) != _quantile_of(other):
-        return f"another valid.threshold_quantile ({_quantile_of(best)} and {_quantile_of(other)})"
+    quantiles = [run.valid.threshold_quantile for run in (best, other)]
+    if quantiles[0] != quantiles[1]:
+        return f"another valid.threshold_quantile ({quantiles[0]} and {quantiles[1]})"
     return difference_of(best.predictions, other.predictions)

@@ -73,7 +73,6 @@ def importance_of(
     num_trees: int = TREES,
     num_resamples: int = 2000,
     confidence: float = 0.95,
-    seed: int = 0,
 ) -> Importance | None:
     """Return the importance of each parameter; None with fewer than 8 trials, or a metric that never varies.
 
@@ -87,16 +86,14 @@ def importance_of(
         Of the forest.
     num_resamples, confidence
         Of the intervals.
-    seed
-        Of everything random.
     """
     number, variance = len(metric), float(np.var(metric))
     if number < LEAST_TRIALS or variance == 0 or not parameters:
         return None
     blocks = [_features(*pair) for pair in zip(parameters, coordinates, strict=True)]
-    predicted, without = _forest_predictions(blocks, metric, num_trees, seed)
+    predicted, without = _forest_predictions(blocks, metric, num_trees)
     error = (predicted - metric) ** 2
-    resampler = Resampler(range(number), np.zeros(number), num_resamples, seed)
+    resampler = Resampler(range(number), np.zeros(number), num_resamples)
     grown = ((without - metric[:, None]) ** 2 - error[:, None]) / variance  # (trial, parameter)
     drawn = np.concatenate([weights.T @ grown / number for weights in resampler.blocks()])
     means = grown.mean(axis=0)
@@ -114,13 +111,13 @@ def _features(parameter: SweptParameter, coordinates: np.ndarray) -> np.ndarray:
 
 
 def _forest_predictions(
-    blocks: Sequence[np.ndarray], metric: np.ndarray, num_trees: int, seed: int
+    blocks: Sequence[np.ndarray], metric: np.ndarray, num_trees: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what is predicted of unseen trials, (trial,), and with each block exchanged, (trial, block)."""
     number, table = len(metric), np.concatenate(blocks, axis=1)
     columns = np.split(np.arange(table.shape[1]), np.cumsum([block.shape[1] for block in blocks])[:-1])
     times, total = np.zeros(number), np.zeros((number, len(blocks) + 1))
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     for tree_seed in range(num_trees):
         order = generator.permutation(number)
         learned, left = order[: number // 2], order[number // 2 :]

@@ -20,18 +20,14 @@ MOST_ALIKE = 8
 def sweep_text(found: SweepFindings) -> str:
     """Return everything in words."""
     sweep = found.sweep
-    parts = [_heading(sweep), _trials_text(found), _settings_text(found)]
-    parts += [_comparison_text(found), _spreads_text(found)]
+    asked = f": {sweep.question}" if sweep.question else ""
+    heading = f"{sweep.name}{asked}\n{sweep.method} sweep, {sweep.goal} {sweep.metric}; {sweep.counts}"
+    parts = [heading, _trials_text(found), _settings_text(found)]
+    parts += [_comparison_text(found), _repeat_text(sweep), _spreads_text(found)]
     if found.effects:
         parts += [_effects_text(sweep, found.effects), _importance_text(found.importance)]
     parts.append(_front_text(sweep))
     return "\n\n".join(part for part in parts if part)
-
-
-def _heading(sweep: SweepResults) -> str:
-    """Return what the sweep is, and how many of its trials there are."""
-    asked = f": {sweep.question}" if sweep.question else ""
-    return f"{sweep.name}{asked}\n{sweep.method} sweep, {sweep.goal} {sweep.metric}; {sweep.counts}"
 
 
 def _short_keys(sweep: SweepResults) -> dict[str, str]:
@@ -102,11 +98,17 @@ def _best_text(best: BestSetting) -> str:
         same = f"Not distinguishable from the best, {len(alike)} of {number}: {shown}{more}."
     return (
         f"The best, {best.name}, {words} from the second, {second.run} "
-        f"(Holm over {number} {'pair' if number == 1 else 'pairs'} with the best):\n"
+        f"(corrected for the choice of the best of {number + 1}):\n"
         f"  {second.verdict}\n{same}\n"
         "The best was picked on these very clips: on others expect less of it. Tests and intervals vary "
         "recordings, not training once more."
     )
+
+
+def _repeat_text(sweep: SweepResults) -> str:
+    """Return the command that trains the best trial once more; empty where it is not known."""
+    best = sweep.ranked[0]
+    return f"{best.name} once more:\n  {best.command}" if best.command else ""
 
 
 def _apart_text(best: BestSetting) -> str:

@@ -5,7 +5,8 @@ predictions, log) is read as well.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ import numpy as np
 
 from analysis.runs import Run, in_group, read_run
 from analysis.sweep.swept import SweptParameter, swept_parameters
+from core.config_checks import naming
+from core.files import read_json
 from core.run_folder import RunFolder, run_name, stamp_of
 from core.scoring.intervals import Interval
 from core.scoring.metric_names import LABELS
-from sweeps.parameters import naming
+from sweeps.command import trial_command
 from sweeps.sweep_file import Goal
 from sweeps.sweep_folder import FINISHED, STATES, SweepFolder, Trial, read_sweep_folder
 
@@ -45,6 +48,10 @@ class TrialResult:
         Median of what was logged while it trained.
     run
         Its finished run, where that lies here.
+    curve
+        The metric of one validation after another.
+    command
+        What starts it once more.
     """
 
     name: str
@@ -54,6 +61,8 @@ class TrialResult:
     minutes: float = math.nan
     clips_per_second: float = math.nan
     run: Run | None = None
+    curve: tuple[float, ...] = ()
+    command: str = ""
 
     @property
     def has_result(self) -> bool:
@@ -179,7 +188,7 @@ def read_results(folder: Path) -> SweepResults:
     ValueError
         If it is none, one of its files is not readable, or no trial has finished.
     """
-    read = read_sweep_folder(folder)
+    read, words = read_sweep_folder(folder), read_json(folder / "sweep.json")["overrides"]
     sweep, parameters = read.sweep, tuple(swept_parameters(read.sweep.parameters))
     return SweepResults(
         source=str(folder),
@@ -189,21 +198,25 @@ def read_results(folder: Path) -> SweepResults:
         metric=sweep.metric,
         goal=sweep.goal,
         parameters=parameters,
-        trials=tuple(_result_of(read, trial, parameters) for trial in read.trials.values()),
+        trials=tuple(_result_of(read, trial, parameters, words) for trial in read.trials.values()),
     ).checked()
 
 
-def _result_of(folder: SweepFolder, trial: Trial, parameters: Iterable[SweptParameter]) -> TrialResult:
-    """Return a trial with what lies in the folder of its run."""
-    value, run = folder.value_of(trial), folder.run_of(trial)
+def _result_of(
+    folder: SweepFolder, trial: Trial, parameters: Iterable[SweptParameter], overrides: Sequence[str]
+) -> TrialResult:
+    """Return a trial with what lies in the folder of its run; `overrides` were given to every trial."""
+    value, run, sweep = folder.value_of(trial), folder.run_of(trial), folder.sweep
     result = TrialResult(
         name=f"trial {trial.number}",
         state=trial.state,
         values={parameter.key: trial.parameters[parameter.key] for parameter in parameters},
         metric=interval_from((value, None, None)),
         minutes=trial.minutes,
+        curve=tuple(folder.values_of(trial)),
+        command=shlex.join(trial_command(sweep.command, sweep.program, trial.parameters, overrides)),
     )
-    return result if run is None else result.with_run(run.path, folder.sweep.metric)
+    return result if run is None else result.with_run(run.path, sweep.metric)
 
 
 def throughput_in(rows: Iterable[Mapping[str, Any]]) -> float:

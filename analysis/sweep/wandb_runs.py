@@ -4,6 +4,7 @@ Intervals are those that runs wrote into their summaries. Predictions are not up
 compared in pairs where the folders of their runs lie here, too.
 """
 
+import shlex
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -20,7 +21,9 @@ from analysis.sweep.trial_results import (
     throughput_in,
 )
 from core.config_values import flatten
+from sweeps.command import trial_command
 from sweeps.parameters import read_parameters
+from sweeps.sweep_file import DEFAULT_COMMAND
 from sweeps.sweep_folder import FAILED, FINISHED, RUNNING, STOPPED
 
 STATE = {"finished": FINISHED, "failed": FAILED, "crashed": FAILED, "killed": STOPPED}
@@ -47,7 +50,8 @@ def read_wandb_sweep(path: str, runs: Path) -> SweepResults:
     try:
         import wandb
 
-        sweep = _sweep_of(wandb.Api().sweep(path), path, _local_runs(runs))
+        local = {file.parent.name: file.parent for file in sorted(runs.rglob("summary.json"))}
+        sweep = _sweep_of(wandb.Api().sweep(path), path, local)
     except ImportError as error:
         message = f"{path}: reading a sweep of W&B takes the package wandb: {error}"
         raise ValueError(message) from error
@@ -71,11 +75,6 @@ def close_client(teardown: Callable[[], object], seconds: float = CLOSING_SECOND
     return not closing.is_alive()
 
 
-def _local_runs(folder: Path) -> dict[str, Path]:
-    """Return name -> folder of the finished runs under a folder."""
-    return {file.parent.name: file.parent for file in sorted(folder.rglob("summary.json"))}
-
-
 def _sweep_of(found: Any, path: str, local: Mapping[str, Path]) -> SweepResults:
     """Return what the public API's object of a sweep holds; `local` are folders of runs by their names."""
     content, metric = found.config, found.config["metric"]
@@ -88,14 +87,30 @@ def _sweep_of(found: Any, path: str, local: Mapping[str, Path]) -> SweepResults:
         metric=metric["name"],
         goal=metric.get("goal", "minimize"),
         parameters=parameters,
-        trials=tuple(_result_of_run(run, parameters, metric["name"], local) for run in found.runs),
+        trials=tuple(_result_of_run(run, parameters, metric["name"], local, content) for run in found.runs),
     )
 
 
 def _result_of_run(
-    run: Any, parameters: Iterable[SweptParameter], metric: str, local: Mapping[str, Path]
+    run: Any,
+    parameters: Iterable[SweptParameter],
+    metric: str,
+    local: Mapping[str, Path],
+    sweep: Mapping[str, Any],
 ) -> TrialResult:
-    """Return a run of W&B as a trial, with predictions if its folder lies here."""
+    """Return a run of W&B as a trial, with predictions if its folder lies here.
+
+    Parameters
+    ----------
+    run
+        Of the public API.
+    parameters, metric
+        Of the sweep.
+    local
+        Folders of runs by their names.
+    sweep
+        Its file, as W&B keeps it.
+    """
     summary, config = run.summary, flatten(run.config)
     state = STATE.get(run.state, RUNNING)
     told = [one.key for one in parameters if state == FINISHED or config.get(one.key) is not None]
@@ -106,8 +121,18 @@ def _result_of_run(
         metric=interval_from(summary.get(metric + ending) for ending in ("", "_low", "_high")),
         minutes=number_or_nan(summary.get("_runtime")) / 60,
         clips_per_second=throughput_in(run.history(keys=[THROUGHPUT], pandas=False)),
+        curve=tuple(row[metric] for row in run.history(keys=[metric], pandas=False) if metric in row),
+        command=_command_of(sweep, config),
     )
     if state != FINISHED or run.name not in local:
         return trial
     # What W&B recorded stays; only what it does not hold is taken from the folder.
     return replace(trial, run=trial.with_run(local[run.name], metric).run)
+
+
+def _command_of(sweep: Mapping[str, Any], config: Mapping[str, Any]) -> str:
+    """Return what starts a trial of a sweep file once more; empty where its program is not told."""
+    if "program" not in sweep:
+        return ""
+    given = {key: config[key] for key in sweep["parameters"] if config.get(key) is not None}
+    return shlex.join(trial_command(sweep.get("command", DEFAULT_COMMAND), sweep["program"], given))

@@ -15,7 +15,7 @@ from typing import Literal
 
 import tyro
 
-from analysis.command import FolderOptions, run_command
+from analysis.command import FolderOptions
 from analysis.drawing.table_files import slug
 from analysis.runs import Run, find_runs, predictions_of
 from analysis.soundscapes import read_soundscapes
@@ -24,6 +24,8 @@ from analysis.thresholds.penalty import Effects, judge_penalty
 from analysis.thresholds.rules import PENALTY, THRESHOLDS, all_rules
 from analysis.thresholds.stability import refit
 from core.config import ValidConfig, require
+from core.config_checks import expand_home
+from core.program import run_program
 from core.scoring.cross_fit import parts_of
 from core.scoring.fitting import CALIBRATIONS, Calibration, FitConfig
 from core.scoring.judging import JudgedCalibration, JudgedRule, judge_calibrations, judge_rules
@@ -65,6 +67,7 @@ class ThresholdsConfig(FolderOptions):
     def __post_init__(self) -> None:
         """Check ranges."""
         super().__post_init__()
+        expand_home(self, "probabilities", "truth", "checkpoints")
         require(
             (len(self.runs) > 0) != (self.probabilities is not None),
             "runs or probabilities: name runs, or a table of probabilities, and not both",
@@ -81,11 +84,6 @@ class ThresholdsConfig(FolderOptions):
             f"shrinkages={self.shrinkages}: 0 or more each",
         )
         FitConfig(penalties=self.penalties, rare_boosts=self.rare_boosts)
-
-
-def main() -> None:
-    """Judge the thresholds of runs."""
-    run_command(ThresholdsConfig, judge_thresholds)
 
 
 def judge_thresholds(config: ThresholdsConfig) -> list[Answers]:
@@ -140,7 +138,13 @@ def _judge_predictions(
     )
     has_counts = bool(rows.counts.any())
     rules = all_rules(
-        fit, config.shrinkages, has_counts=has_counts, splits=config.splits, seed=config.seed, by=by
+        fit,
+        config.shrinkages,
+        has_counts=has_counts,
+        has_files=config.probabilities is not None,
+        splits=config.splits,
+        seed=config.seed,
+        by=by,
     )
     names = ["safest", *(rule.name for rule in rules)]
     require(config.rule in names, f"rule={config.rule}: none of {', '.join(names)}")
@@ -181,4 +185,4 @@ def penalty_by_rule(judged: Sequence[JudgedRule], confidence: float) -> Effects:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(ThresholdsConfig, judge_thresholds)

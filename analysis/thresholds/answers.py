@@ -11,6 +11,7 @@ from analysis.drawing.figure_files import Drawing, Format, save_drawings
 from analysis.drawing.table_files import markdown, write_rows
 from analysis.thresholds.penalty import PenaltyAnswer, describe_penalty
 from analysis.thresholds.pictures import draw_penalty, draw_penalty_species, draw_rules, draw_stability
+from analysis.thresholds.rules import PENALTY
 from analysis.thresholds.stability import FittedSetting
 from core.scoring.decisions import describe_decision
 from core.scoring.judging import JudgedCalibration, JudgedRule, safest, write_tuned
@@ -187,18 +188,17 @@ def _drawings_of(answers: Answers) -> Iterator[Drawing]:
     )
     if answers.penalty is None:
         return
-    strength = f"{answers.penalty.strength:g}"
     yield Drawing(
         "penalty",
         draw_penalty(answers.penalty),
         "2022 score with the penalty minus without, at the 0.85 quantile. Left: by strength. Right: a "
-        f"penalty of {strength} on rows weighted as if species were heard in other proportions, and "
+        f"penalty of {PENALTY:g} on rows weighted as if species were heard in other proportions, and "
         f"with all probabilities multiplied. {data}",
     )
     yield Drawing(
         "penalty_species",
         draw_penalty_species(answers.penalty),
-        f"What a penalty of {strength} at the 0.85 quantile does to each species, and to the mean over "
+        f"What a penalty of {PENALTY:g} at the 0.85 quantile does to each species, and to the mean over "
         "species where one of them is heard ten times as often; species of few recordings have no "
         f"interval. {data}",
     )

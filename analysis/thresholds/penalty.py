@@ -35,6 +35,7 @@ from core.scoring.intervals import CONFIDENCE, QUANTILE, Draws, Interval
 from core.scoring.predictions import Predictions
 from core.scoring.resampling import Resampler
 from core.scoring.threshold_ladder import RepickedMetric
+from core.scoring.weighted_metrics import Truth
 
 STRENGTHS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)
 TILTS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
@@ -60,8 +61,6 @@ class PenaltyAnswer:
 
     Attributes
     ----------
-    strength
-        The penalty that was asked about.
     shares
         (species,) mean share of the training recordings.
     effects
@@ -69,7 +68,6 @@ class PenaltyAnswer:
         quantile; by species without bounds where recordings are too few for an interval.
     """
 
-    strength: float
     shares: np.ndarray = field(repr=False)
     effects: dict[str, Effects]
 
@@ -103,7 +101,8 @@ def draw_effect(
     clusters = resampler.cluster_of_row
     plain = rows.probability * factor
     penalised = subtract_penalty(plain, rows.counts, strength)
-    metrics = [RepickedMetric(rows.truth, values, clusters, quantile) for values in (penalised, plain)]
+    truth = Truth(rows.truth, clusters)
+    metrics = [RepickedMetric(truth, values, quantile) for values in (penalised, plain)]
     of_cluster = np.ones((resampler.num_clusters, 1), dtype=np.float32)
     if times is not None:
         of_cluster[clusters, 0] = times
@@ -113,7 +112,7 @@ def draw_effect(
         return scores[0] - scores[1]
 
     support = clusters_with_positive(rows.truth, clusters)
-    return replace(draw_quantity(effects, resampler), support=support)
+    return replace(draw_quantity(effects, resampler), support=support, is_difference=True)
 
 
 def tilt_weights(rows: Predictions, tilt: float) -> np.ndarray:
@@ -135,12 +134,11 @@ def judge_penalty(
     rows: Predictions,
     by_rule: Effects,
     resampler: Resampler,
-    strength: float = PENALTY,
     *,
     quantile: float = QUANTILE,
     confidence: float = CONFIDENCE,
 ) -> PenaltyAnswer:
-    """Return what is known about a penalty.
+    """Return what is known about the published penalty.
 
     Parameters
     ----------
@@ -150,15 +148,13 @@ def judge_penalty(
         The effect with each threshold rule, cross-fitted.
     resampler
         Of the rows.
-    strength
-        Of the penalty.
     quantile
         Of all values, where decisions are made.
     confidence
         Of the intervals.
     """
 
-    def effect(penalty: float = strength, times: np.ndarray | None = None, factor: float = 1.0) -> Draws:
+    def effect(penalty: float = PENALTY, times: np.ndarray | None = None, factor: float = 1.0) -> Draws:
         return draw_effect(rows, resampler, penalty, times=times, factor=factor, quantile=quantile)
 
     def along(places: Sequence[float], drawn: Callable[[float], Draws]) -> Effects:
@@ -176,7 +172,7 @@ def judge_penalty(
         },
         BY_FACTOR: along(FACTORS, lambda factor: effect(factor=factor)),
     }
-    return PenaltyAnswer(strength, shares.mean(axis=0), effects)
+    return PenaltyAnswer(shares.mean(axis=0), effects)
 
 
 def describe_penalty(answer: PenaltyAnswer) -> list[str]:
@@ -185,7 +181,7 @@ def describe_penalty(answer: PenaltyAnswer) -> list[str]:
     known = "helps" if effect.low > 0 else "hurts" if effect.high < 0 else "cannot be told from no effect"
     code, loss = _worst(answer.effects[BY_SPECIES])
     lines = [
-        f"On recordings like these, at the {rule}, the penalty of {answer.strength:g} {known}: {effect}.",
+        f"On recordings like these, at the {rule}, the penalty of {PENALTY:g} {known}: {effect}.",
         f"The species it costs most is {code}: {loss}.",
     ]
     tried: Effects = {}

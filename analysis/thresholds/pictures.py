@@ -16,7 +16,7 @@ from analysis.thresholds.penalty import (
     Effects,
     PenaltyAnswer,
 )
-from analysis.thresholds.rules import THRESHOLDS
+from analysis.thresholds.rules import PENALTY, THRESHOLDS
 from analysis.thresholds.stability import FittedSetting
 from core.scoring.intervals import Interval, bounds_of
 from core.scoring.judging import JudgedRule
@@ -94,7 +94,7 @@ def draw_penalty(answer: PenaltyAnswer) -> Figure:
     for axes, (kind, (title, label)) in zip(panels, PENALTY_PANELS.items(), strict=True):
         _draw_effects(axes, answer.effects[kind])
         axes.set(title=title, xlabel=label)
-    panels[0].axvline(answer.strength, color="black", linestyle=":", linewidth=1)
+    panels[0].axvline(PENALTY, color="black", linestyle=":", linewidth=1)
     panels[0].set_ylabel("score with minus score without")
     panels[2].invert_xaxis()
     return figure

@@ -1,7 +1,8 @@
 """Rules of the decision that are judged beside each other.
 
 A rule is a threshold (the untuned quantile, a tuned quantile, one threshold for all species, one a species)
-with or without the published penalty of 0.4, a tuned penalty, a tuned boost of rare species, or both.
+with or without the published penalty of 0.4, a tuned penalty, a tuned boost of rare species, or both; for
+soundscapes also the untuned quantile with a tuned power of the peak of the file.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from core.scoring.fitting import FitConfig, ThresholdRule, fit_decision
 from core.scoring.predictions import Predictions, Unit
 
 PENALTY = 0.4
+FILE_PEAKS = (0.0, 0.25, 0.5, 1.0)
 THRESHOLDS: dict[str, ThresholdRule] = {
     "untuned quantile": "untuned",
     "tuned quantile": "quantile",
@@ -41,6 +43,7 @@ def all_rules(
     shrinkages: Sequence[float],
     *,
     has_counts: bool,
+    has_files: bool = False,
     splits: int = 5,
     seed: int = 0,
     by: Unit = "recording",
@@ -55,6 +58,8 @@ def all_rules(
         Further strengths of that shrinkage, each a rule by itself, and the choice among them one more.
     has_counts
         Whether it is known what trained; without it there is neither penalty nor boost.
+    has_files
+        Whether rows are windows of soundscapes; a recording of one clip has no further peak.
     splits, seed, by
         Of the parts in which the choice of a shrinkage is made.
     """
@@ -73,6 +78,9 @@ def all_rules(
         for words, (penalties, boosts) in adjusted.items()
     ]
     plain = replace(config, penalties=none, rare_boosts=none)
+    if has_files:
+        peaks = replace(plain, file_peaks=FILE_PEAKS)
+        found.append(tuned_rule("untuned quantile, tuned peak of the file", "untuned", peaks))
     class_wise = {
         strength: tuned_rule(
             f"class-wise, shrinkage {strength:g}", "class_wise", replace(plain, shrinkage=strength)

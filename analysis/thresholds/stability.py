@@ -18,6 +18,7 @@ from core.scoring.predictions import Predictions
 from core.scoring.resampling import Resampler
 from core.scoring.score_curves import QUANTILES, CurveMetric
 from core.scoring.threshold_ladder import RepickedMetric, ThresholdLadder, middle_of_best
+from core.scoring.weighted_metrics import Truth
 
 Refit = Callable[[np.ndarray], np.ndarray]
 """Maps weights (cluster, resample) to the fitted value of each resample, (resample,)."""
@@ -79,7 +80,8 @@ def refit(
 
 def _choices(rows: Predictions, config: FitConfig, cluster_of_row: np.ndarray) -> dict[str, Refit]:
     """Return the settings that hold for all species, by name: threshold, quantile, penalty, boost."""
-    ladder = ThresholdLadder(rows.truth, rows.probability, cluster_of_row)
+    truth = Truth(rows.truth, cluster_of_row)
+    ladder = ThresholdLadder(truth, rows.probability)
     curve = CurveMetric(ladder, QUANTILES)
     found: dict[str, Refit] = {
         "one threshold": lambda weights: ladder.best(ladder.below(weights)),
@@ -90,9 +92,7 @@ def _choices(rows: Predictions, config: FitConfig, cluster_of_row: np.ndarray) -
 
     def best_of(options: tuple[float, ...], configs: list[DecisionConfig]) -> Refit:
         metrics = [
-            RepickedMetric(
-                rows.truth, adjust(rows.probability, one, rows.counts), cluster_of_row, config.quantile
-            )
+            RepickedMetric(truth, adjust(rows.probability, one, rows.counts, rows.recording), config.quantile)
             for one in configs
         ]
 
@@ -112,11 +112,11 @@ def _choices(rows: Predictions, config: FitConfig, cluster_of_row: np.ndarray) -
 
 def _species_thresholds(rows: Predictions, config: FitConfig, cluster_of_row: np.ndarray) -> dict[str, Refit]:
     """Return each species' own threshold, drawn to the common one where positives are few."""
-    common = ThresholdLadder(rows.truth, rows.probability, cluster_of_row)
+    common = ThresholdLadder(Truth(rows.truth, cluster_of_row), rows.probability)
 
     def of_species(column: int) -> Refit:
         one = slice(column, column + 1)
-        ladder = ThresholdLadder(rows.truth[:, one], rows.probability[:, one], cluster_of_row)
+        ladder = ThresholdLadder(Truth(rows.truth[:, one], cluster_of_row), rows.probability[:, one])
         positives = np.bincount(cluster_of_row, rows.truth[:, column])
 
         def fit(weights: np.ndarray) -> np.ndarray:

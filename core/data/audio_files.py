@@ -64,6 +64,6 @@ def _sort_in(path: Path, found: AudioFiles) -> None:
         found.others[path.suffix.lower()] += 1
 
 
-def as_text(path: Path | str) -> str:
+def as_text(path: object) -> str:
     """Return a path with a sign for each byte of its name that is no text, so that tables can hold it."""
     return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -5,9 +5,9 @@ or the batches before it. Where selective mixup is on, a batch is twice as long:
 then as many from the scored pool, drawn about ten times as often as in an ordinary epoch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, Sampler
 
 from core.config import DataConfig, MixupConfig
 from core.data.labels import Labels, Taught
-from core.data.noise import NoiseMixer
+from core.data.noise import DrawnNoise, NoiseOfSet, NoiseSets
 from core.data.pcm import ClipStore
 from core.data.soundscapes import WINDOW_SECONDS
 from core.data.window_items import WindowItems
@@ -28,7 +28,7 @@ class Batch(NamedTuple):
     """Clips with their labels; a plain tuple of tensors, so that loaders and devices take it."""
 
     wave: Tensor
-    """(clip, sample) int16, or float32 where noise was mixed in."""
+    """(clip, sample) int16, or (clip, frame, number) float32 of a store of embeddings."""
     target: Tensor
     """(clip, species) float32: 1 for the primary label, secondary labels as configured."""
     mask: Tensor
@@ -39,6 +39,8 @@ class Batch(NamedTuple):
     """(clip,) int64 position of the recording in the competition's table; after them, of the window."""
     start: Tensor
     """(clip,) int64 sample of the recording, or of the window's soundscape, with which the clip begins."""
+    noise: Sequence[NoiseOfSet] = ()
+    """What is still to be mixed in."""
 
 
 class Draw(NamedTuple):
@@ -53,7 +55,36 @@ class Draw(NamedTuple):
     pool: int
 
 
-class TrainClips(Dataset[Batch]):
+class Clip(NamedTuple):
+    """One clip of an item."""
+
+    wave: np.ndarray
+    """(sample, ...) int16 or float32."""
+    taught: Taught
+    """Its labels."""
+    item: int
+    """Which recording or window."""
+    start: int
+    """The sample with which the clip begins."""
+
+
+class ClipSet(Dataset[Batch]):
+    """Clips that are gathered as whole batches."""
+
+    def clip(self, place: Any) -> Clip:
+        """Return one clip; a subclass's own."""
+        raise NotImplementedError
+
+    def __getitem__(self, place: Any) -> Batch:
+        """Return one clip with its labels, without a batch axis and without noise."""
+        return labelled_clip(*self.clip(place))
+
+    def __getitems__(self, places: Sequence[Any]) -> Batch:
+        """Return a batch of clips with their labels."""
+        return gather_clips([self.clip(place) for place in places])
+
+
+class TrainClips(ClipSet):
     """Random crops of recordings and clips around labelled windows, with background noise.
 
     Parameters
@@ -65,7 +96,7 @@ class TrainClips(Dataset[Batch]):
     config
         Clip length, filling, crop grid.
     noise
-        Background mixer; None: none.
+        Sets of background noise; None: none.
     seed
         The run's seed.
     windows
@@ -77,7 +108,7 @@ class TrainClips(Dataset[Batch]):
         store: ClipStore,
         labels: Labels,
         config: DataConfig,
-        noise: NoiseMixer | None,
+        noise: NoiseSets | None,
         seed: int,
         windows: WindowItems | None = None,
     ) -> None:
@@ -85,8 +116,18 @@ class TrainClips(Dataset[Batch]):
         self.config, self.seed = config, seed
         self.length = store.clip_length(config.clip_seconds)
 
-    def __getitem__(self, draw: Draw) -> Batch:
-        """Return one clip with its labels, without a batch axis."""
+    def __getitems__(self, places: Sequence[Draw]) -> Batch:
+        """Return a batch of clips with their labels, and the noise that is to be mixed into them."""
+        clips, noise = zip(*map(self._draw, places), strict=True)
+        batch = gather_clips(clips)
+        return batch if self.noise is None else batch._replace(noise=self.noise.gather(noise, self.length))
+
+    def clip(self, place: Draw) -> Clip:
+        """Return the clip of a draw."""
+        return self._draw(place)[0]
+
+    def _draw(self, draw: Draw) -> tuple[Clip, list[DrawnNoise]]:
+        """Return the clip of a draw, and its noise."""
         generator = np.random.default_rng(
             [self.seed, CROP, draw.epoch, draw.recording, draw.cycle, draw.pool]
         )
@@ -100,9 +141,8 @@ class TrainClips(Dataset[Batch]):
             taught = self.labels.taught(draw.recording)
             wave = self.store.read(draw.recording, start, self.length)
         wave = fill_clip(wave, self.length, self.config.short_clips)
-        if self.noise is not None:
-            wave = self.noise(wave.astype(np.float32) / 32768.0, generator)
-        return labelled_clip(wave, taught, draw.recording, start)
+        noise = [] if self.noise is None else list(self.noise.draw(self.length, generator))
+        return Clip(wave, taught, draw.recording, start), noise
 
     def _start(self, surplus: int, generator: np.random.Generator) -> int:
         """Draw the first sample of a crop."""
@@ -114,7 +154,7 @@ class TrainClips(Dataset[Batch]):
         return int(generator.integers(max(surplus // rate, 1))) * rate
 
 
-class ValidClips(Dataset[Batch]):
+class ValidClips(ClipSet):
     """Fixed clips of the validated recordings, evenly spaced from start to end.
 
     Parameters
@@ -140,11 +180,11 @@ class ValidClips(Dataset[Batch]):
         """Return the number of clips."""
         return len(self.clips)
 
-    def __getitem__(self, clip: int) -> Batch:
-        """Return one clip with its labels, without a batch axis."""
-        recording, start = self.clips[clip]
+    def clip(self, place: int) -> Clip:
+        """Return one clip."""
+        recording, start = self.clips[place]
         wave = fill_clip(self.store.read(recording, start, self.length), self.length, self.config.short_clips)
-        return labelled_clip(wave, self.labels.taught(recording), recording, start)
+        return Clip(wave, self.labels.taught(recording), recording, start)
 
     def _starts(self, recording: int) -> list[int]:
         surplus = max(int(self.store.lengths[recording]) - self.length, 0)
@@ -152,7 +192,7 @@ class ValidClips(Dataset[Batch]):
         return list(dict.fromkeys(starts.tolist()))
 
 
-class ValidWindows(Dataset[Batch]):
+class ValidWindows(ClipSet):
     """Labelled windows as inference hears them: stretches of 5 s.
 
     Parameters
@@ -173,13 +213,13 @@ class ValidWindows(Dataset[Batch]):
         """Return the number of windows."""
         return len(self.chosen)
 
-    def __getitem__(self, place: int) -> Batch:
-        """Return one window with its labels, without a batch axis; `recording` is the window's position."""
+    def clip(self, place: int) -> Clip:
+        """Return one window; its item is its position."""
         window = int(self.chosen[place])
         begin = float(self.items.windows.begin[window])
         start, wave = self.items.read(window, begin, self.length)
         taught = self.items.taught(window, begin, WINDOW_SECONDS)
-        return labelled_clip(fill_clip(wave, self.length, self.config.short_clips), taught, window, start)
+        return Clip(fill_clip(wave, self.length, self.config.short_clips), taught, window, start)
 
 
 class TrainBatches(Sampler[list[Draw]]):
@@ -324,17 +364,7 @@ def fill_clip(wave: np.ndarray, length: int, how: str) -> np.ndarray:
 
 
 def labelled_clip(wave: np.ndarray, taught: Taught, item: int, start: int) -> Batch:
-    """Return one clip of an item, without a batch axis.
-
-    Parameters
-    ----------
-    wave
-        (sample, ...) int16 or float32.
-    taught
-        Its labels.
-    item, start
-        Which recording or window, and the sample with which the clip begins.
-    """
+    """Return one clip of an item without a batch axis; the parameters are those of `Clip`."""
     return Batch(
         wave=torch.from_numpy(wave),
         target=torch.from_numpy(taught.target),
@@ -343,3 +373,24 @@ def labelled_clip(wave: np.ndarray, taught: Taught, item: int, start: int) -> Ba
         recording=torch.as_tensor(item),
         start=torch.as_tensor(start),
     )
+
+
+def gather_clips(clips: Sequence[Clip]) -> Batch:
+    """Return clips of one length as a batch."""
+    waves = np.empty((len(clips), *clips[0].wave.shape), clips[0].wave.dtype)
+    for row, clip in zip(waves, clips, strict=True):
+        row[:] = clip.wave
+    target, mask, weight = (np.stack(part) for part in zip(*(clip.taught for clip in clips), strict=True))
+    return Batch(
+        wave=torch.from_numpy(waves),
+        target=torch.from_numpy(target),
+        mask=torch.from_numpy(mask),
+        weight=torch.from_numpy(weight),
+        recording=torch.tensor([clip.item for clip in clips]),
+        start=torch.tensor([clip.start for clip in clips]),
+    )
+
+
+def as_it_is(batch: Any) -> Any:
+    """Return a batch that is gathered already, for a loader."""
+    return batch

@@ -5,8 +5,6 @@ with a table of recordings or with audio in folders named by species. Further fo
 recordings only train.
 """
 
-import json
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +14,7 @@ import numpy as np
 import pandas as pd
 import tyro
 
+from core.config_checks import expand_home
 from core.config_data import ColumnConfig, DataConfig
 from core.data.annotations.windows import label_windows
 from core.data.audio import AUDIO_SUFFIXES, duration_seconds
@@ -34,6 +33,8 @@ from core.data.recordings import Metadata, read_metadata
 from core.data.soundscapes import find_soundscapes
 from core.data.tables import read_table
 from core.data.taxonomy import Taxonomy, read_taxonomy
+from core.files import read_json
+from core.program import run_program
 
 _SHOWN = 5
 
@@ -155,6 +156,8 @@ def _read_further(root: Path, columns: ColumnConfig | None) -> Metadata:
 def _join(main: Metadata, further: Sequence[Metadata]) -> tuple[pd.DataFrame, int]:
     """Return one table of recordings, and how many of further folders it repeats."""
     tables = [main.table.assign(is_extra=False)]
+    if not further:
+        return tables[0], 0
     known_files = {PurePosixPath(name).stem for name in main.table["recording"]}
     num_duplicates = 0
     for extra in further:
@@ -180,12 +183,8 @@ def _read_scored(root: Path) -> tuple[str, ...]:
     file = root / "scored_birds.json"
     if not file.is_file():
         return ()
-    try:
-        scored = json.loads(file.read_text())
-    except json.JSONDecodeError as error:
-        message = f"{file}: not JSON ({error}); expected a list of eBird codes"
-        raise ValueError(message) from error
-    if not isinstance(scored, list) or not scored or not all(isinstance(s, str) for s in scored):
+    scored = read_json(file, list)
+    if not scored or not all(isinstance(s, str) for s in scored):
         message = f'{file}: expected a list of eBird codes such as ["akiapo", "aniani"]'
         raise ValueError(message)
     return tuple(scored)
@@ -325,21 +324,15 @@ class FolderConfig:
     """Where an audio set is unpacked."""
     columns: ColumnConfig = field(default_factory=ColumnConfig)
 
+    def __post_init__(self) -> None:
+        """Expand paths."""
+        expand_home(self, "root", "cache")
 
-def main() -> None:
-    """Print what is in a folder; a mistake is one line, with status 2."""
-    try:
-        config = tyro.cli(
-            FolderConfig,
-            prog="python -m core.data.competition",
-            description=FolderConfig.__doc__,
-            use_underscores=True,
-        )
-        print(describe(read_competition(config.root, columns=config.columns, cache=config.cache)))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+
+def print_description(config: FolderConfig) -> None:
+    """Print what is in a folder."""
+    print(describe(read_competition(config.root, columns=config.columns, cache=config.cache)))
 
 
 if __name__ == "__main__":
-    main()
+    run_program(FolderConfig, print_description)

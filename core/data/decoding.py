@@ -6,6 +6,7 @@ import struct
 import subprocess
 import tempfile
 import threading
+import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import numpy as np
 import soundfile
 
 from core.data.contents import Content, FileView, inspect_content
+from core.data.recorders import UNKNOWN, Origin
 
 BLOCK_FRAMES = 1 << 18
 MAX_FRAMES_PER_BYTE = 8192
@@ -49,10 +51,13 @@ class Findings:
         How much of the recording could be read, and why not all; "" if all of it was.
     notes
         Other things to know, a sentence each.
+    origin
+        Where and when it was recorded by its header, where that was asked for.
     """
 
     damage: str = ""
     notes: list[str] = field(default_factory=list)
+    origin: Origin = UNKNOWN
 
 
 def decode(path: Path, findings: Findings) -> Iterator[tuple[int, np.ndarray]]:
@@ -88,10 +93,22 @@ def _refuse_absent(path: Path) -> None:
     """Raise `AudioError` for what shows without opening."""
     if path.is_symlink() and not path.exists():
         raise AudioError(f"missing file: a broken link to {path.readlink()}")
+    if not path.exists():
+        raise AudioError("missing file" + _alike(path))
     if not path.is_file():
-        raise AudioError("missing file" if not path.exists() else "not a file")
+        raise AudioError("not a file")
     if path.stat().st_size == 0:
         raise AudioError("empty file (0 bytes)")
+
+
+def _alike(path: Path) -> str:
+    """Return the words about a file of the same name in other letters: of another case, or accents."""
+    if not path.parent.is_dir():
+        return ""
+    name = unicodedata.normalize("NFC", path.name).casefold()
+    there = (other for other in os.listdir(path.parent) if len(other) < 2 * len(path.name))  # noqa: PTH208
+    found = next((one for one in there if unicodedata.normalize("NFC", one).casefold() == name), None)
+    return f"; {found} is there" if found is not None else ""
 
 
 def _decode_content(path: Path, content: Content, findings: Findings) -> Iterator[tuple[int, np.ndarray]]:

@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_array, csr_array
 
 from core.config import DataConfig
 from core.data.competition import Competition
@@ -70,8 +71,7 @@ def assign_folds(
     positions = recordings.index.get_indexer(own.index)
     codes, _ = pd.factorize(own["species"], sort=True)
     groups = pd.factorize(own["author"], sort=True)[0] if group_by_author else np.arange(len(own))
-    members = np.zeros((groups.max() + 1, codes.max() + 1))  # recordings of each group and species
-    np.add.at(members, (groups, codes), 1)
+    members = coo_array((np.ones(len(own)), (groups, codes))).tocsr()  # recordings of each group and species
     promised = np.ones(members.shape[1], dtype=bool)
     folds[positions] = _assign_groups(members, promised, num_folds, np.random.default_rng(seed))[groups]
     return folds
@@ -116,31 +116,53 @@ def soundscape_folds(
     promised = ((members > 0).sum(axis=0) > 1) & ~np.isin([*windows.species, ""], ["", *recorded])
     there = members.any(axis=0)
     generator = np.random.default_rng(config.fold_seed)
-    found = _assign_groups(members[:, there], promised[there], config.num_folds, generator)
+    found = _assign_groups(csr_array(members[:, there]), promised[there], config.num_folds, generator)
     return SoundscapeFolds(found[number], group, by)
 
 
 def _assign_groups(
-    members: np.ndarray, promised: np.ndarray, num_folds: int, generator: np.random.Generator
+    members: csr_array, promised: np.ndarray, num_folds: int, generator: np.random.Generator
 ) -> np.ndarray:
     """Return the fold of each group, -1 where each fold would hold a promised species whole.
 
-    `members` is (group, species), how often each group holds each species; `promised` is (species,) bool.
+    Parameters
+    ----------
+    members
+        (group, species) how often each group holds each species.
+    promised
+        (species,) bool: no fold may hold all of it.
+    num_folds
+        At least 2.
+    generator
+        Shuffles groups of a size.
     """
-    totals = members.sum(axis=0)
-    counts = np.zeros((num_folds, len(totals)))
-    fold_of_group = np.full(len(members), ALWAYS_TRAINS)
-    shuffled = generator.permutation(len(members))
-    largest_first = shuffled[np.argsort(-members[shuffled].sum(axis=1), kind="stable")]
-    for group in largest_first:
-        after = counts + members[group]
-        holds_species_whole = ((after == totals) & (members[group] > 0) & promised).any(axis=1)
-        if holds_species_whole.all():
+    totals, sizes = members.sum(axis=0).tolist(), members.sum(axis=1)
+    counts = [[0.0] * len(totals) for _ in range(num_folds)]
+    filled = [0.0] * num_folds
+    fold_of_group = np.full(members.shape[0], ALWAYS_TRAINS)
+    shuffled = generator.permutation(members.shape[0])
+    starts, columns, numbers = members.indptr.tolist(), members.indices.tolist(), members.data.tolist()
+    keeps, terms = promised.tolist(), np.zeros(len(totals))
+    for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")].tolist():
+        held = range(starts[group], starts[group + 1])
+        costs = []  # by promise, then by species, then by size
+        for fold, count in enumerate(counts):
+            is_whole, term = False, 0.0
+            for place in held:
+                column, number = columns[place], numbers[place]
+                before, total = count[column], totals[column]
+                is_whole = is_whole or (keeps[column] and before + number == total)
+                terms[column] = term = ((before + number) ** 2 - before**2) / total
+            # summed over all species, in numpy's order: where it rounds otherwise, a tie breaks otherwise
+            crowding = term if len(held) == 1 else float(terms.sum())
+            costs.append((is_whole, crowding, filled[fold], fold))
+        terms[columns[held.start : held.stop]] = 0.0
+        is_whole, _, _, best = min(costs)
+        if is_whole:
             continue
-        crowding = (after**2 - counts**2) / totals
-        cost = np.stack([holds_species_whole, crowding.sum(axis=1), after.sum(axis=1)])
-        best = np.lexsort(cost[::-1])[0]  # by promise, then by species, then by size
-        counts[best] = after[best]
+        for place in held:
+            counts[best][columns[place]] += numbers[place]
+            filled[best] += numbers[place]
         fold_of_group[group] = best
     return fold_of_group
 

@@ -1,9 +1,12 @@
 """What each recording teaches and what it holds: training targets, loss masks, loss weights, the truth."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
+from scipy.sparse import coo_array, csr_array
 
 from core.config import DataConfig
 from core.data.competition import Competition
@@ -25,28 +28,38 @@ class Taught(NamedTuple):
 class Labels:
     """Labels of all recordings, by their position in the competition's table; built once a run.
 
+    Only what a recording holds is kept, so that ten thousand species of half a million recordings take some
+    megabytes.
+
     Attributes
     ----------
+    held
+        (recording, species) bool: primary and secondary labels, whatever training makes of the latter.
     target
         (recording, species) float32, what training aims at: 1 for the primary label, secondary labels as
         configured.
-    mask
-        (recording, species) float32: 0 where a label is left out of the loss, else 1.
+    left_out
+        (recording, species) bool: labels that are left out of the loss.
     weight
         (recording,) float32 loss weight from the rating.
-    truth
-        (recording, species) bool, what validation is judged by: primary and secondary labels, whatever
-        training makes of the latter.
     """
 
-    target: np.ndarray
-    mask: np.ndarray
+    held: csr_array
+    target: csr_array
+    left_out: csr_array
     weight: np.ndarray
-    truth: np.ndarray
 
     def taught(self, recording: int) -> Taught:
         """Return what the clips of a recording are taught."""
-        return Taught(self.target[recording], self.mask[recording], self.weight[recording])
+        target, mask = np.zeros(self.held.shape[1], np.float32), np.ones(self.held.shape[1], np.float32)
+        for one, row, value in ((self.target, target, None), (self.left_out, mask, 0.0)):
+            part = slice(one.indptr[recording], one.indptr[recording + 1])
+            row[one.indices[part]] = one.data[part] if value is None else value
+        return Taught(target, mask, self.weight[recording])
+
+    def truth(self, recordings: np.ndarray, columns: Sequence[int]) -> np.ndarray:
+        """Return what validation is judged by, (recording, column) bool, of some recordings and species."""
+        return np.asarray(self.held[recordings][:, columns].toarray())
 
 
 def build_labels(competition: Competition, config: DataConfig) -> Labels:
@@ -62,16 +75,28 @@ def build_labels(competition: Competition, config: DataConfig) -> Labels:
     """
     column = {code: i for i, code in enumerate(competition.species)}
     recordings = competition.recordings
-    primary = np.zeros((len(recordings), len(column)), dtype=bool)
-    secondary = np.zeros_like(primary)
-    for row, (code, others) in enumerate(zip(recordings["species"], recordings["secondary"], strict=True)):
-        if code in column:
-            primary[row, column[code]] = True
-        secondary[row, [column[other] for other in others]] = True
-    secondary &= ~primary
-    target = primary.astype(np.float32)
-    target[secondary] = {"positive": 1.0, "weight": config.secondary_weight, "mask": 0.0}[config.secondary]
-    mask = np.ones_like(target)
-    if config.secondary == "mask":
-        mask[secondary] = 0.0
-    return Labels(target, mask, rating_weights(recordings, config), primary | secondary)
+    shape = (len(recordings), len(column))
+    primary = recordings["species"].map(column)
+    others = recordings["secondary"].explode().dropna()
+    row_of = np.flatnonzero(primary.notna())
+    primary_pairs = (row_of, primary.dropna().to_numpy(np.int64))
+    rows, columns = recordings.index.get_indexer(others.index), others.map(column).to_numpy(np.int64)
+    is_new = primary.to_numpy()[rows] != columns
+    pairs = pd.DataFrame({"row": rows[is_new], "column": columns[is_new]}).drop_duplicates()
+    secondary_pairs = (pairs["row"].to_numpy(), pairs["column"].to_numpy())
+
+    def table(kind: type, *parts: tuple[tuple[np.ndarray, np.ndarray], float]) -> csr_array:
+        values: list[np.ndarray] = [
+            np.zeros(0, kind),
+            *(np.full(len(pair[0]), value, kind) for pair, value in parts),
+        ]
+        places = tuple(np.concatenate([row_of[:0], *(pair[axis] for pair, _ in parts)]) for axis in (0, 1))
+        return coo_array((np.concatenate(values), places), shape=shape).tocsr()
+
+    value = {"positive": 1.0, "weight": config.secondary_weight, "mask": 0.0}[config.secondary]
+    return Labels(
+        held=table(np.bool_, (primary_pairs, 1), (secondary_pairs, 1)),
+        target=table(np.float32, (primary_pairs, 1.0), (secondary_pairs, value)),
+        left_out=table(np.bool_, *([(secondary_pairs, 1)] if config.secondary == "mask" else [])),
+        weight=rating_weights(recordings, config),
+    )

@@ -74,14 +74,15 @@ def recognise(root: Path) -> Layout:
     def has(*names: str) -> bool:
         return all((root / name).exists() for name in names)
 
-    rows = _header(root / "test.csv")
+    rows, sample = _header(root / "test.csv"), _header(root / "sample_submission.csv")
+    is_wide = "row_id" in sample and not sample & {"target", "birds"}
     signs = {
         2022: has("scored_birds.json") or "bird" in rows,
         2021: has("train_short_audio") or has("train_soundscape_labels.csv") or "audio_id" in rows,
         2026: has("train.csv", TAXONOMY, "train_soundscapes_labels.csv"),
         2025: has("train.csv", TAXONOMY),
         2024: has("train_metadata.csv", "unlabeled_soundscapes"),
-        2023: has("train_metadata.csv") and (_is_wide(root) or bool(_ebird_taxonomies(root))),
+        2023: has("train_metadata.csv") and (is_wide or bool(_ebird_taxonomies(root))),
     }
     return LAYOUTS[next((year for year, found in signs.items() if found), None)]
 
@@ -99,12 +100,6 @@ def find_taxonomies(root: Path) -> list[Path]:
 
 def _ebird_taxonomies(root: Path) -> list[Path]:
     return sorted(file for file in root.glob("*.csv") if file.name.lower().startswith(_EBIRD))
-
-
-def _is_wide(root: Path) -> bool:
-    """Return whether the sample submission has a column a species."""
-    header = _header(root / "sample_submission.csv")
-    return "row_id" in header and not header & {"target", "birds"}
 
 
 def _header(file: Path) -> set[str]:

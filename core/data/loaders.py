@@ -1,9 +1,8 @@
 """From a configuration to the data of a run: recordings, labels, folds, decoded audio, loaders."""
 
-import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +10,23 @@ import pandas as pd
 from torch.utils.data import DataLoader
 
 from core.config import Config, DataConfig
-from core.data.clips import Batch, Pool, TrainBatches, TrainClips, ValidClips, ValidWindows
+from core.data.clips import (
+    Batch,
+    Pool,
+    TrainBatches,
+    TrainClips,
+    ValidClips,
+    ValidWindows,
+    as_it_is,
+)
 from core.data.competition import Competition, read_competition
 from core.data.folds import folds_of, split
 from core.data.labels import Labels, build_labels
-from core.data.noise import NoiseMixer, find_noise
+from core.data.noise import NoiseSets, find_noise
 from core.data.pcm import ClipStore, PcmStore
 from core.data.ratings import known_ratings
 from core.data.window_items import WindowItems, divide_windows, labelled_windows
+from core.machine import usable_cores
 
 MAX_LOADER_WORKERS = 8
 SHOWN_REASONS = 5
@@ -171,6 +179,25 @@ def open_data(config: Config, competition: Competition, *, quiet: bool = False) 
     )
 
 
+def add_unlabelled(data: RunData, config: DataConfig, *, quiet: bool = False) -> RunData:
+    """Return the data of a run with the windows of soundscapes that nobody labelled behind the labelled ones.
+
+    Parameters
+    ----------
+    data
+        From `open_data`.
+    config
+        Cache, `strict`.
+    quiet
+        No progress bar.
+    """
+    items, unlabelled, rate = data.soundscapes, data.competition.unlabelled, round(data.store.sample_rate)
+    paths = [*items.windows.paths.values(), *unlabelled.values()]
+    cache = Path(config.cache) if config.cache is not None else None
+    store = PcmStore(paths, rate, cache, quiet=quiet, strict=config.strict)
+    return replace(data, soundscapes=items.with_unlabelled(unlabelled, store))
+
+
 def list_files(stores: Sequence[PcmStore]) -> pd.DataFrame:
     """Return `file`, `status`, `used_seconds` and `reason` of files that are unusable, damaged or odd."""
     rows = []
@@ -235,8 +262,8 @@ def build_loaders(data: RunData, config: Config, *, rank: int, world: int, on_cp
         raise ValueError(message)
     workers = config.data.num_workers
     if workers is None:
-        workers = 0 if on_cpu else min(MAX_LOADER_WORKERS, (os.cpu_count() or 1) // world)
-    noise = NoiseMixer(data.noise, config.data.noise) if data.noise else None
+        workers = 0 if on_cpu else min(MAX_LOADER_WORKERS, len(usable_cores()) // world)
+    noise = NoiseSets(data.noise, config.data.noise) if data.noise else None
     batches = TrainBatches(
         *build_pools(data, config),
         config.data,
@@ -249,6 +276,7 @@ def build_loaders(data: RunData, config: Config, *, rank: int, world: int, on_cp
     train = DataLoader(
         TrainClips(data.store, data.labels, config.data, noise, config.seed, data.soundscapes),
         batch_sampler=batches,
+        collate_fn=as_it_is,
         num_workers=workers,
         persistent_workers=workers > 0,
         pin_memory=not on_cpu,
@@ -259,6 +287,7 @@ def build_loaders(data: RunData, config: Config, *, rank: int, world: int, on_cp
         DataLoader(
             clips,
             batch_size=config.data.valid_batch_size,
+            collate_fn=as_it_is,
             num_workers=min(workers, 2),
             pin_memory=not on_cpu,
         )
@@ -288,8 +317,8 @@ def build_pools(data: RunData, config: Config) -> tuple[Pool, Pool]:
     weights = None
     if config.data.balance_power > 0:
         weights = inverse_counts(species[repeated], config.data.balance_power)
-    truth = np.concatenate([data.labels.truth[data.train], data.soundscapes.windows.positive[windows]])
-    holds_scored = np.asarray(truth[:, scored].any(axis=1))
+    in_recordings = data.labels.held[data.train][:, scored].sum(axis=1) > 0
+    holds_scored = np.append(in_recordings, data.soundscapes.windows.positive[windows][:, scored].any(axis=1))
     if config.mixup.selective_probability == 0:
         holds_scored[:] = False
     selected = items[holds_scored]

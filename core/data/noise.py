@@ -3,24 +3,48 @@
 Semantics of audiomentations' AddBackgroundNoise (0.24), as the published solution used it: a file is
 chosen uniformly, starts anywhere when it is longer than the clip and is repeated when it is shorter, and
 is scaled to rms(clip) / 10 ** (snr / 20). Sets are gated independently and stack. Silent noise and silent
-clips are left alone.
+clips are left alone. What is mixed is drawn with the clips; `core.training.augment` mixes it
+on the device.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from core.config_data import NoiseConfig
 from core.data.audio import AUDIO_SUFFIXES
 from core.data.audio_files import search_audio
 from core.data.pcm import PcmStore
 
-SILENCE_RMS = 1e-9
+
+class NoiseOfSet(NamedTuple):
+    """What one set of noise adds to a batch."""
+
+    wave: Tensor
+    """(noise, sample) int16."""
+    clip: Tensor
+    """(noise,) int64, which clip of the batch each is for; none twice."""
+    snr_db: Tensor
+    """(noise,) float32, how far below the clip's RMS it is to lie."""
 
 
-class NoiseMixer:
-    """Mix noise of several sets into a clip.
+class DrawnNoise(NamedTuple):
+    """Noise that was drawn for a clip."""
+
+    of_set: int
+    file: int
+    """Position in the set."""
+    start: int
+    """First sample."""
+    snr_db: float
+
+
+class NoiseSets:
+    """Draws the noise of clips from several sets.
 
     Parameters
     ----------
@@ -34,44 +58,40 @@ class NoiseMixer:
         self.sets, self.config = sets, config
         self.usable = [np.flatnonzero(store.lengths) for store in sets]
 
-    def __call__(self, wave: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """Return the noisy clip, (sample,) float32, from a clean one."""
-        for store, usable, probability in zip(
-            self.sets, self.usable, self.config.probabilities, strict=False
-        ):
-            if generator.random() < probability and len(usable):
-                noise = self._excerpt(store, int(generator.choice(usable)), len(wave), generator)
-                snr_db = generator.uniform(self.config.min_snr_db, self.config.max_snr_db)
-                wave = mix(wave, noise, snr_db)
-        return wave
+    def draw(self, length: int, generator: np.random.Generator) -> Iterator[DrawnNoise]:
+        """Yield what is to be mixed into a clip of `length` samples."""
+        chances = self.config.probabilities
+        for place, (store, usable, chance) in enumerate(zip(self.sets, self.usable, chances, strict=False)):
+            if generator.random() < chance and len(usable):
+                file = int(generator.choice(usable))
+                surplus = int(store.lengths[file]) - length
+                start = int(generator.integers(surplus + 1)) if surplus > 0 else 0
+                level = generator.uniform(self.config.min_snr_db, self.config.max_snr_db)
+                yield DrawnNoise(place, file, start, level)
 
-    @staticmethod
-    def _excerpt(store: PcmStore, file: int, length: int, generator: np.random.Generator) -> np.ndarray:
-        surplus = int(store.lengths[file]) - length
-        start = int(generator.integers(surplus + 1)) if surplus > 0 else 0
-        noise = store.read(file, start, length).astype(np.float32) / 32768.0
-        return np.resize(noise, length)
+    def gather(self, drawn: Sequence[Sequence[DrawnNoise]], length: int) -> list[NoiseOfSet]:
+        """Return the noise of a batch by set, of those that some clip has.
 
-
-def mix(wave: np.ndarray, noise: np.ndarray, snr_db: float) -> np.ndarray:
-    """Return a clip with noise, (sample,) float32; the clip itself where either is silent.
-
-    Parameters
-    ----------
-    wave, noise
-        (sample,) float32 of one length.
-    snr_db
-        The noise is scaled to lie this far below the clip's RMS.
-    """
-    wave_rms, noise_rms = root_mean_square(wave), root_mean_square(noise)
-    if wave_rms < SILENCE_RMS or noise_rms < SILENCE_RMS:
-        return wave
-    return wave + noise * np.float32(wave_rms / noise_rms / 10 ** (snr_db / 20))
-
-
-def root_mean_square(wave: np.ndarray) -> float:
-    """Return the root mean square of (sample,) float32."""
-    return float(np.sqrt(np.dot(wave, wave) / len(wave)))
+        Parameters
+        ----------
+        drawn
+            What each clip gets.
+        length
+            Of a clip, in samples.
+        """
+        found = []
+        for place, store in enumerate(self.sets):
+            chosen = [(clip, one) for clip, row in enumerate(drawn) for one in row if one.of_set == place]
+            waves = np.empty((len(chosen), length), np.int16)
+            for row, (_, one) in zip(waves, chosen, strict=True):
+                excerpt = store.read(one.file, one.start, length)
+                for start in range(0, length, len(excerpt)):
+                    row[start : start + len(excerpt)] = excerpt[: length - start]
+            if chosen:
+                clips = torch.tensor([clip for clip, _ in chosen])
+                levels = torch.tensor([one.snr_db for _, one in chosen])
+                found.append(NoiseOfSet(torch.from_numpy(waves), clips, levels))
+        return found
 
 
 def find_noise(root: Path, config: NoiseConfig) -> list[list[Path]]:

@@ -24,10 +24,10 @@ from tqdm import tqdm
 
 from core.data.audio import duration_seconds, read_mono, stream_mono, to_int16
 from core.data.decoding import AudioError, Findings
+from core.machine import usable_cores
 
 BYTES_PER_SAMPLE = 2
 END_MARK = b"pcm\n"  # the last bytes of a cache file; before them the length of what is said, 4 bytes
-ANNOUNCE_BYTES = 1 << 30
 
 
 class ClipStore(Protocol):
@@ -143,7 +143,7 @@ class PcmStore:
             return
         if self.cache is not None:
             self._announce(missing, quiet)
-        workers = os.cpu_count() or 1
+        workers = len(usable_cores())
         with ThreadPoolExecutor(workers) as pool:
             bar = tqdm(
                 pool.map(self._add, missing),

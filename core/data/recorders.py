@@ -84,6 +84,11 @@ def describe_origin(path: Path, soundscape: str, pattern: re.Pattern[str] | None
     >>> describe_origin(Path("absent.wav"), "SWIFT01_20230420_074000_Z")
     Origin(site='SWIFT01', start_time='2023-04-20T07:40:00Z')
     """
+    return tell_origin(read_header(path), soundscape, pattern)
+
+
+def tell_origin(header: Origin, soundscape: str, pattern: re.Pattern[str] | None = None) -> Origin:
+    """Return where and when a soundscape was recorded, from `read_header`, its id and a pattern for it."""
     given = pattern.search(soundscape) if pattern is not None else None
     groups = {name: value or "" for name, value in given.groupdict().items()} if given else {}
     named = PurePosixPath(soundscape)
@@ -91,28 +96,20 @@ def describe_origin(path: Path, soundscape: str, pattern: re.Pattern[str] | None
     found = moment.groupdict("") if moment else {}
     start = _iso(groups.get("date", ""), groups.get("time", ""), groups.get("zone", ""))
     start = start or _iso(found.get("date", ""), found.get("time", ""), found.get("zone", ""))
-    header = _header(path)
     prefix = named.name[: moment.start()].strip("_-. ") if moment and moment.string == named.name else ""
-    folder = next((one for one in reversed(named.parts[:-1]) if _tells(one)), "")
+    folders = [one for one in named.parts[:-1] if not PLAIN_FOLDER.match(one) and not MOMENT.fullmatch(one)]
+    folder = folders[-1] if folders else ""
     label = "" if SERIAL_NUMBER.match(prefix) else prefix
     sites = (groups.get("site", ""), _competition_site(named.name), label, folder, prefix, header.site)
-    return Origin(next(filter(None, sites), ""), _completed(start, header.start_time))
-
-
-def _tells(folder: str) -> bool:
-    """Return whether a folder's name may be that of a site."""
-    return not PLAIN_FOLDER.match(folder) and not MOMENT.fullmatch(folder)
+    if header.start_time.startswith(start):  # which agrees, and knows time and zone
+        start = header.start_time
+    return Origin(next(filter(None, sites), ""), start)
 
 
 def _competition_site(name: str) -> str:
     """Return the site in a name of the competitions."""
     found = next(filter(None, (pattern.search(name) for pattern in COMPETITION_SITES)), None)
     return found["site"] if found else ""
-
-
-def _completed(start: str, header: str) -> str:
-    """Return the start that a name tells, with time and zone of the header where they agree."""
-    return header if header.startswith(start) else start
 
 
 def _iso(date: str, time: str, zone: str) -> str:
@@ -129,8 +126,8 @@ def _iso(date: str, time: str, zone: str) -> str:
     return moment.isoformat() + offset
 
 
-def _header(path: Path) -> Origin:
-    """Return what the chunks of a WAV file tell."""
+def read_header(path: Path) -> Origin:
+    """Return where and when a file was recorded by the chunks of its header, as WAV files have them."""
     site = start = ""
     try:
         with path.open("rb") as file:

@@ -10,6 +10,7 @@ import numpy as np
 
 from core.config import require
 from core.data.audio_files import AudioFiles, as_text, search_audio
+from core.data.remote import AudioSource, is_remote, place_of, search_remote
 from core.data.tables import read_table
 
 WINDOW_SECONDS = 5
@@ -28,13 +29,25 @@ class Soundscapes:
         Path and reason of what is no soundscape.
     """
 
-    files: dict[str, Path]
+    files: dict[str, AudioSource]
     left_out: tuple[tuple[str, str], ...]
 
 
 def find_soundscapes(paths: Sequence[str]) -> dict[str, Path]:
-    """Return the files of `search_soundscapes`."""
-    return search_soundscapes(paths).files
+    """Return the files of `search_soundscapes`, all of this machine.
+
+    Raises
+    ------
+    ValueError
+        As there, and for an address of files elsewhere.
+    """
+    remote = next(filter(is_remote, paths), None)
+    message = (
+        f"soundscapes: {remote}: only predicting reads what lies elsewhere; fetch it, and name its folder"
+    )
+    require(remote is None, message)
+    files = search_soundscapes(paths).files
+    return {name: file for name, file in files.items() if isinstance(file, Path)}
 
 
 def search_soundscapes(paths: Sequence[str]) -> Soundscapes:
@@ -46,37 +59,48 @@ def search_soundscapes(paths: Sequence[str]) -> Soundscapes:
     Parameters
     ----------
     paths
-        Files, or folders that are searched.
+        Files, or folders that are searched; of this machine, or addresses such as s3://bucket/folder.
 
     Raises
     ------
     ValueError
         If a path does not exist, or nothing is found.
     """
-    given = [Path(text).expanduser() for text in paths]
-    for path in given:
-        require(path.exists(), f"soundscapes: {path} does not exist")
-    folders = [path for path in given if path.is_dir()]
-    base = Path(os.path.commonpath([path.absolute() for path in folders])) if len(folders) > 1 else None
-    relative: dict[Path, PurePath] = {}
+    for text in paths:
+        require(is_remote(text) or Path(text).expanduser().exists(), f"soundscapes: {text} does not exist")
+    looked = [_look(text) for text in paths]
+    folders = [folder for folder, _, _ in looked if folder is not None]
+    base = Path(os.path.commonpath(folders)) if len(folders) > 1 else None
+    relative: dict[AudioSource, PurePath] = {}
     left_out: list[tuple[str, str]] = []
-    for path in given:
-        if path.is_dir():
-            found = search_audio(path)
-            for file in found.files:
-                relative.setdefault(file, file.absolute().relative_to(base or path.absolute()))
-            left_out += _left_out(path, found)
-        else:
-            relative.setdefault(path, PurePath(path.name))
+    for folder, files, others in looked:
+        for file in files:
+            place = place_of(file)
+            named = PurePath(place.name) if folder is None else place.relative_to(base or folder)
+            relative.setdefault(file, named)
+        left_out += others
     require(len(relative) > 0, f"soundscapes: no audio file in {', '.join(paths)}")
     return Soundscapes(dict(sorted(_named(relative).items())), tuple(left_out))
 
 
-def _named(relative: Mapping[Path, PurePath]) -> dict[str, Path]:
+def _look(text: str) -> tuple[PurePath | None, Sequence[AudioSource], list[tuple[str, str]]]:
+    """Return the folder, None for a file; the audio; and path and reason of what is none."""
+    if is_remote(text):
+        place, remote, others = search_remote(text)
+        return place, remote, _left_out(text, others)
+    path = Path(text).expanduser()
+    if not path.is_dir():
+        return None, [path], []
+    found = search_audio(path)
+    return path.absolute(), found.files, _left_out(path, found)
+
+
+def _named(relative: Mapping[AudioSource, PurePath]) -> dict[str, AudioSource]:
     """Return id -> file, from file -> its path as it was found."""
-    top = Path(os.path.commonpath([file.absolute().parent for file in relative]))
+    places = {file: place_of(file) for file in relative}
+    top = Path(os.path.commonpath([place.parent for place in places.values()]))
     times = Counter(relative.values())
-    names = {f: n if times[n] == 1 else f.absolute().relative_to(top) for f, n in relative.items()}
+    names = {f: n if times[n] == 1 else places[f].relative_to(top) for f, n in relative.items()}
     stems = Counter(name.with_suffix("") for name in names.values())
     return {
         as_text((n if stems[n.with_suffix("")] > 1 else n.with_suffix("")).as_posix()): f
@@ -84,7 +108,7 @@ def _named(relative: Mapping[Path, PurePath]) -> dict[str, Path]:
     }
 
 
-def _left_out(folder: Path, found: AudioFiles) -> list[tuple[str, str]]:
+def _left_out(folder: Path | str, found: AudioFiles) -> list[tuple[str, str]]:
     """Return path and reason of what a search met beside audio."""
     lines = [(as_text(path), reason) for path, reason in sorted(found.unread.items())]
     for suffix, number in sorted(found.others.items()):

@@ -5,9 +5,10 @@ the species of all windows that it covers. A species is left out of the loss whe
 it and none holds it, or where nobody labelled a part of the clip.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -17,9 +18,12 @@ from core.data.folds import soundscape_folds, split
 from core.data.labelled_windows import LabelledWindows
 from core.data.labels import Taught
 from core.data.pcm import ClipStore
+from core.data.recorders import describe_origin
+from core.data.soundscapes import WINDOW_SECONDS
 
 _EDGE = 1e-3  # seconds: rounding of times
 _GAP = 0.5  # seconds of a clip that nobody labelled, from which on it is unknown
+_SHORT = 0.1  # seconds that a file's last window may lack: encoders end a few milliseconds early
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class WindowItems:
         (window,) the fold that validates each, -1 for none.
     train, valid
         Positions of usable windows that train and validate.
+    guessed
+        (window, species) float32 probabilities, which are taught where nothing is known; None: nothing is.
     """
 
     windows: LabelledWindows
@@ -43,6 +49,7 @@ class WindowItems:
     folds: np.ndarray
     train: np.ndarray
     valid: np.ndarray
+    guessed: np.ndarray | None = None
 
     @cached_property
     def entry(self) -> np.ndarray:
@@ -55,6 +62,39 @@ class WindowItems:
         usable = store.lengths[self.entry] > 0
         train, valid = (chosen[usable[chosen]] for chosen in (self.train, self.valid))
         return replace(self, store=store, train=train, valid=valid)
+
+    def with_unlabelled(self, paths: Mapping[str, Path], store: ClipStore) -> "WindowItems":
+        """Return these windows, and behind them those of soundscapes in which nothing is known.
+
+        They are neither among those that train nor among those that validate: whoever asks for them says
+        what they are for.
+
+        Parameters
+        ----------
+        paths
+            Id -> file of the soundscapes.
+        store
+            Samples of the soundscapes that are here, then of the further ones.
+        """
+        species, windows = self.windows.species, [self.windows]
+        lengths = store.lengths[len(self.windows.paths) :] / store.sample_rate
+        for (name, path), seconds in zip(paths.items(), lengths.tolist(), strict=True):
+            number = int((seconds + _SHORT) // WINDOW_SECONDS)
+            unknown = np.zeros((number, len(species)), dtype=bool)
+            windows.append(
+                LabelledWindows.of_soundscape(
+                    path, name, species, WINDOW_SECONDS, positive=unknown, known=unknown,
+                    origin=describe_origin(path, name),
+                )
+            )  # fmt: skip
+        joined = LabelledWindows.joined(windows)
+        folds = np.append(self.folds, np.full(len(joined) - len(self.windows), -1))
+        return replace(self, windows=joined, store=store, folds=folds)
+
+    @property
+    def is_unlabelled(self) -> np.ndarray:
+        """(window,) bool: nothing is known about any species."""
+        return np.asarray(~self.windows.known.any(axis=1))
 
     @property
     def names(self) -> list[str]:
@@ -105,6 +145,9 @@ class WindowItems:
         overlap = np.minimum(windows.end, stop) - np.maximum(windows.begin, start)
         covered = (self.entry == self.entry[window]) & (overlap > _EDGE)
         covered[window] = True
+        if self.guessed is not None and not windows.known[covered].any():
+            guess = self.guessed[covered].max(axis=0)
+            return Taught(guess, np.ones_like(guess), np.float32(1.0))
         target = windows.positive[covered].any(axis=0)
         known = windows.known[covered].all(axis=0) & (overlap[covered].sum() > stop - start - _GAP)
         mask = (target | known).astype(np.float32)

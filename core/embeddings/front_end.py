@@ -48,6 +48,10 @@ class Embedder(nn.Module):
         """Numbers in an embedding, as the network gives them."""
         return self.embed(np.zeros((1, self.config.window_samples), np.float32)).embedding.shape[1]
 
+    def close(self) -> None:
+        """Let go of the network's memory, some gigabytes of BirdNET; the next call opens it again."""
+        self.__dict__.pop("engine", None)
+
     def announce(self, quiet: bool = False) -> None:
         """Print whose embeddings these are and under which licence, unless `quiet`."""
         if not quiet:

@@ -20,7 +20,6 @@ from core.files import replacing, write_table
 INT16_MAX = 32767
 CLIPPED_SHARE = 0.01  # of a window's samples at full scale
 EMBEDDED_AT_ONCE = 64
-BYTES_PER_NUMBER = 4
 
 
 class EmbeddingStore:

@@ -9,15 +9,14 @@ python -m core.inference check submission.csv --sample sample_submission.csv
 import importlib
 import sys
 
-import tyro
-
 from core.inference.config import BundleConfig, CheckConfig, ExportConfig, InferenceConfig
+from core.program import run_program
 
 COMMANDS: dict[str, tuple[type, str, str]] = {
     "predict": (InferenceConfig, "core.inference.run", "predict"),
     "export": (ExportConfig, "core.inference.engines.export", "export"),
     "bundle": (BundleConfig, "core.inference.engines.bundle", "bundle"),
-    "check": (CheckConfig, "core.inference.submission", "check"),
+    "check": (CheckConfig, "core.inference.check", "check"),
 }
 """First word -> its settings, and the module (which may import torch) and function that run with them."""
 
@@ -27,15 +26,7 @@ def main() -> None:
     words = sys.argv[1:]
     command = words.pop(0) if words and words[0] in COMMANDS else "predict"
     kind, module, function = COMMANDS[command]
-    program = f"python -m core.inference {command}".removesuffix(" predict")
-    try:
-        config: object = tyro.cli(
-            kind, args=words, prog=program, description=kind.__doc__, use_underscores=True
-        )
-        getattr(importlib.import_module(module), function)(config)
-    except ValueError as error:  # of the settings, the checkpoints or the files
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    run_program(kind, lambda config: getattr(importlib.import_module(module), function)(config), words)
 
 
 if __name__ == "__main__":

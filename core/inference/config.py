@@ -1,11 +1,14 @@
 """The configuration of an inference run, importable without torch."""
 
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import tyro
 
 from core.config import require
+from core.config_checks import expand_home, require_finite, require_output
 from core.data.layouts import SubmissionForm
 from core.data.recorders import compile_pattern
 from core.scoring.decisions import DecisionConfig
@@ -23,6 +26,14 @@ DetectionFormat = Literal["raven", "birdnet", "audacity", "hoplite"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 
+def require_weights(weights: Sequence[float], checkpoints: Sequence[str]) -> None:
+    """Raise `ValueError` unless there are no weights, or one that is not negative for each checkpoint."""
+    right = len(weights) in (0, len(checkpoints))
+    require(right, f"weights has {len(weights)} numbers for {len(checkpoints)} checkpoints")
+    positive = all(weight >= 0 for weight in weights) and (not weights or sum(weights) > 0)
+    require(positive, f"weights={weights}: none negative, not all 0")
+
+
 @dataclass(frozen=True, kw_only=True)
 class WindowConfig:
     """How windows are cut and predicted."""
@@ -34,7 +45,10 @@ class WindowConfig:
     smoothing: float = 0.0
     """Share that each neighbouring window has in a window's probability."""
     batch: int | None = None
-    """Windows per batch; None: 12 on a CPU, where larger ones leave its caches, and 256 on a GPU."""
+    """Windows per batch, which files share; None: 12 on a CPU and 256 on a GPU, then more while that is
+    faster and memory is free."""
+    decoders: int | None = None
+    """Threads that decode ahead, a file each; None: 1 on a CPU, one a core, at most 16, with a GPU."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -44,7 +58,34 @@ class WindowConfig:
         )
         require(self.context >= 1, f"windows.context={self.context}: at least 1")
         require(0 <= self.smoothing <= 1 / 3, f"windows.smoothing={self.smoothing}: between 0 and 1/3")
-        require(self.batch is None or self.batch >= 1, f"windows.batch={self.batch}: None, or at least 1")
+        for name in ("batch", "decoders"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"windows.{name}={value}: None, or at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RayConfig:
+    """Where `engine=ray` predicts, and by how many."""
+
+    address: str | None = None
+    """host:port of the cluster's head; None: RAY_ADDRESS, or else the cores and GPUs of this machine."""
+    workers: int | None = None
+    """Predictors, each with all models; None: as many as the cluster has room for."""
+    cores: int | None = None
+    """CPU cores of each; None: its GPU's share of the machine, or 4, or all that the smallest machine has."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name in ("workers", "cores"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"ray.{name}={value}: None, or at least 1")
+
+
+_OUTPUTS = {
+    "out": (".csv",), "probabilities": (".parquet", ".csv"), "by_recording": (".parquet", ".csv"),
+    "detections": (),
+}  # fmt: skip
+"""Field -> endings of what is written."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,18 +93,21 @@ class InferenceConfig:
     """Predict soundscapes with one or more checkpoints. Further commands: export, bundle, check (--help)."""
 
     soundscapes: tuple[str, ...]
-    """Audio files, or folders that are searched for them."""
+    """Audio files, or folders that are searched for them; addresses such as s3://bucket/folder, too."""
     checkpoints: tuple[str, ...] = ()
     """Runs, runs of all folds, or checkpoint folders; together they are one ensemble."""
     exported: str | None = None
     """Folder of `core.inference export`, instead of `checkpoints`: the same models, ready for each engine."""
     backend: Backend | Literal["auto"] = "auto"
     """What runs the networks; auto: torch, or with `exported` the fastest engine that passed parity."""
+    engine: Literal["local", "ray"] = "local"
+    """Who predicts: this process, or workers on every GPU and machine of a Ray cluster."""
+    ray: RayConfig = field(default_factory=RayConfig)
     out: str = "submission.csv"
     """The submission, rows in the order of `test`."""
     form: SubmissionForm | None = None
     """Of the submission: birds as in 2021, targets as in 2022, wide (a probability a class) as since; None:
-    that of the year whose folder trained the first checkpoint, and wide where it was of none."""
+    that of `test`, else of the year whose folder trained the first checkpoint, wide where it was of none."""
     test: str | None = None
     """Table of the wanted rows; None: test.csv or sample_submission.csv beside the folder of soundscapes,
     where they name its files, or else every window."""
@@ -109,20 +153,21 @@ class InferenceConfig:
         require(len(self.soundscapes) > 0, "soundscapes: at least one file or folder")
         if self.pattern is not None:
             compile_pattern(self.pattern)
+        require_weights(self.weights, self.checkpoints)
+        require_finite(self)
+        expand_home(self, "soundscapes", "checkpoints", "exported", "test", "nocall", "tuned", *_OUTPUTS)
+        for name in _OUTPUTS:
+            require_output(name, getattr(self, name), _OUTPUTS[name], is_folder=name == "detections")
+        written = [getattr(self, name) for name in _OUTPUTS if getattr(self, name) is not None]
+        twice = next((file for file in written if written.count(file) > 1), None)
+        require(twice is None, f"{twice}: is to be two files; give each its own name")
+        for text in self.soundscapes:
+            is_shared = self.engine == "local" or not text.startswith("memory://")
+            require(is_shared, f"soundscapes={text}: with --engine=ray other processes cannot read it")
         require(
-            len(self.weights) in (0, len(self.checkpoints)),
-            f"weights has {len(self.weights)} numbers for {len(self.checkpoints)} checkpoints",
+            self.engine == "local" or self.device in (None, "cpu", "cuda"),
+            f"device={self.device}: with --engine=ray cpu, cuda or None; each worker gets a GPU of its own",
         )
-        require(
-            all(weight >= 0 for weight in self.weights) and (not self.weights or sum(self.weights) > 0),
-            f"weights={self.weights}: none negative, not all 0",
-        )
-        for name in ("probabilities", "by_recording"):
-            file = getattr(self, name)
-            require(
-                file is None or file.endswith((".parquet", ".csv")),
-                f"{name}={file}: the name must end in .parquet or .csv",
-            )
         require(
             self.detections_by == "window" or (self.detections is not None and self.windows.shifts[0] == 0),
             "detections_by=segment needs --detections=FOLDER, and 0 as the first of windows.shifts",
@@ -169,6 +214,10 @@ class ExportConfig:
         require(len(self.backends) > 0, "backends: at least one")
         require(self.context >= 1, f"context={self.context}: at least 1")
         require(self.max_windows >= self.context, f"max_windows={self.max_windows}: at least context")
+        require_finite(self)
+        require_weights(self.weights, self.checkpoints)
+        expand_home(self, "checkpoints", "soundscapes", "out", "truth")
+        require_output("out", self.out, is_folder=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +230,12 @@ class BundleConfig:
     """Folder, or zip by its ending."""
     download: bool = False
     """Fetch the wheels too, for this Python and this kind of machine."""
+
+    def __post_init__(self) -> None:
+        """Check that the bundle can be written."""
+        expand_home(self, "exported", "out")
+        require(not os.path.lexists(self.out), f"out={self.out}: exists; name another, or remove it")
+        require_output("out", self.out)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,3 +256,4 @@ class CheckConfig:
         require(
             self.test is not None or self.sample is not None, "test or sample: name one of the host's tables"
         )
+        expand_home(self, "submission", "test", "sample", "soundscapes")

@@ -1,6 +1,5 @@
 """Several checkpoints as one predictor: aligned by species name, one log-mel per distinct front end."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from core.data.layouts import LAYOUTS, Layout
 from core.data.taxonomy import Taxonomy
 from core.inference.windows import WindowFormat
 from core.models.base import Output, SpeciesModel
+from core.run_folder import RunFolder
 from core.scoring.decisions import clipped_logit
 
 SEGMENTS = 10
@@ -61,11 +61,6 @@ class Member:
         short_clips = self.card.config.get("data", {}).get("short_clips", "pad")
         return WindowFormat(self.model.front_end.config.sample_rate, short_clips)
 
-    def species_probabilities(self, logits: Tensor) -> np.ndarray:
-        """Return probabilities (..., species) float64 of the ensemble's species from logits of its own."""
-        columns = torch.as_tensor(self.columns, device=logits.device)
-        return np.asarray(expit(logits[..., columns].cpu().numpy().astype(np.float64)))
-
 
 def find_checkpoints(path: Path | str, which: str = "last") -> list[Path]:
     """Return the checkpoint folders that a path stands for.
@@ -85,8 +80,8 @@ def find_checkpoints(path: Path | str, which: str = "last") -> list[Path]:
     path = Path(path)
     if (path / "checkpoint.json").is_file():
         return [checkpoint.find(path)]
-    summary = path / "summary.json"
-    runs = json.loads(summary.read_text()).get("runs", []) if summary.is_file() else []
+    run = RunFolder(path)
+    runs = run.read_json("summary").get("runs", []) if run.is_finished else []
     if runs:
         return [found for run in runs for found in find_checkpoints(path.parent / run, which)]
     if (path / "checkpoints").is_dir():
@@ -117,6 +112,7 @@ class Ensemble:
             self.groups.setdefault(key, []).append(position)
         self.window_formats = sorted({window_format for _, window_format in self.groups})
         self.weights = np.array([member.weight for member in self.members])
+        self._columns: dict[torch.device, list[Tensor]] = {}
 
     @property
     def scored(self) -> np.ndarray:
@@ -155,38 +151,53 @@ class Ensemble:
 
     def predict_windows(self, waves: Waves, num_parts: int = 1) -> np.ndarray:
         """Return members' probabilities of windows, (member, window, species) float64; see `outputs`."""
-        return self.window_probabilities(self.outputs(waves, num_parts), num_parts)
+        logits = self.window_logits(self.outputs(waves, num_parts), num_parts)
+        return np.asarray(expit(logits.cpu().numpy().astype(np.float64)))
 
     @torch.inference_mode()
-    def window_probabilities(self, outputs: Sequence[Output], num_parts: int) -> np.ndarray:
-        """Return (member, window, species) float64 from the members' outputs.
+    def window_logits(self, outputs: Sequence[Output], num_parts: int) -> Tensor:
+        """Return (member, window, species) float32, on their device, from the members' outputs.
 
         With several windows a clip the logit of a window is the mean of its loudest segment's and the
         clip's: what sounds there, and what the neighbourhood makes likely.
         """
         rows = []
-        for member, output in zip(self.members, outputs, strict=True):
+        for output in outputs:
             window_logit = output.clip_logit.float()
             if num_parts > 1:
                 loudest = output.segment_logit.float().unflatten(1, (num_parts, -1)).amax(dim=2)
                 window_logit = ((loudest + window_logit[:, None]) / 2).flatten(0, 1)
-            rows.append(member.species_probabilities(window_logit))
-        return np.stack(rows)
+            rows.append(window_logit)
+        return self._aligned(rows)
 
     @torch.inference_mode()
-    def segment_probabilities(self, outputs: Sequence[Output], num_parts: int) -> np.ndarray:
-        """Return the ensemble's (window, segment, species) float32 of `SEGMENTS` equal stretches of a window.
+    def segment_logits(self, outputs: Sequence[Output], num_parts: int) -> Tensor:
+        """Return (member, window, segment, species) float32 of `SEGMENTS` equal stretches of a window.
 
-        Members differ in how finely they divide time: each stretch takes the segment at its middle. Ranks
-        have no meaning within a window; an ensemble that ranks takes the mean here.
+        Members differ in how finely they divide time: each stretch takes the segment at its middle.
         """
         rows = []
-        for member, output in zip(self.members, outputs, strict=True):
+        for output in outputs:
             segments = output.segment_logit.float().unflatten(1, (num_parts, -1)).flatten(0, 1)
-            middle = ((torch.arange(SEGMENTS) + 0.5) / SEGMENTS * segments.shape[1]).long()
-            rows.append(member.species_probabilities(segments[:, middle.to(segments.device)]))
-        combined = self.combined(np.stack(rows), "mean" if self.combine == "rank" else self.combine)
-        return combined.astype(np.float32)
+            stretch = torch.arange(SEGMENTS, device=segments.device)
+            middle = ((stretch + 0.5) / SEGMENTS * segments.shape[1]).long()
+            rows.append(segments[:, middle])
+        return self._aligned(rows)
+
+    def _aligned(self, logits: Sequence[Tensor]) -> Tensor:
+        """Return the members' logits of the ensemble's species, which are the last axis, stacked."""
+        device = logits[0].device
+        if device not in self._columns:
+            self._columns[device] = [torch.as_tensor(m.columns, device=device) for m in self.members]
+        return torch.stack([one[..., c] for one, c in zip(logits, self._columns[device], strict=True)])
+
+    def combined_segments(self, probability: np.ndarray) -> np.ndarray:
+        """Return the ensemble's (window, segment, species) float32 from its members'.
+
+        Ranks have no meaning within a window; an ensemble that ranks takes the mean here.
+        """
+        combine = "mean" if self.combine == "rank" else self.combine
+        return self.combined(probability, combine).astype(np.float32)
 
     def combined(self, probability: np.ndarray, combine: str | None = None) -> np.ndarray:
         """Return the ensemble's probabilities (window, ..., species) float64 from its members'.

@@ -1,32 +1,42 @@
-"""Soundscapes -> probabilities of every window, file by file, in bounded memory."""
+"""Soundscapes -> probabilities of every window, in batches that files share and in bounded memory."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+import time
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.special import expit
+from torch import Tensor
 
-from core.data.audio import stream_rates
 from core.data.decoding import AudioError, Findings
+from core.data.remote import AudioSource
+from core.inference.batching import CPU_BYTES, BatchSize, Stretch, WindowPool
 from core.inference.config import WindowConfig
-from core.inference.ensemble import SEGMENTS, Ensemble, Waves
-from core.inference.journal import FileResult
+from core.inference.ensemble import Ensemble, Waves
+from core.inference.journal import FileFacts, FileResult
 from core.inference.reading import Blocks, read_ahead
-from core.inference.windows import Piece, cut_pieces, merge_shifts
+from core.inference.windows import cut_pieces, merge_shifts
+from core.machine import HeapTrimmer, usable_cores
 
-CPU_BATCH, GPU_BATCH = 12, 256
+WINDOWS_OF_A_PIECE = 12
+"""A file is cut into pieces of about so many."""
+MAX_DECODERS = 16
+GPU_AHEAD = 2
+"""Batches that wait on a GPU while the one before them is fetched."""
 
 
 class Predictor:
-    """Predict one soundscape after the other.
+    """Predict soundscapes; windows of many files share a batch.
 
     Parameters
     ----------
     ensemble
         The models.
     config
-        Shifts, context, batch.
+        Shifts, context, batch, threads that decode.
     device
         Where they run.
     nocall
@@ -53,84 +63,189 @@ class Predictor:
         formats = [*ensemble.window_formats, *(nocall.window_formats if nocall else [])]
         self.window_formats = sorted(set(formats))
         self.sample_rates = sorted({window_format.sample_rate for window_format in formats})
-        batch = config.batch or (CPU_BATCH if device.type == "cpu" else GPU_BATCH)
-        self.size = max(batch // config.context, 1) * config.context
+        self.on_gpu = device.type == "cuda"
+        self.as_int16 = self.on_gpu  # half as much for the bus; as training's cache has them
+        self.batch_size = BatchSize(device, config.batch)
+        self.heap = HeapTrimmer(CPU_BYTES)
+        decoders = min(len(usable_cores()), MAX_DECODERS) if self.on_gpu else 1
+        self.num_decoders = config.decoders or decoders
 
-    def predict_files(self, paths: Sequence[Path]) -> Iterator[FileResult]:
-        """Yield the result of each file in turn; the next ones are decoded meanwhile."""
-        for blocks, findings in read_ahead(paths, self.sample_rates):
-            yield self.predict_stream(blocks, findings)
+    def predict_file(self, path: AudioSource) -> FileResult:
+        """Return the result of one file; see `predict_files`."""
+        ((_, result),) = self.predict_files([path])
+        return result
 
-    def predict_file(self, path: Path) -> FileResult:
-        """Return the result of one file; see `predict_stream`."""
-        findings = Findings()
-        return self.predict_stream(stream_rates(path, self.sample_rates, findings), findings)
+    def predict_files(self, paths: Sequence[AudioSource]) -> Iterator[tuple[int, FileResult]]:
+        """Yield position and result of each file once all its windows are predicted.
 
-    def predict_stream(self, blocks: Iterable[Blocks], findings: Findings) -> FileResult:
-        """Return the probabilities of a file's windows; a file that cannot be used has none, and a reason.
-
-        Parameters
-        ----------
-        blocks
-            (sample,) float32 at each of `sample_rates`; may raise `AudioError`.
-        findings
-            What is known of the file after its last block.
+        A file that cannot be used has no window, and a reason. Further files are decoded meanwhile.
         """
-        shifts, seconds = self.config.shifts, 0.0
-        found: dict[float, list[_PieceResult]] = {shift: [] for shift in shifts}
+        pool, open_files = WindowPool(), dict[int, _OpenFile]()
+        launched: deque[_Launched] = deque()
+        streams = read_ahead(paths, self.sample_rates, self.num_decoders, as_int16=self.as_int16)
+        for position, (blocks, findings) in enumerate(streams):
+            file = open_files[position] = _OpenFile(findings)
+            for stretch, num_parts in self._stretches(position, file, blocks):
+                pool.add(stretch, num_parts)
+                for batch, parts in pool.take(self.batch_size.size):
+                    launched.append(self._launch(batch, parts))
+                    yield from self._collect(launched, open_files, GPU_AHEAD if self.on_gpu else 0)
+            file.is_read = True
+            yield from self._finished(open_files, [position])
+        for batch, parts in pool.take(self.batch_size.size, rest=True):
+            launched.append(self._launch(batch, parts))
+        yield from self._collect(launched, open_files, 0)
+
+    def _stretches(
+        self, position: int, file: "_OpenFile", blocks: Iterable[Blocks]
+    ) -> Iterator[tuple[Stretch, int]]:
+        """Yield the windows of a file on every grid, and how many its clips have; note why it ended early."""
+        context = self.config.context
+        size = max(WINDOWS_OF_A_PIECE // context, 1) * context
         try:
-            for pieces in cut_pieces(blocks, self.sample_rates, self.size):
-                for shift in shifts:
-                    found[shift].append(self._predict_piece(pieces, shift))
-                seconds = pieces[self.sample_rates[0]].end_seconds
+            for pieces in cut_pieces(blocks, self.sample_rates, size):
+                piece = pieces[self.sample_rates[0]]
+                for shift in self.config.shifts:
+                    waves = {
+                        f: pieces[f.sample_rate].windows(shift, f.short_clips) for f in self.window_formats
+                    }
+                    whole = Stretch(position, shift, piece.first, waves)
+                    for windows, num_parts in clips_of(piece.number, context):
+                        stretch = whole.cut(windows.start, windows.stop)
+                        file.missing += len(stretch)
+                        yield stretch, num_parts
+                file.seconds = piece.end_seconds
         except AudioError as error:
-            return self._unusable(str(error))
-        if not found[shifts[0]] or (self.strict and findings.damage):
-            return self._unusable(findings.damage or "no samples")
+            file.reason = str(error)
+
+    def _launch(self, batch: list[Stretch], num_parts: int) -> "_Launched":
+        """Start predicting a batch; a GPU works on when this returns, but for sizes that are being timed."""
+        started = time.perf_counter()
+        waves = {f: self._joined([stretch.waves[f] for stretch in batch]) for f in self.window_formats}
+        outputs = self.ensemble.outputs(waves, num_parts)
+        logits = {"probability": self.ensemble.window_logits(outputs, num_parts)}
+        if self.segments:
+            logits["segments"] = self.ensemble.segment_logits(outputs, num_parts)
+        if self.nocall is not None:
+            logits["bird"] = self.nocall.window_logits(self.nocall.outputs(waves, 1), 1)
+        fetched = {name: self._fetched(values) for name, values in logits.items()}
+        event = torch.cuda.Event() if self.on_gpu else None
+        if event is not None:
+            event.record()
+            if not self.batch_size.is_measured:
+                event.synchronize()
+        self.batch_size.took(sum(map(len, batch)), time.perf_counter() - started)
+        self.heap.trim()
+        return _Launched(batch, fetched, event)
+
+    def _joined(self, waves: Sequence[np.ndarray]) -> Tensor:
+        """Return the windows of a batch on the device; the copy to a GPU goes on meanwhile."""
+        if not self.on_gpu:
+            return torch.from_numpy(np.concatenate(waves))
+        number, dtype = sum(map(len, waves)), torch.from_numpy(waves[0][:0]).dtype
+        host = torch.empty((number, waves[0].shape[1]), dtype=dtype, pin_memory=True)
+        np.concatenate(waves, out=host.numpy())
+        return host.to(self.device, non_blocking=True)
+
+    def _fetched(self, values: Tensor) -> Tensor:
+        """Return values on their way to the host; they are there after the event of the batch."""
+        if not self.on_gpu:
+            return values
+        return torch.empty_like(values, device="cpu", pin_memory=True).copy_(values, non_blocking=True)
+
+    def _collect(
+        self, launched: "deque[_Launched]", open_files: dict[int, "_OpenFile"], ahead: int
+    ) -> Iterator[tuple[int, FileResult]]:
+        """Give batches to their files, all but the `ahead` last; yield the files that are complete then."""
+        while len(launched) > ahead:
+            batch = launched.popleft()
+            if batch.event is not None:
+                batch.event.synchronize()
+            values = {name: expit(logits.numpy().astype(np.float64)) for name, logits in batch.logits.items()}
+            segments = values.get("segments")
+            if segments is not None:
+                segments = self.ensemble.combined_segments(segments)
+            bird = self.nocall.combined(values["bird"]) if self.nocall is not None else np.zeros((0, 1))
+            start = 0
+            for stretch in batch.stretches:
+                rows = slice(start, start := start + len(stretch))
+                found = _StretchResult(
+                    stretch.first,
+                    values["probability"][:, rows],
+                    bird[rows],
+                    np.zeros((0, 0, 0), np.float32) if segments is None else segments[rows],
+                )
+                file = open_files[stretch.file]
+                file.found[stretch.shift].append(found)
+                file.missing -= len(stretch)
+            yield from self._finished(open_files, dict.fromkeys(s.file for s in batch.stretches))
+
+    def _finished(
+        self, open_files: dict[int, "_OpenFile"], candidates: Iterable[int]
+    ) -> Iterator[tuple[int, FileResult]]:
+        """Yield the results of candidates that were read and predicted to their end, and forget them."""
+        for position in candidates:
+            file = open_files[position]
+            if file.is_read and not file.missing:
+                del open_files[position]
+                yield position, self._result_of(file)
+
+    def _result_of(self, file: "_OpenFile") -> FileResult:
+        """Return what a file's windows amount to."""
+        findings, shifts = file.findings, self.config.shifts
+        if file.reason or not file.found or (self.strict and findings.damage):
+            reason = file.reason or findings.damage or "no samples"
+            return unusable(self.ensemble, FileFacts(reason, **findings.origin._asdict()))
+        grids = {shift: sorted(file.found[shift], key=lambda one: one.first) for shift in shifts}
         probability = merge_shifts(
-            {shift: np.concatenate([r.probability for r in found[shift]], axis=1) for shift in shifts}
+            {shift: np.concatenate([one.probability for one in grids[shift]], axis=1) for shift in shifts}
         )
         if self.ensemble.combine != "rank":  # ranks are within the whole set, once that is known
             probability = self.ensemble.combined(probability)[None]
-        bird = merge_shifts({shift: np.concatenate([r.bird for r in found[shift]]) for shift in shifts})
+        bird = merge_shifts({shift: np.concatenate([one.bird for one in grids[shift]]) for shift in shifts})
+        notes, number = "; ".join(findings.notes), probability.shape[1]
         return FileResult(
             probability.astype(np.float32),
             bird[:, 0].astype(np.float32),
-            "",
-            seconds,
-            np.concatenate([result.segments for result in found[shifts[0]]]),
-            findings.damage,
-            "; ".join(findings.notes),
+            FileFacts("", file.seconds, findings.damage, notes, windows=number, **findings.origin._asdict()),
+            np.concatenate([one.segments for one in grids[shifts[0]]]),
         )
 
-    def _unusable(self, reason: str) -> FileResult:
-        """Return the result of a file that cannot be used."""
-        members = len(self.ensemble.members) if self.ensemble.combine == "rank" else 1
-        shape = (members, 0, len(self.ensemble.species))
-        return FileResult(np.zeros(shape, np.float32), np.zeros(0, np.float32), reason, 0.0)
 
-    def _predict_piece(self, pieces: Mapping[int, Piece], shift: float) -> "_PieceResult":
-        """Return what is predicted of a piece, given at each sample rate, on one grid."""
-        waves = {}
-        for window_format in self.window_formats:
-            windows = pieces[window_format.sample_rate].windows(shift, window_format.short_clips)
-            waves[window_format] = torch.from_numpy(windows).to(self.device)
-        number = next(iter(pieces.values())).number
-        rows, segments = [], [np.zeros((0, SEGMENTS, len(self.ensemble.species)), np.float32)]
-        for chosen, num_parts in clips_of(number, self.config.context):
-            outputs = self.ensemble.outputs(take_windows(waves, chosen), num_parts)
-            rows.append(self.ensemble.window_probabilities(outputs, num_parts))
-            if self.segments:
-                segments.append(self.ensemble.segment_probabilities(outputs, num_parts))
-        bird = np.zeros((0, 1))
-        if self.nocall is not None:
-            bird = self.nocall.combined(self.nocall.predict_windows(waves))
-        return _PieceResult(np.concatenate(rows, axis=1), bird, np.concatenate(segments))
+def unusable(ensemble: Ensemble, facts: FileFacts) -> FileResult:
+    """Return the result of a file that cannot be used: no window."""
+    members = len(ensemble.members) if ensemble.combine == "rank" else 1
+    return FileResult(
+        np.zeros((members, 0, len(ensemble.species)), np.float32), np.zeros(0, np.float32), facts
+    )
 
 
-class _PieceResult(NamedTuple):
-    """What is predicted of the windows of a piece."""
+@dataclass
+class _OpenFile:
+    """A file some of whose windows are still to be read or predicted."""
 
+    findings: Findings
+    found: "defaultdict[float, list[_StretchResult]]" = field(default_factory=lambda: defaultdict(list))
+    missing: int = 0
+    """Windows that were read and are not predicted yet."""
+    is_read: bool = False
+    seconds: float = 0.0
+    reason: str = ""
+
+
+class _Launched(NamedTuple):
+    """A batch that is being predicted."""
+
+    stretches: list[Stretch]
+    logits: dict[str, Tensor]
+    """Of the members' windows and segments and of the no-call model; complete after the event."""
+    event: torch.cuda.Event | None
+
+
+class _StretchResult(NamedTuple):
+    """What is predicted of consecutive windows of a file."""
+
+    first: int
     probability: np.ndarray
     """(member, window, species)."""
     bird: np.ndarray

@@ -1,41 +1,65 @@
-"""Decode the next soundscapes while the present one is predicted.
+"""Decode the next soundscapes while the present ones are predicted.
 
-One thread decodes (libsndfile and soxr leave the interpreter free meanwhile) and stays a bounded number of
-blocks ahead, across the ends of files, so that memory depends on neither their number nor their length.
+Threads decode a file each (libsndfile and soxr leave the interpreter free meanwhile). Each stays a bounded
+number of blocks ahead, and all together a bounded number of files, so that memory depends on neither their
+number nor their length. Files come in their order, whichever was decoded first.
 """
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from queue import Empty, Queue
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import Full, Queue
 
 import numpy as np
 
-from core.data.audio import stream_rates
+from core.data.audio import stream_rates, to_int16
 from core.data.decoding import Findings
+from core.data.recorders import read_header
+from core.data.remote import AudioSource, fetched
 
-BLOCKS_AHEAD = 16
+BLOCKS_AHEAD = 8
+"""Of one file: a minute of one channel at 32 kHz."""
+FILES_AHEAD = 2
+"""For each thread."""
 WAIT_SECONDS = 0.1
 
 Blocks = tuple[np.ndarray, ...]
-"""(sample,) float32 of the same stretch of audio at several sample rates."""
+"""(sample,) float32 or int16 of the same stretch of audio at several sample rates."""
 
-BlockQueue = Queue[Blocks | Exception | None]
-"""Blocks, and after those of each file None or what ended it."""
+
+@dataclass
+class _Ahead:
+    """A file that is decoded: its blocks, and after them None or what ended it."""
+
+    findings: Findings = field(default_factory=Findings)
+    queue: Queue[Blocks | Exception | None] = field(default_factory=lambda: Queue(BLOCKS_AHEAD))
+
+    def blocks(self) -> Iterator[Blocks]:
+        """Yield blocks up to the end of the file."""
+        while (item := self.queue.get()) is not None:
+            if isinstance(item, Exception):
+                raise item
+            yield item
 
 
 def read_ahead(
-    paths: Sequence[Path], sample_rates: Sequence[int]
+    paths: Sequence[AudioSource], sample_rates: Sequence[int], num_threads: int = 1, *, as_int16: bool = False
 ) -> Iterator[tuple[Iterator[Blocks], Findings]]:
     """Yield a stream of blocks and the findings of each file, see `core.data.audio.stream_rates`.
 
     Parameters
     ----------
     paths
-        Audio files.
+        Audio files, of this machine or elsewhere.
     sample_rates
         (rate,) wanted samples per second.
+    num_threads
+        How many files are decoded at a time.
+    as_int16
+        Blocks are int16, half as much for a bus to carry.
 
     Yields
     ------
@@ -43,48 +67,50 @@ def read_ahead(
         The blocks of one file, to be read before the next file is asked for; what is left of them is
         skipped. They raise what `stream_rates` raises. The findings are complete after the last block.
     """
-    queue: BlockQueue = Queue(BLOCKS_AHEAD)
+    waiting = iter(paths)
+    ahead: deque[_Ahead] = deque()
     is_over = threading.Event()
-    findings = [Findings() for _ in paths]
-    arguments = (paths, sample_rates, findings, queue, is_over)
-    thread = threading.Thread(target=_decode, args=arguments, name="decode", daemon=True)
-    thread.start()
-    try:
-        for found in findings:
-            stream = _blocks_of_a_file(queue)
-            yield stream, found
-            with contextlib.suppress(Exception):  # an error in what nobody wants is nobody's
-                for _ in stream:
-                    pass
-    finally:
-        is_over.set()
-        while thread.is_alive():  # it may wait for a place in the queue
-            with contextlib.suppress(Empty):
-                queue.get(timeout=WAIT_SECONDS)
+    with ThreadPoolExecutor(num_threads, thread_name_prefix="decode") as threads:
+
+        def start_next() -> None:
+            for path in waiting:
+                ahead.append(_Ahead())
+                threads.submit(_decode, path, sample_rates, ahead[-1], is_over, as_int16)
+                return
+
+        try:
+            for _ in range(num_threads * FILES_AHEAD):
+                start_next()
+            while ahead:
+                file = ahead.popleft()
+                stream = file.blocks()
+                yield stream, file.findings
+                with contextlib.suppress(Exception):  # an error in what nobody wants is nobody's
+                    for _ in stream:
+                        pass
+                start_next()
+        finally:
+            is_over.set()
 
 
 def _decode(
-    paths: Sequence[Path],
-    sample_rates: Sequence[int],
-    findings: Sequence[Findings],
-    queue: BlockQueue,
-    is_over: threading.Event,
+    path: AudioSource, sample_rates: Sequence[int], file: _Ahead, is_over: threading.Event, as_int16: bool
 ) -> None:
-    """Put the blocks of every file into the queue until the reader is done."""
-    for path, found in zip(paths, findings, strict=True):
-        try:
-            for blocks in stream_rates(path, sample_rates, found):
-                queue.put(blocks)
+    """Put the blocks of a file into its queue until the reader is done."""
+
+    def put(item: Blocks | Exception | None) -> None:
+        while not is_over.is_set():
+            with contextlib.suppress(Full):
+                file.queue.put(item, timeout=WAIT_SECONDS)
+                return
+
+    try:
+        with fetched(path) as local:
+            file.findings.origin = read_header(local)
+            for blocks in stream_rates(local, sample_rates, file.findings):
+                put(tuple(map(to_int16, blocks)) if as_int16 else blocks)
                 if is_over.is_set():
                     return
-            queue.put(None)
-        except Exception as error:
-            queue.put(error)  # raised again where the file is predicted
-
-
-def _blocks_of_a_file(queue: BlockQueue) -> Iterator[Blocks]:
-    """Yield blocks up to the end of the present file."""
-    while (item := queue.get()) is not None:
-        if isinstance(item, Exception):
-            raise item
-        yield item
+        put(None)
+    except Exception as error:
+        put(error)  # raised again where the file is predicted

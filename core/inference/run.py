@@ -3,10 +3,13 @@
 import dataclasses
 import json
 import os
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 import torch
@@ -15,28 +18,33 @@ from tqdm import tqdm
 from core.config import require
 from core.data.audio import duration_seconds
 from core.data.audio_files import as_text, search_audio
-from core.data.recorders import Origin, compile_pattern, describe_origin
+from core.data.layouts import Layout
+from core.data.recorders import Origin, compile_pattern, tell_origin
+from core.data.remote import AudioSource, RemoteFile, is_remote
 from core.data.soundscapes import Soundscapes, search_soundscapes
-from core.files import write_table
+from core.data.taxonomy import Taxonomy
+from core.files import streaming_table, write_table
 from core.inference.config import Backend, InferenceConfig
-from core.inference.engines.backends import with_backend
-from core.inference.engines.export import open_export
-from core.inference.ensemble import Ensemble, load_ensemble
-from core.inference.journal import FileResult, Journal
-from core.inference.post_processing import decide_soundscapes, open_post_processing
+from core.inference.ensemble import Ensemble
+from core.inference.journal import FileFacts, Journal
+from core.inference.opening import Models, choose_backend, choose_device, load_models, open_predictor
+from core.inference.post_processing import DecidedSoundscapes, decided_soundscapes, open_post_processing
 from core.inference.predictor import Predictor
+from core.inference.ray_pool import RayPool, started_pool
 from core.inference.submission import (
     FORMS,
     Wanted,
+    choose_form,
     find_wanted,
     host_tables,
     ledger_of,
-    write_submission,
+    require_distinct_rows,
+    write_wanted_rows,
+    writing_submission,
 )
-from core.inference.tables import Decisions, write_detections, write_probabilities, write_recordings
-from core.machine import tune_cpu
+from core.inference.tables import Decisions, Sink, probability_table, recording_table, writing_detections
+from core.machine import is_launched, tune_cpu
 
-JOURNAL_POLL_SECONDS = 0.5
 HOSTS_FOLDER = "test_soundscapes"
 BAR = "{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} h [{elapsed}<{remaining}, {postfix}]"
 
@@ -49,42 +57,59 @@ def predict(config: InferenceConfig) -> Path:
     ValueError
         If checkpoints, soundscapes, rows or settings do not fit; the message says which and what to do.
     """
-    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    device = choose_device(config.device)
-    if device.type == "cpu":
-        tune_cpu(world)
+    refuse_launcher()
     soundscapes = search(config)
     files = soundscapes.files
-    origins = describe_all(files, config.pattern)
-    ensemble, backend = open_ensemble(config, device)
+    pattern = fitting_pattern(config.pattern, files)
+    models = load_models(config)
+    ensemble = models.ensemble
     wanted = choose_wanted(config, files, ensemble)
     post = open_post_processing(config, ensemble)
-    nocall = None
-    if config.nocall is not None:
-        nocall = load_ensemble([config.nocall], which=config.which, species=["bird"])
-        nocall = with_backend(nocall, "torch", device, 1)
-    by_segment = config.detections_by == "segment"
-    predictor = Predictor(ensemble, config.windows, device, nocall, segments=by_segment, strict=config.strict)
-    plan = plan_of(config, ensemble, nocall, backend)
-    journal = Journal(Path(f"{config.out}.journal"), plan, files, rank)
-    done = journal.done()
-    mine = {name: path for name, path in list(files.items())[rank::world] if name not in done}
-    if rank == 0:
+    with started_engine(config, models, files) as (engine, device):
+        backend = choose_backend(config, models, device)
+        journal = Journal(Path(f"{config.out}.journal"), plan_of(config, models, backend), files)
+        done = journal.done()
         print_plan(ensemble, backend, files, len(done & set(files)), wanted)
-    predict_files(predictor, mine, journal, quiet=rank != 0)
-    if rank != 0:
-        return Path(config.out)
-    results = wait_for_all(journal, files)
-    decided = decide_soundscapes(results, files, config, post, ensemble)
-    decisions = {name: dataclasses.replace(one, origin=origins[name]) for name, one in decided.items()}
-    rows = write_tables(config, wanted, decisions, results, ensemble)
-    write_ledger(config, rows, results, soundscapes, origins)
+        left = {name: path for name, path in files.items() if name not in done}
+        predict_files(engine, left, journal, ensemble.layout)
+    journal.done()
+    origins = {
+        name: tell_origin(Origin(one.site, one.start_time), name, pattern)
+        for name, one in journal.facts.items()
+    }
+    with decided_soundscapes(journal, files, config, post, ensemble, origins) as decided:
+        write_tables(config, wanted, decided, ensemble.taxonomy)
+    write_ledger(config, wanted, journal.facts, soundscapes, origins)
     journal.remove()
     return Path(config.out)
 
 
-def describe_all(files: Mapping[str, Path], pattern: str | None) -> dict[str, Origin]:
-    """Return where and when each soundscape was recorded.
+def refuse_launcher() -> None:
+    """Raise `ValueError` under a launcher, which may start several processes that each predict every file."""
+    require(
+        not is_launched() and int(os.environ.get("WORLD_SIZE", "1")) == 1,
+        "inference takes no launcher: start it as python -m core.inference, and add --engine=ray for several "
+        "GPUs or machines",
+    )
+
+
+@contextmanager
+def started_engine(
+    config: InferenceConfig, models: Models, files: Mapping[str, AudioSource]
+) -> Iterator[tuple[Predictor | RayPool, torch.device]]:
+    """Yield what predicts files, here or on a cluster, and the kind of device that it does so on."""
+    if config.engine == "ray":
+        with started_pool(config, models.ensemble, files.values()) as pool:
+            yield pool, pool.device
+        return
+    device = choose_device(config.device)
+    if device.type == "cpu":
+        tune_cpu()
+    yield open_predictor(config, models, device), device
+
+
+def fitting_pattern(pattern: str | None, files: Collection[str]) -> re.Pattern[str] | None:
+    """Return the pattern for names of soundscapes, and print how many do not fit it.
 
     Raises
     ------
@@ -100,54 +125,13 @@ def describe_all(files: Mapping[str, Path], pattern: str | None) -> dict[str, Or
         )
         if unfit:
             print(f"pattern: {len(unfit)} of {len(files)} soundscapes do not fit it, such as {unfit[0]}")
-    return {name: describe_origin(path, name, compiled) for name, path in files.items()}
-
-
-def choose_device(name: str | None) -> torch.device:
-    """Return the named device, or this process's GPU where there is one."""
-    if name is not None:
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
-    return torch.device("cpu")
-
-
-def open_ensemble(config: InferenceConfig, device: torch.device) -> tuple[Ensemble, Backend]:
-    """Return the ensemble with its networks in an engine, and that engine's name.
-
-    Raises
-    ------
-    ValueError
-        If checkpoints or export cannot be used, or were made for another context.
-    """
-    folder: Path | None = None
-    default: Backend = "torch"
-    species: Literal["all"] | None = "all" if config.species == "all" else None
-    if config.exported is None:
-        ensemble = load_ensemble(
-            config.checkpoints,
-            weights=config.weights,
-            which=config.which,
-            combine=config.combine,
-            species=species,
-        )
-    else:
-        folder = Path(config.exported)
-        ensemble, manifest = open_export(folder, config.combine, species)
-        if config.windows.context != manifest["context"]:
-            message = (
-                f"windows.context={config.windows.context}, but {folder} was made for {manifest['context']}: "
-                f"use --windows.context={manifest['context']}, or export again with --context"
-            )
-            raise ValueError(message)
-        if device.type == "cpu":
-            default = manifest["backend"]
-    chosen = default if config.backend == "auto" else config.backend
-    return with_backend(ensemble, chosen, device, config.windows.context, folder), chosen
+    return compiled
 
 
 def search(config: InferenceConfig) -> Soundscapes:
     """Return the soundscapes: none where the host's folder is empty or missing, but its tables are there."""
+    if is_remote(config.soundscapes[0]):
+        return search_soundscapes(config.soundscapes)
     folder = Path(config.soundscapes[0])
     tables = [config.test] if config.test is not None else host_tables(config.soundscapes)
     is_empty = not search_audio(folder).files if folder.is_dir() else folder.name == HOSTS_FOLDER
@@ -156,7 +140,7 @@ def search(config: InferenceConfig) -> Soundscapes:
     return search_soundscapes(config.soundscapes)
 
 
-def choose_wanted(config: InferenceConfig, files: Mapping[str, Path], ensemble: Ensemble) -> Wanted:
+def choose_wanted(config: InferenceConfig, files: Mapping[str, AudioSource], ensemble: Ensemble) -> Wanted:
     """Return what the submission must hold.
 
     Raises
@@ -164,7 +148,7 @@ def choose_wanted(config: InferenceConfig, files: Mapping[str, Path], ensemble: 
     ValueError
         If the host's table asks for a species that the ensemble does not predict, or nothing names a row.
     """
-    form, is_named = config.form or ensemble.layout.submission, config.test is not None
+    form, is_named = choose_form(config.form, config.test, ensemble.layout), config.test is not None
     tables = [Path(config.test)] if config.test is not None else host_tables(config.soundscapes)
     scored = [code for code, is_scored in zip(ensemble.species, ensemble.scored, strict=True) if is_scored]
     wanted = find_wanted(form, tables, files, scored, is_named=is_named)
@@ -181,10 +165,9 @@ def choose_wanted(config: InferenceConfig, files: Mapping[str, Path], ensemble: 
     return wanted
 
 
-def plan_of(
-    config: InferenceConfig, ensemble: Ensemble, nocall: Ensemble | None, backend: Backend
-) -> dict[str, Any]:
-    """Return what a journal's results depend on: weights, windows, engine; not what is decided after."""
+def plan_of(config: InferenceConfig, models: Models, backend: Backend) -> dict[str, Any]:
+    """Return what a journal's results depend on: weights, windows, backend; not what is decided after."""
+    ensemble, nocall = models.ensemble, models.nocall
     members = [*ensemble.members, *(nocall.members if nocall else [])]
     cards = [(m.folder / "checkpoint.json").read_text() for m in members]
     return {
@@ -193,7 +176,7 @@ def plan_of(
         "weights": [member.weight for member in members],
         "combine": ensemble.combine,
         "species": ensemble.species,
-        "windows": dataclasses.asdict(config.windows) | {"smoothing": None, "batch": None},
+        "windows": dataclasses.asdict(config.windows) | dict.fromkeys(("smoothing", "batch", "decoders")),
         "backend": backend,
         "detections_by": config.detections_by,
         "strict": config.strict,
@@ -201,7 +184,7 @@ def plan_of(
 
 
 def print_plan(
-    ensemble: Ensemble, backend: Backend, files: Mapping[str, Path], num_done: int, wanted: Wanted
+    ensemble: Ensemble, backend: Backend, files: Mapping[str, AudioSource], num_done: int, wanted: Wanted
 ) -> None:
     """Print what is about to be done."""
     fronts = len(ensemble.groups)
@@ -217,42 +200,52 @@ def print_plan(
 
 
 def predict_files(
-    predictor: Predictor, files: Mapping[str, Path], journal: Journal, *, quiet: bool = False
+    engine: Predictor | RayPool, files: Mapping[str, AudioSource], journal: Journal, layout: Layout
 ) -> None:
-    """Predict files into the journal.
+    """Predict files into the journal, beside a bar that counts hours of audio, and forecast the end.
 
     Parameters
     ----------
-    predictor
-        The models.
+    engine
+        What predicts.
     files
         Soundscape -> its file.
     journal
         Gets the results.
-    quiet
-        Without the bar that counts hours of audio, and without a forecast.
+    layout
+        Of the year whose time limit is told.
     """
     if not files:
         return
-    hours = {name: duration_seconds(path) / 3600 for name, path in files.items()}
+    hours = {
+        name: (path.seconds if isinstance(path, RemoteFile) else duration_seconds(path)) / 3600
+        for name, path in files.items()
+    }
     total, predicted, started = sum(hours.values()), 0.0, time.monotonic()
     before = started
-    layout = predictor.ensemble.layout
     budget = "" if layout.year is None else f" of the {layout.budget_minutes:g} min of {layout.name}"
-    bar = tqdm(total=round(total, 4), unit="h", disable=quiet, bar_format=BAR)
-    results = predictor.predict_files(list(files.values()))
-    for position, (name, result) in enumerate(zip(files, results, strict=True)):
-        now = time.monotonic()
-        journal.add(name, dataclasses.replace(result, took_seconds=now - before))
-        predicted += hours[name]
-        bar.update(hours[name])
-        seconds, before = now - started, now
-        bar.set_postfix_str(f"{60 * predicted / seconds:.2f} h of audio/min")
-        if position == 0 and not quiet and predicted > 0:
-            forecast = format_duration(seconds * total / predicted)
-            bar.write(f"Forecast: {len(files)} files, {total:.2f} h: {forecast}{budget}")
-    journal.flush()
-    bar.close()
+    names = list(files)
+    with tqdm(total=round(total + 1e-4, 4), unit="h", bar_format=BAR) as bar, flushing(journal):
+        for number, (position, result) in enumerate(engine.predict_files(list(files.values()))):
+            name, now = names[position], time.monotonic()
+            facts = dataclasses.replace(result.facts, took_seconds=now - before)
+            journal.add(name, dataclasses.replace(result, facts=facts))
+            predicted += hours[name]
+            bar.update(hours[name])
+            seconds, before = now - started, now
+            bar.set_postfix_str(f"{60 * predicted / seconds:.2f} h of audio/min")
+            if number == 0 and predicted > 0:
+                forecast = format_duration(seconds * total / predicted)
+                bar.write(f"Forecast: {len(files)} files, {total:.2f} h: {forecast}{budget}")
+
+
+@contextmanager
+def flushing(journal: Journal) -> Iterator[None]:
+    """Write what a journal keeps at the end, whatever that is."""
+    try:
+        yield
+    finally:
+        journal.flush()
 
 
 def format_duration(seconds: float) -> str:
@@ -262,22 +255,10 @@ def format_duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def wait_for_all(journal: Journal, files: Mapping[str, Path]) -> dict[str, FileResult]:
-    """Return the results of every file, once the other processes have written theirs."""
-    while not journal.done() >= set(files):
-        time.sleep(JOURNAL_POLL_SECONDS)
-    results = journal.results()
-    return {name: results[name] for name in files}
-
-
 def write_tables(
-    config: InferenceConfig,
-    wanted: Wanted,
-    decisions: Mapping[str, Decisions],
-    results: Mapping[str, FileResult],
-    ensemble: Ensemble,
-) -> pd.DataFrame:
-    """Write the wanted tables; return the rows of the submission.
+    config: InferenceConfig, wanted: Wanted, decided: DecidedSoundscapes, taxonomy: Taxonomy
+) -> None:
+    """Write the wanted tables, and print how many rows the submission has.
 
     Parameters
     ----------
@@ -285,40 +266,80 @@ def write_tables(
         Which tables, and where.
     wanted
         What the submission must hold.
-    decisions
-        Usable soundscape -> what was decided.
-    results
-        Every soundscape -> what was predicted of it.
-    ensemble
-        Its species.
+    decided
+        The decisions.
+    taxonomy
+        Codes and names of the decisions' columns.
 
     Raises
     ------
     ValueError
-        If no soundscape can be used and no table asks for rows all the same.
+        If no soundscape can be used and no table asks for rows all the same, or two have the same row_id.
     """
-    out, species = Path(config.out), ensemble.species
-    if wanted.rows is None and not decisions:
-        message = f"none of the {len(results)} soundscapes can be used: {first_reason(results)}"
+    out, facts, windows = Path(config.out), decided.journal.facts, decided.windows
+    if wanted.rows is None and not windows:
+        message = f"none of the {len(facts)} soundscapes can be used: {first_reason(facts)}"
         raise ValueError(message)
-    rows, num_absent = write_submission(out, wanted, decisions, species)
-    if config.probabilities is not None and decisions:
-        write_probabilities(Path(config.probabilities), decisions, species)
-    if config.by_recording is not None and decisions:
-        write_recordings(Path(config.by_recording), decisions, ensemble.taxonomy)
-    if config.detections is not None:
-        write_detections(Path(config.detections), decisions, ensemble.taxonomy, config.detections_format)
-    print(f"{out}: {len(rows)} rows, {len(decisions)} soundscapes", flush=True)
+    with ExitStack() as opened:
+        sinks = open_sinks(opened, config, wanted, decided, taxonomy)
+        for chunk in decided.read() if sinks else ():
+            for add in sinks:
+                add(chunk)
+    num_absent = write_wanted_rows(out, wanted, decided) if wanted.rows is not None else 0
+    per_window = len(wanted.codes) if wanted.form == "targets" else 1
+    number = sum(windows.values()) * per_window if wanted.rows is None else len(wanted.rows)
+    print(f"{out}: {number} rows, {len(windows)} soundscapes", flush=True)
     if num_absent:
         absent = FORMS[wanted.form].absent
-        print(f"{num_absent} rows are {absent} because their soundscape is missing or unusable")
-    return rows
+        print(f"{num_absent} rows are {absent}: their soundscape, or window of it, is missing or unusable")
+
+
+def open_sinks(
+    opened: ExitStack,
+    config: InferenceConfig,
+    wanted: Wanted,
+    decided: DecidedSoundscapes,
+    taxonomy: Taxonomy,
+) -> list[Sink]:
+    """Return what writes the wanted tables while decisions are read; see `write_tables`.
+
+    Parameters
+    ----------
+    opened
+        Its end makes the files appear.
+    config, wanted, decided, taxonomy
+        As there.
+    """
+    sinks: list[Sink] = []
+    if wanted.rows is None:
+        require_distinct_rows(wanted.form, decided.windows, wanted.codes)
+        sinks.append(opened.enter_context(writing_submission(Path(config.out), wanted, taxonomy.codes)))
+    tables = {
+        config.probabilities: partial(probability_table, species=taxonomy.codes),
+        config.by_recording: partial(recording_table, taxonomy=taxonomy),
+    }
+    for file, table in tables.items():
+        if file is not None and decided.windows:
+            append = opened.enter_context(streaming_table(file))
+            sinks.append(partial(_append_table, append, table))
+    if config.detections is not None:
+        folder, formats = Path(config.detections), config.detections_format
+        sinks.append(opened.enter_context(writing_detections(folder, taxonomy, formats)))
+    return sinks
+
+
+def _append_table(
+    append: Callable[[pd.DataFrame], None],
+    table: Callable[[Mapping[str, Decisions]], pd.DataFrame],
+    decisions: Mapping[str, Decisions],
+) -> None:
+    append(table(decisions))
 
 
 def write_ledger(
     config: InferenceConfig,
-    rows: pd.DataFrame,
-    results: Mapping[str, FileResult],
+    wanted: Wanted,
+    facts: Mapping[str, FileFacts],
     soundscapes: Soundscapes,
     origins: Mapping[str, Origin],
 ) -> None:
@@ -328,21 +349,22 @@ def write_ledger(
     ----------
     config
         Names the submission; the ledger lies beside it.
-    rows
-        Of the submission: their soundscapes should be there.
-    results, origins
-        Soundscape -> what was predicted of it, and where and when it was recorded.
+    wanted
+        The soundscapes of its rows should be there.
+    facts, origins
+        Soundscape -> what is known of it, and where and when it was recorded.
     soundscapes
         What was found.
     """
     ledger = []
-    for name, result in results.items():
-        status = result.reason or (f"damaged: {result.damage}" if result.damage else "ok")
+    for name, path in soundscapes.files.items():
+        one = facts[name]
+        status = one.reason or (f"damaged: {one.damage}" if one.damage else "ok")
+        took = round(one.took_seconds, 3)
         ledger.append(
-            (name, as_text(soundscapes.files[name]), *origins[name], status,
-             result.probability.shape[1], result.seconds, round(result.took_seconds, 3), result.notes)
-        )  # fmt: skip
-    absent = sorted(set(rows["file_id"]) - set(results))
+            (name, as_text(path), *origins[name], status, one.windows, one.seconds, took, one.notes)
+        )
+    absent = [] if wanted.rows is None else sorted(set(wanted.rows["file_id"]) - set(facts))
     ledger += [(name, "", "", "", "missing file", 0, 0.0, 0.0, "") for name in absent]
     ledger += [("", path, "", "", reason, 0, 0.0, 0.0, "") for path, reason in soundscapes.left_out]
     columns = [
@@ -356,20 +378,19 @@ def write_ledger(
         "took_seconds",
         "notes",
     ]
-    out = Path(config.out)
-    file = ledger_of(out)
+    file = ledger_of(Path(config.out))
     write_table(pd.DataFrame(ledger, columns=columns), file)
-    num_bad = len(absent) + sum(result.probability.shape[1] == 0 for result in results.values())
-    num_damaged = sum(bool(result.damage) for result in results.values() if not result.reason)
-    told = [
+    num_bad = len(absent) + sum(one.windows == 0 for one in facts.values())
+    num_damaged = sum(bool(one.damage) for one in facts.values() if not one.reason)
+    notes = [
         f"{num_bad} soundscapes missing or unusable" if num_bad else "",
         f"{num_damaged} damaged and predicted as far as they can be decoded" if num_damaged else "",
         f"{len(soundscapes.left_out)} lines about other files" if soundscapes.left_out else "",
     ]
-    if any(told):
-        print(f"{', '.join(filter(None, told))}: listed in {file.name}")
+    if any(notes):
+        print(f"{', '.join(filter(None, notes))}: listed in {file.name}")
 
 
-def first_reason(results: Mapping[str, FileResult]) -> str:
+def first_reason(facts: Mapping[str, FileFacts]) -> str:
     """Return the first file that cannot be used, and why."""
-    return next((f"{name}: {result.reason}" for name, result in results.items() if result.reason), "no audio")
+    return next((f"{name}: {one.reason}" for name, one in facts.items() if one.reason), "no audio")

@@ -4,8 +4,8 @@ The years ask for three forms, which differ in one table, `FORMS`. Which windows
 host's tables, test.csv and sample_submission.csv, or else from the files.
 """
 
-import sys
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,18 +14,18 @@ import numpy as np
 import pandas as pd
 
 from core.config import require
-from core.data.audio import duration_seconds
-from core.data.layouts import SubmissionForm, recognise
-from core.data.soundscapes import WINDOW_SECONDS, find_soundscapes
+from core.data.layouts import Layout, SubmissionForm
+from core.data.soundscapes import WINDOW_SECONDS
 from core.data.tables import line_of, numbers, read_table
-from core.files import write_table
-from core.inference.config import CheckConfig
-from core.inference.tables import Decisions
-from core.inference.windows import count_windows
+from core.files import streaming_table
+from core.inference.post_processing import DecidedSoundscapes
+from core.inference.tables import Decisions, Sink
 
 HOST_TABLES = ("test.csv", "sample_submission.csv")
 _ROW_COLUMNS = ("file_id", "bird", "end_time")
 _NOCALL = "nocall"
+_LATEST_SECONDS = 1e9
+ROWS_AT_A_TIME = 20_000
 _DATE_DIGITS = 8
 
 
@@ -40,7 +40,7 @@ class _Placed:
     place
         (row,) position in the arrays; -1, their last row, where nothing was predicted.
     probability, target
-        (window + 1, species), of all soundscapes; the last row is 0 and False.
+        (window + 1, species), of the windows that rows ask for; the last row is 0 and False.
     species
         Codes of the columns.
     """
@@ -159,6 +159,22 @@ class Wanted:
     source: Path | None = None
 
 
+def choose_form(asked: SubmissionForm | None, test: str | None, layout: Layout) -> SubmissionForm:
+    """Return the form of a submission.
+
+    Parameters
+    ----------
+    asked
+        By the user, which wins.
+    test
+        Table of the host that the user names, which wins over the layout.
+    layout
+        Of the folder that trained.
+    """
+    named = form_of(read_table("test", Path(test))) if test is not None and asked is None else None
+    return asked or named or layout.submission
+
+
 def form_of(table: pd.DataFrame) -> SubmissionForm | None:
     """Return the form that a table of the host is of; None if it names no rows."""
     if "row_id" not in table:
@@ -248,7 +264,11 @@ def _read_rows(path: Path, table: pd.DataFrame, form: Form) -> pd.DataFrame:
             raise ValueError(message)
         rows = pd.DataFrame(parts.tolist(), columns=["file_id", *form.row_id], index=ids.index)
         rows.insert(0, "row_id", ids)
-    return rows.assign(end_time=numbers(rows, "end_time", path)).reset_index(drop=True)
+    ends = numbers(rows, "end_time", path)
+    for row in ends.index[~np.isfinite(ends)][:1]:
+        message = f"{line_of(path, row)}: end_time of row_id {ids[row]!r} is no number of seconds"
+        raise ValueError(message)
+    return rows.assign(end_time=ends).reset_index(drop=True)
 
 
 def _name_in_rows(form: SubmissionForm, soundscape: str) -> str:
@@ -277,18 +297,55 @@ def rows_of_files(form: SubmissionForm, windows: Mapping[str, int], codes: Seque
         pieces += [pd.DataFrame({**start, **bird, "end_time": ends}) for bird in birds]
     rows = pd.concat(pieces, ignore_index=True)
     row_id = rows["name"].str.cat(rows[[*FORMS[form].row_id]].astype(str), sep="_")
-    twice = row_id[row_id.duplicated()]
-    if len(twice):
-        names = rows["file_id"][row_id == twice.iloc[0]].unique()
-        message = f"{' and '.join(names)}: both have row_id {twice.iloc[0]}; rename one"
-        raise ValueError(message)
     return rows.drop(columns="name").assign(row_id=row_id)
 
 
-def write_submission(
-    path: Path, wanted: Wanted, decisions: Mapping[str, Decisions], species: Sequence[str]
-) -> tuple[pd.DataFrame, int]:
-    """Write the submission; return its rows, and how many are answered without a prediction.
+def require_distinct_rows(form: SubmissionForm, windows: Mapping[str, int], codes: Sequence[str]) -> None:
+    """Raise `ValueError` if the windows of two soundscapes would have the same row_id.
+
+    Parameters
+    ----------
+    form, windows, codes
+        See `rows_of_files`.
+    """
+    names = pd.Series({name: _name_in_rows(form, name) for name in windows if windows[name]}, dtype=object)
+    twice = names[names.duplicated(keep=False)]
+    if len(twice):
+        same = twice[twice == twice.iloc[0]].index
+        row_id = rows_of_files(form, {same[0]: 1}, codes[:1])["row_id"].iloc[0]
+        message = f"{' and '.join(same)}: both have row_id {row_id}; rename one"
+        raise ValueError(message)
+
+
+@contextmanager
+def writing_submission(path: Path, wanted: Wanted, species: Sequence[str]) -> Iterator[Sink]:
+    """Yield what writes the rows of every window of soundscapes, for a `wanted` without rows of its own.
+
+    Parameters
+    ----------
+    path
+        The file; it appears whole.
+    wanted
+        Form and columns.
+    species
+        Codes of the decisions' columns.
+    """
+    with streaming_table(path) as append:
+
+        def add(decisions: Mapping[str, Decisions]) -> None:
+            windows = {name: len(one.target) for name, one in decisions.items()}
+            rows = rows_of_files(wanted.form, windows, wanted.codes)
+            probability = np.concatenate([one.probability for one in decisions.values()])
+            target = np.concatenate([one.target for one in decisions.values()])
+            starts = dict(zip(windows, np.cumsum([0, *windows.values()]).tolist(), strict=False))
+            place = rows["file_id"].map(starts).to_numpy(int) + _window_of(rows)
+            append(_answer(_Placed(rows, place, probability, target, species), wanted))
+
+        yield add
+
+
+def write_wanted_rows(path: Path, wanted: Wanted, decided: DecidedSoundscapes) -> int:
+    """Write the rows that a table of the host asks for; return how many have no prediction.
 
     Parameters
     ----------
@@ -296,108 +353,41 @@ def write_submission(
         The file; it appears whole.
     wanted
         Rows and columns.
-    decisions
-        Soundscape -> what was decided.
-    species
-        Codes of the decisions' columns.
+    decided
+        The decisions about all soundscapes.
     """
-    windows = {name: len(one.target) for name, one in decisions.items()}
-    rows = wanted.rows
-    if rows is None:
-        rows = rows_of_files(wanted.form, windows, wanted.codes)
-    number = rows["file_id"].map(windows).fillna(0).to_numpy(int)
-    window = rows["end_time"].to_numpy(int) // WINDOW_SECONDS - 1
-    starts = dict(zip(windows, np.cumsum([0, *windows.values()]).tolist(), strict=False))
-    start = rows["file_id"].map(starts).fillna(0).to_numpy(int)
-    place = np.where((window >= 0) & (window < number), start + window, -1)
-    nothing = np.zeros((1, len(species)))
-    probability = np.concatenate([*(one.probability for one in decisions.values()), nothing])
-    target = np.concatenate([*(one.target for one in decisions.values()), nothing.astype(bool)])
-    placed = _Placed(rows, place, probability, target, species)
+    rows, species, num_absent = wanted.rows, decided.post.species.tolist(), 0
+    assert rows is not None
+    with streaming_table(path) as append:
+        for start in range(0, len(rows), ROWS_AT_A_TIME):
+            block = rows.iloc[start : start + ROWS_AT_A_TIME].reset_index(drop=True)
+            place = np.full(len(block), -1)
+            probability = np.zeros((len(block) + 1, len(species)))
+            target = np.zeros((len(block) + 1, len(species)), dtype=bool)
+            window = _window_of(block)
+            of_file = block.groupby("file_id", sort=False).indices
+            for chunk in decided.read([name for name in of_file if name in decided.windows]):
+                for name, one in chunk.items():
+                    chosen = of_file[name]
+                    chosen = chosen[(window[chosen] >= 0) & (window[chosen] < len(one.target))]
+                    probability[chosen] = one.probability[window[chosen]]
+                    target[chosen] = one.target[window[chosen]]
+                    place[chosen] = chosen
+            append(_answer(_Placed(block, place, probability, target, species), wanted))
+            num_absent += int((place < 0).sum())
+    return num_absent
+
+
+def _window_of(rows: pd.DataFrame) -> np.ndarray:
+    """Return the window that ends where each row says, (row,); -1 where none does."""
+    window, rest = np.divmod(rows["end_time"].to_numpy(float).clip(0, _LATEST_SECONDS), WINDOW_SECONDS)
+    return np.where(rest == 0, window, 0).astype(int) - 1
+
+
+def _answer(placed: _Placed, wanted: Wanted) -> pd.DataFrame:
+    """Return `row_id` and answers of placed rows."""
     answers = FORMS[wanted.form].answers(placed, wanted.codes)
-    write_table(pd.concat([rows[["row_id"]], answers], axis=1), path)
-    return rows, int((place < 0).sum())
-
-
-def submission_faults(submission: Path, *tables: Path, soundscapes: Sequence[str] = ()) -> list[str]:
-    """Return the faults of a submission, a sentence each; none when it is right.
-
-    Parameters
-    ----------
-    submission
-        One that cannot be read is a fault, too.
-    tables
-        The host's test.csv or sample_submission.csv, or both; the form is that of the first.
-    soundscapes
-        Files or folders: where no table counts for them (see `find_wanted`) the rows are their windows.
-
-    Raises
-    ------
-    ValueError
-        If a table of the host is none.
-    """
-    form = form_of(read_table("", tables[0], ("row_id",)))
-    assert form is not None
-    files = find_soundscapes(soundscapes) if soundscapes else {}
-    wanted = find_wanted(form, tables, files, (), is_named=not files)
-    rows = wanted.rows
-    if rows is None:
-        lengths = {name: round(1000 * duration_seconds(path)) for name, path in files.items()}
-        windows = {name: count_windows(length, 1000) for name, length in lengths.items()}
-        rows = rows_of_files(form, windows, wanted.codes)
-    try:
-        given = read_table("", submission)
-    except ValueError as error:
-        return [str(error)]
-    answers = [FORMS[form].column] if FORMS[form].column is not None else [*wanted.codes]
-    columns = ["row_id", *map(str, answers)]
-    faults = _differences(submission, "columns", given.columns.tolist(), columns)
-    if faults:
-        return faults
-    faults = _differences(submission, "rows", given["row_id"].tolist(), rows["row_id"].tolist())
-    cells = given[columns[1:]]
-    wrong = ~cells.astype(str).apply(FORMS[form].is_right)
-    if wrong.to_numpy().any():
-        row, column = (
-            names[i] for names, i in zip(wrong.axes, np.argwhere(wrong.to_numpy())[0], strict=True)
-        )
-        faults.append(
-            f"{line_of(submission, row)}: {column} {cells[column][row]!r} is not {FORMS[form].expected}; "
-            f"{wrong.to_numpy().sum()} are not"
-        )
-    return faults
-
-
-def _differences(submission: Path, what: str, given: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """Return how names of rows or columns differ from those that are wanted, a sentence each."""
-    faults = []
-    for kind, found in (
-        ("missing", sorted(set(wanted) - set(given))),
-        ("unknown", sorted(set(given) - set(wanted))),
-        ("repeated", sorted(pd.Series(given)[pd.Series(given).duplicated()].unique())),
-    ):
-        if found:
-            faults.append(f"{submission}: {len(found)} {what} {kind}, the first is {found[0]}")
-    if not faults and list(given) != list(wanted):
-        first = next(one for one, other in zip(given, wanted, strict=True) if one != other)
-        faults.append(f"{submission}: all {what} are there, but not in their order; the first is {first}")
-    return faults
-
-
-def check(config: CheckConfig) -> None:
-    """Print the faults of a submission and what predicting took; exit with status 1 if there are faults."""
-    submission = Path(config.submission)
-    tables = [Path(name) for name in (config.test, config.sample) if name is not None]
-    faults = submission_faults(submission, *tables, soundscapes=config.soundscapes)
-    print("\n".join(faults) or f"{submission}: right")
-    layout, ledger, took = recognise(tables[0].parent), ledger_of(submission), "not known here"
-    table = read_table("", ledger) if ledger.is_file() else pd.DataFrame()
-    if "took_seconds" in table:
-        audio, spent = (numbers(table, name, ledger).sum() for name in ("seconds", "took_seconds"))
-        took = f"{spent / 60:.2g} min for {audio / 3600:.2g} h of audio here"
-    if layout.year is not None:
-        print(f"Time: {took}; {layout.name} grants {layout.budget_minutes:g} min")
-    sys.exit(1 if faults else 0)
+    return pd.concat([placed.rows[["row_id"]], answers], axis=1)
 
 
 def ledger_of(submission: Path) -> Path:

@@ -1,9 +1,11 @@
 """Tables that come out beside the submission: probabilities, recordings, detections.
 
-Every file is written under another name and renamed, so that it is whole or absent.
+Each is written while soundscapes are decided, some at a time. Every file is written under another name and
+renamed, so that it is whole or absent.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,17 +16,18 @@ from core.data.annotations.events import make_events
 from core.data.annotations.writers import (
     HIGH_HZ,
     LOW_HZ,
+    birdnet_table,
+    hoplite_table,
     write_audacity,
-    write_birdnet,
-    write_hoplite,
     write_raven,
 )
 from core.data.audio_files import as_text
 from core.data.labelled_windows import LabelledWindows
 from core.data.recorders import UNKNOWN, Origin
+from core.data.remote import AudioSource
 from core.data.soundscapes import WINDOW_SECONDS
 from core.data.taxonomy import Taxonomy
-from core.files import write_table
+from core.files import streaming_table
 from core.inference.config import DetectionFormat
 
 
@@ -48,20 +51,22 @@ class Decisions:
 
     probability: np.ndarray
     target: np.ndarray
-    path: Path
+    path: AudioSource
     segments: np.ndarray
     origin: Origin = UNKNOWN
 
 
-def write_probabilities(path: Path, decisions: Mapping[str, Decisions], species: Sequence[str]) -> None:
-    """Write one row a window, with a float32 probability per species.
+Sink = Callable[[Mapping[str, Decisions]], None]
+"""Takes the decisions about some soundscapes after others, each soundscape once."""
+
+
+def probability_table(decisions: Mapping[str, Decisions], species: Sequence[str]) -> pd.DataFrame:
+    """Return one row a window, with a float32 probability per species.
 
     Columns before them are `file_id`, `end_time` in seconds, and the soundscape's `site` and `start_time`.
 
     Parameters
     ----------
-    path
-        .parquet or .csv.
     decisions
         Soundscape -> what was decided; at least one.
     species
@@ -75,13 +80,11 @@ def write_probabilities(path: Path, decisions: Mapping[str, Decisions], species:
         )
         for name, decision in decisions.items()
     ]
-    write_table(
-        pd.concat(tables, ignore_index=True)[["file_id", "end_time", *Origin._fields, *species]], path
-    )
+    return pd.concat(tables, ignore_index=True)[["file_id", "end_time", *Origin._fields, *species]]
 
 
-def write_recordings(path: Path, decisions: Mapping[str, Decisions], taxonomy: Taxonomy) -> None:
-    """Write one row a recording and species, a recording's most probable species first.
+def recording_table(decisions: Mapping[str, Decisions], taxonomy: Taxonomy) -> pd.DataFrame:
+    """Return one row a recording and species, a recording's most probable species first.
 
     Columns are `file_id`, `site`, `start_time`, `rank` (1 for the highest maximum), `species` and its
     `scientific_name` and `common_name`, `mean` and `maximum` of its probability over windows,
@@ -89,8 +92,8 @@ def write_recordings(path: Path, decisions: Mapping[str, Decisions], taxonomy: T
 
     Parameters
     ----------
-    path, decisions
-        See `write_probabilities`.
+    decisions
+        See `probability_table`.
     taxonomy
         Names of the decisions' columns, in their order.
     """
@@ -111,16 +114,16 @@ def write_recordings(path: Path, decisions: Mapping[str, Decisions], taxonomy: T
             "windows": decision.target.sum(axis=0)[order],
         }
         tables.append(pd.DataFrame(columns))
-    write_table(pd.concat(tables, ignore_index=True), path)
+    return pd.concat(tables, ignore_index=True)
 
 
-def write_detections(
-    folder: Path,
-    decisions: Mapping[str, Decisions],
-    taxonomy: Taxonomy,
-    formats: Sequence[DetectionFormat] = ("raven", "birdnet"),
-) -> None:
-    """Write what was found: a table a soundscape for Raven and Audacity, one for all for BirdNET and hoplite.
+@contextmanager
+def writing_detections(
+    folder: Path, taxonomy: Taxonomy, formats: Sequence[DetectionFormat] = ("raven", "birdnet")
+) -> Iterator[Sink]:
+    """Yield what writes what was found, for each of some tools.
+
+    Raven and Audacity get a table a soundscape, BirdNET and Perch hoplite one for all.
 
     Windows (or segments of them) of a species that follow one another are one selection; its confidence is
     the highest of its windows. Perch hoplite gets the windows, none of them as negative.
@@ -129,35 +132,51 @@ def write_detections(
     ----------
     folder
         Where; made if missing.
-    decisions
-        Soundscape -> what was decided.
     taxonomy
         Names of the decisions' columns, in their order.
     formats
         Of which tools.
     """
-    species = taxonomy.codes
+    with ExitStack() as opened:
+        names = {"birdnet": "detections.csv", "hoplite": "hoplite.csv"}
+        appending = {
+            one: opened.enter_context(streaming_table(folder / name))
+            for one, name in names.items()
+            if one in formats
+        }
+
+        def add(decisions: Mapping[str, Decisions]) -> None:
+            events, windows = _found(decisions, taxonomy.codes)
+            files = {name: as_text(decision.path) for name, decision in decisions.items()}
+            origins = {name: decision.origin for name, decision in decisions.items()}
+            if "raven" in formats:
+                write_raven(folder, events, files, origins)
+            if "audacity" in formats:
+                write_audacity(folder, events, files)
+            if "birdnet" in formats:
+                appending["birdnet"](birdnet_table(events, files, taxonomy, origins))
+            if "hoplite" in formats:
+                appending["hoplite"](hoplite_table(windows, files))
+
+        add({})
+        yield add
+
+
+def _found(
+    decisions: Mapping[str, Decisions], species: Sequence[str]
+) -> tuple[pd.DataFrame, LabelledWindows]:
+    """Return what was found, as events and as labels of windows."""
     found = [(name, *one) for name, decision in decisions.items() for one in selections(decision, species)]
     table = pd.DataFrame(found, columns=["soundscape", "begin", "end", "code", "confidence"])
     table["confidence"] = table["confidence"].astype(float).round(4)
     events = make_events({**table.to_dict("series"), "low_hz": LOW_HZ, "high_hz": HIGH_HZ})
-    files = {name: as_text(decision.path) for name, decision in decisions.items()}
-    origins = {name: decision.origin for name, decision in decisions.items()}
-    if "raven" in formats:
-        write_raven(folder, events, files, origins)
-    if "audacity" in formats:
-        write_audacity(folder, events, files)
-    if "birdnet" in formats:
-        write_birdnet(folder / "detections.csv", events, files, taxonomy, origins)
-    if "hoplite" in formats:
-        windows = [  # what was not detected is not known to be absent
-            LabelledWindows.of_soundscape(
-                one.path, name, species, WINDOW_SECONDS, positive=one.target, known=one.target
-            )
-            for name, one in decisions.items()
-        ]
-        found_windows = LabelledWindows.joined([LabelledWindows.none(species), *windows])
-        write_hoplite(folder / "hoplite.csv", found_windows, files)
+    windows = [  # what was not detected is not known to be absent
+        LabelledWindows.of_soundscape(
+            Path(str(one.path)), name, species, WINDOW_SECONDS, positive=one.target, known=one.target
+        )
+        for name, one in decisions.items()
+    ]
+    return events, LabelledWindows.joined([LabelledWindows.none(species), *windows])
 
 
 def selections(decision: Decisions, species: Sequence[str]) -> Iterator[tuple[float, float, str, float]]:

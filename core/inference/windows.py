@@ -35,7 +35,7 @@ class Piece:
     Attributes
     ----------
     wave
-        (sample,) float32: `number` windows and one more, zeros after the end of the file.
+        (sample,) float32 or int16: `number` windows and one more, zeros after the end of the file.
     first, number
         Position of the first window in the file, and how many there are.
     sample_rate
@@ -56,7 +56,7 @@ class Piece:
         return self.first * WINDOW_SECONDS + self.num_samples / self.sample_rate
 
     def windows(self, shift_seconds: float, short_clips: str = "pad") -> np.ndarray:
-        """Return (window, sample) float32, each window `shift_seconds` after its place in the grid.
+        """Return (window, sample), each window `shift_seconds` after its place in the grid.
 
         Parameters
         ----------
@@ -105,7 +105,7 @@ def cut_pieces(
     Parameters
     ----------
     blocks
-        (sample,) float32 for each rate, see `core.data.audio.stream_rates`.
+        (sample,) float32 or int16 for each rate, see `core.data.audio.stream_rates`.
     sample_rates
         (rate,) samples per second.
     size
@@ -137,7 +137,8 @@ def _cut(blocks: Iterable[np.ndarray], sample_rate: int, size: int) -> Iterator[
             yield Piece(wave[: (size + 1) * length], first, size, sample_rate, (size + 1) * length)
             kept, held, first = [wave[size * length :].copy()], held - size * length, first + size
     number = count_windows(first * length + held, sample_rate) - first
-    rest = np.concatenate([*kept, np.zeros((number + 1) * length, np.float32)])
+    dtype = kept[0].dtype if kept else np.float32
+    rest = np.concatenate([*kept, np.zeros((number + 1) * length, dtype)])
     for start in range(0, number, size):
         count = min(size, number - start)
         wave = rest[start * length : (start + count + 1) * length]

@@ -33,9 +33,13 @@ def bands_of_hertz(config: FeatureConfig, hertz: Sequence[float]) -> list[float]
     >>> [round(band) for band in bands_of_hertz(config, [60.0, 1000.0, 8000.0])]
     [0, 34, 105]
     """
-    high = config.sample_rate / 2 if config.f_max_hz is None else config.f_max_hz
     filters = melscale_fbanks(
-        FINE_BINS, config.f_min_hz, high, config.num_mels, config.sample_rate, mel_scale=config.mel_scale
+        FINE_BINS,
+        config.f_min_hz,
+        config.highest_hz,
+        config.num_mels,
+        config.sample_rate,
+        mel_scale=config.mel_scale,
     )
     centres = filters.argmax(dim=0) * config.sample_rate / 2 / (FINE_BINS - 1)
     return [float(one) for one in np.interp(hertz, centres, np.arange(config.num_mels))]
@@ -54,11 +58,10 @@ class LogMel(nn.Module):
             window = torch.hann_window(config.n_fft)
         else:
             window = torch.hamming_window(config.n_fft, periodic=False)
-        high = config.sample_rate / 2 if config.f_max_hz is None else config.f_max_hz
         filters = melscale_fbanks(
             config.n_fft // 2 + 1,
             config.f_min_hz,
-            high,
+            config.highest_hz,
             config.num_mels,
             config.sample_rate,
             norm=config.mel_norm,
@@ -130,7 +133,7 @@ class MelScaler(nn.Module):
 
 def to_float(wave: Tensor) -> Tensor:
     """Return samples as float32 in [-1, 1]; int16 is divided by 32768."""
-    return wave.float() / INT16_SCALE if wave.dtype == torch.int16 else wave.float()
+    return wave.float().div_(INT16_SCALE) if wave.dtype == torch.int16 else wave.float()
 
 
 def cut_parts(wave: Tensor, num_parts: int) -> Tensor:

@@ -20,7 +20,7 @@ from core.scoring.metrics import balanced_accuracy, balanced_accuracy_below, mac
 from core.scoring.predictions import Predictions, Unit
 from core.scoring.resampling import Resampler, sum_by_cluster
 from core.scoring.threshold_ladder import ThresholdLadder
-from core.scoring.weighted_metrics import DecisionMetric, WeightedMetric
+from core.scoring.weighted_metrics import DecisionMetric, Truth, WeightedMetric
 
 Part = tuple[np.ndarray, np.ndarray]
 """Positions of the rows that fit, and of those that are decided."""
@@ -59,11 +59,15 @@ def parts_of(rows: Predictions, splits: int, seed: int, by: Unit = "recording") 
     Raises
     ------
     ValueError
-        If there are fewer recordings than parts.
+        If there are fewer recordings than parts, or no species has as many clips.
     """
     units = rows.exchanged_units(by)
     number = len(np.unique(units))
     require(number >= splits, f"splits={splits}: there are only {number} {by}s")
+    most = int(np.unique(rows.primary, return_counts=True)[1].max())
+    require(
+        most >= splits, f"splits={splits}: no species has more than {most} clips, so {most} parts at most"
+    )
     splitter = StratifiedGroupKFold(splits, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of species with fewer recordings than parts
@@ -98,25 +102,26 @@ class CrossFittedScore:
             by_config.setdefault(repr(config), (config, []))[1].append(held)
         self.truth, self.decision = rows.truth, np.zeros(rows.truth.shape, dtype=bool)
         settled = np.zeros(len(rows), dtype=bool)
-        number = int(cluster_of_row.max()) + 1
+        number, truth = int(cluster_of_row.max()) + 1, Truth(rows.truth, cluster_of_row)
         self.ladders: list[tuple[ThresholdLadder, ThresholdLadder, float]] = []
         for config, pieces in by_config.values():
             held = np.sort(np.concatenate(pieces))
-            adjusted = adjust(rows.probability, config, rows.counts)
+            adjusted = adjust(rows.probability, config, rows.counts, rows.recording)
             self.decision[held] = (adjusted >= thresholds(adjusted, config, rows.species))[held]
             if config.threshold != "quantile":
                 settled[held] = True
                 continue
-            whole = ThresholdLadder(rows.truth, adjusted, cluster_of_row)
+            whole = ThresholdLadder(truth, adjusted)
             part = whole
             if len(held) < len(rows):
-                part = ThresholdLadder(rows.truth[held], adjusted[held], cluster_of_row[held], number)
+                those = Truth(rows.truth[held], cluster_of_row[held])
+                part = ThresholdLadder(those, adjusted[held], number)
             self.ladders.append((whole, part, config.quantile))
         cells = np.stack([~rows.truth, rows.truth], axis=2).reshape(len(rows), -1)  # of each species
         rejected = cells & ~np.repeat(self.decision, 2, axis=1)
         counted = np.stack([rejected, cells], axis=1) & settled[:, None, None]  # (row, kind, cell)
         self.settled = np.moveaxis(sum_by_cluster(counted, cluster_of_row), 0, 2).astype(np.float32)
-        self.derivative = DecisionMetric(rows.truth, self.decision, cluster_of_row)
+        self.derivative = DecisionMetric(truth, self.decision)
 
     @property
     def score(self) -> float:

@@ -1,4 +1,4 @@
-"""From probabilities to decisions: calibration, gate, penalty, boost and threshold, in this order.
+"""From probabilities to decisions: peak of the file, calibration, gate, penalty, boost and threshold.
 
 The published solution subtracts 0.4 times each species' share of the training recordings and decides at the
 0.85 quantile of all probabilities of the test set. The quantile needs the whole set, so decisions are made
@@ -6,7 +6,6 @@ once, after every file is predicted. `core.scoring.fitting` fits them, `core.sco
 writes tuned.json.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +15,18 @@ import numpy as np
 from scipy.special import expit
 
 from core.config import ValidConfig, require, require_probability
+from core.config_checks import naming, require_finite
 from core.config_values import from_dict
+from core.files import read_json
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecisionConfig:
     """From probabilities to decisions. Steps apply in the order of the fields."""
 
+    file_peak: float = 0.0
+    """Multiply a window's probability by the highest of its soundscape, of that species, to this power: a
+    species that is sure somewhere in a file is likelier everywhere in it. 0: off."""
     calibration: Literal["off", "logistic", "isotonic"] = "off"
     """A rising function of the probability: of its logit (temperature or Platt scaling), or by points."""
     calibration_slope: float = 1.0
@@ -54,10 +58,11 @@ class DecisionConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
+        require_finite(self, "post.")
         for name in ("gate_threshold", "quantile"):
             require_probability(f"post.{name}", getattr(self, name))
-        require(self.penalty >= 0, f"post.penalty={self.penalty}: 0 or more")
-        require(self.gate_power >= 0, f"post.gate_power={self.gate_power}: 0 or more")
+        for name in ("file_peak", "gate_power", "penalty"):
+            require(getattr(self, name) >= 0, f"post.{name}={getattr(self, name)}: 0 or more")
         require(
             self.calibration_slope > 0,
             f"post.calibration_slope={self.calibration_slope}: above 0, or the order turns round",
@@ -77,6 +82,32 @@ def clipped_logit(probability: np.ndarray) -> np.ndarray:
     """Return the logits of probabilities kept 1e-12 from 0 and 1."""
     clipped = np.clip(probability, 1e-12, 1 - 1e-12)
     return np.log(clipped) - np.log1p(-clipped)
+
+
+def scale_by_peak(probability: np.ndarray, file: np.ndarray, power: float) -> np.ndarray:
+    """Return probabilities times the highest of their file and species to a power, (window, species).
+
+    Parameters
+    ----------
+    probability
+        (window, species).
+    file
+        (window,) the soundscape, whatever names it.
+    power
+        0 leaves them as they are.
+
+    Examples
+    --------
+    >>> windows = np.array([[0.5], [0.8], [0.5]])
+    >>> print(scale_by_peak(windows, np.array(["a", "a", "b"]), power=1.0).ravel())
+    [0.4  0.64 0.25]
+    """
+    if power == 0 or len(probability) == 0:
+        return probability
+    _, place = np.unique(file, return_inverse=True)
+    peak = np.zeros((int(place.max()) + 1, probability.shape[1]))
+    np.maximum.at(peak, place, probability)
+    return np.asarray(probability * peak[place] ** power)
 
 
 def calibrate(probability: np.ndarray, config: DecisionConfig) -> np.ndarray:
@@ -125,7 +156,11 @@ def _boost_rare(probability: np.ndarray, counts: np.ndarray, power: float) -> np
 
 
 def adjust(
-    probability: np.ndarray, config: DecisionConfig, counts: np.ndarray, bird: np.ndarray | None = None
+    probability: np.ndarray,
+    config: DecisionConfig,
+    counts: np.ndarray,
+    file: np.ndarray,
+    bird: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return the values that are compared with the threshold, (window, species).
 
@@ -137,10 +172,12 @@ def adjust(
         Which steps.
     counts
         (species,) recordings that trained the models, or (window, species).
+    file
+        (window,) the soundscape of each, whatever names it.
     bird
         (window,) p(bird); needed by the gates.
     """
-    probability = calibrate(probability, config)
+    probability = calibrate(scale_by_peak(probability, file, config.file_peak), config)
     if config.gate != "off":
         assert bird is not None, "the configuration asks for --nocall with post.gate"
         passed = bird >= config.gate_threshold if config.gate == "hard" else bird**config.gate_power
@@ -183,6 +220,8 @@ def describe_decision(config: DecisionConfig) -> str:
         "logistic": [f"logit times {config.calibration_slope:.3g} plus {config.calibration_shift:.3g}"],
         "isotonic": [f"{len(config.calibration_points)} points of calibration"],
     }[config.calibration]
+    if config.file_peak:
+        words.insert(0, f"peak of the file to the power {config.file_peak:g}")
     if config.penalty:
         words.append(f"penalty {config.penalty:g}")
     if config.rare_boost:
@@ -210,8 +249,8 @@ def read_tuned(file: Path) -> DecisionConfig:
     ValueError
         If the file is not such a json.
     """
-    try:
-        return from_dict(DecisionConfig(), json.loads(file.read_text())["post"])
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-        message = f"tuned={file}: not written by `python -m analysis.thresholds` ({error})"
-        raise ValueError(message) from error
+    with naming("tuned"):
+        content = read_json(file)
+        require("post" in content, f"{file}: no post; name what `python -m analysis.thresholds` wrote")
+        with naming(file):
+            return from_dict(DecisionConfig(), content["post"], "post.")

@@ -9,7 +9,7 @@ from core.scoring.intervals import QUANTILE, Draws
 from core.scoring.metrics import quantile_of_known
 from core.scoring.resampling import Resampler
 from core.scoring.threshold_ladder import RepickedMetric
-from core.scoring.weighted_metrics import SETTLED_METRICS, RankMetric, TopOneMetric, WeightedMetric
+from core.scoring.weighted_metrics import SETTLED_METRICS, RankMetric, TopOneMetric, Truth, WeightedMetric
 
 OF_ROWS = ("micro_f1", "top1")
 """Metrics with one column for all species."""
@@ -107,8 +107,10 @@ def draw_metrics(
         Of the rows.
     names
         Of `METRICS`.
-    quantile, repicked, known
+    quantile, repicked
         See `build_metrics`.
+    known
+        (row, species) bool, whether somebody said what is true; None: all.
 
     Examples
     --------
@@ -119,10 +121,9 @@ def draw_metrics(
     >>> print(drawn["auc"].mean().interval())
     0.876 [0.789, 0.942]
     """
-    metrics = build_metrics(
-        truth, probability, resampler.cluster_of_row, names,
-        quantile=quantile, repicked=repicked, known=known,
-    )  # fmt: skip
+    known = None if known is None or known.all() else known
+    rows = Truth(truth, resampler.cluster_of_row, known)
+    metrics = build_metrics(rows, probability, names, quantile=quantile, repicked=repicked)
     support = clusters_with_positive(truth, resampler.cluster_of_row)
     return {
         name: one
@@ -133,23 +134,19 @@ def draw_metrics(
 
 
 def build_metrics(
-    truth: np.ndarray,
+    truth: Truth,
     probability: np.ndarray,
-    cluster_of_row: np.ndarray,
     names: Sequence[str] = METRICS,
     *,
     quantile: float = QUANTILE,
     repicked: bool = True,
-    known: np.ndarray | None = None,
 ) -> list[WeightedMetric]:
     """Return metrics of predictions, ready for any weighting.
 
     Parameters
     ----------
     truth, probability
-        (row, species) bool and float.
-    cluster_of_row
-        (row,) index of the cluster.
+        Of the rows, and (row, species).
     names
         Of `METRICS`.
     quantile
@@ -157,22 +154,19 @@ def build_metrics(
     repicked
         Whether every weighting picks the quantile of its own rows, as the rule would on another set, or all
         share that of the rows themselves.
-    known
-        (row, species) bool, whether somebody said what is true; None: all.
     """
-    known = None if known is None or known.all() else known
     found: list[WeightedMetric] = []
     decided = [name for name in names if name in SETTLED_METRICS]
     if decided and repicked:
-        found.append(RepickedMetric(truth, probability, cluster_of_row, quantile, decided, known))
+        found.append(RepickedMetric(truth, probability, quantile, decided))
     elif decided:
-        decision = probability >= quantile_of_known(probability, quantile, known)
-        found += [SETTLED_METRICS[name](truth, decision, cluster_of_row, known) for name in decided]
+        decision = probability >= quantile_of_known(probability, quantile, truth.known)
+        found += [SETTLED_METRICS[name](truth, decision) for name in decided]
     ranks = [name for name in names if name in RankMetric.NAMES]
     if ranks:
-        found.append(RankMetric(truth, probability, cluster_of_row, ranks, known))
+        found.append(RankMetric(truth, probability, ranks))
     if "top1" in names:
-        found.append(TopOneMetric(truth, probability, cluster_of_row, known))
+        found.append(TopOneMetric(truth, probability))
     return found
 
 

@@ -15,7 +15,7 @@ from core.scoring.intervals import Draws, Interval
 from core.scoring.metric_names import IN_CORE, LABELS
 from core.scoring.metrics import macro, quantile_of_known
 from core.scoring.predictions import Predictions
-from core.scoring.weighted_metrics import DecisionMetric
+from core.scoring.weighted_metrics import DecisionMetric, Truth
 
 POINTS = ("score", "padded_cmap", "macro_auc", "micro_f1", "top1")
 """What an epoch's row holds."""
@@ -84,7 +84,8 @@ def evaluate(predictions: Predictions, config: ValidConfig, seed: int = 0) -> Ev
     best = fit_threshold("fixed", predictions, DecisionConfig(), 0.0).fixed
     resampler = predictions.resampler(num_resamples=config.num_resamples, seed=seed)
     drawn = draw_metrics(truth, probability, resampler, quantile=config.threshold_quantile, known=known)
-    at_best = draw([DecisionMetric(truth, probability >= best, resampler.cluster_of_row, known)], resampler)
+    rows = Truth(truth, resampler.cluster_of_row, known)
+    at_best = draw([DecisionMetric(rows, probability >= best)], resampler)
     undefined = np.asarray(~truth.any(axis=0) | ~(known & ~truth).any(axis=0))
     means = {"score": drawn["score"].mean(), "best_score": at_best["score"].mean()}
     means |= {name: drawn[IN_CORE[name]].mean() for name in POINTS[1:]}
@@ -133,11 +134,10 @@ def species_table(drawn: Mapping[str, Draws], predictions: Predictions, confiden
 
 def point_metrics(predictions: Predictions, config: ValidConfig) -> dict[str, float]:
     """Return score, padded cmAP, macro AUC, micro F1 and top-1 without intervals, for the log of an epoch."""
-    truth, probability, known = predictions.truth, predictions.probability, predictions.known
+    known = None if predictions.known.all() else predictions.known
     together, once = np.zeros(len(predictions), dtype=int), np.ones((1, 1), dtype=np.float32)
-    metrics = build_metrics(
-        truth, probability, together, quantile=config.threshold_quantile, repicked=False, known=known
-    )
+    rows, quantile = Truth(predictions.truth, together, known), config.threshold_quantile
+    metrics = build_metrics(rows, predictions.probability, quantile=quantile, repicked=False)
     found = {name: float(macro(of[0])) for one in metrics for name, of in one.values(once).items()}
     return {name: found[IN_CORE[name]] for name in POINTS}
 
@@ -186,9 +186,11 @@ def format_table(
     heads = "      minus recordings" if differences else ""
     lines = [title, rule, f"{'metric':<{width}}  value  {config.confidence:.0%} interval{heads}", rule]
     lines += [
-        f"{labels[name]:<{width}}  {interval.value:.3f}  [{interval.low:.3f}, {interval.high:.3f}]"
-        + (_format_difference(differences[name]) if differences else "")
-        + (f"  {interval.note}" if interval.note else "")
+        (
+            f"{labels[name]:<{width}}  {interval.value:.3f}  {interval.format_bounds():<14}"
+            + (_format_difference(differences[name]) if differences else "")
+            + (f"  {interval.note}" if interval.note else "")
+        ).rstrip()
         for name, interval in ((name, evaluation.metrics[name]) for name in names)
     ]
     lines.append(rule)
@@ -207,4 +209,4 @@ def format_table(
 
 def _format_difference(one: Interval) -> str:
     """Return a column of the table."""
-    return f"  {one.value:+.3f}  [{one.low:+.3f}, {one.high:+.3f}]"
+    return f"  {one.value:+.3f}  {one.format_bounds('+'):<16}"

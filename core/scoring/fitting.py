@@ -37,6 +37,8 @@ CALIBRATIONS: tuple[Calibration, ...] = ("temperature", "Platt", "isotonic")
 class FitConfig:
     """What settings of the decision are fitted, and to what choices."""
 
+    file_peaks: tuple[float, ...] = (0.0,)
+    """Powers of the peak of the file to choose from."""
     penalties: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4, 0.8)
     """Strengths of the count penalty to choose from where it is tuned."""
     rare_boosts: tuple[float, ...] = (0.0, 0.25, 0.5)
@@ -50,7 +52,7 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         """Check ranges."""
-        for name in ("penalties", "rare_boosts"):
+        for name in ("file_peaks", "penalties", "rare_boosts"):
             values = getattr(self, name)
             require(len(values) > 0 and min(values) >= 0, f"{name}={values}: one at least, 0 or more each")
         require(self.shrinkage >= 0, f"shrinkage={self.shrinkage}: 0 or more")
@@ -58,7 +60,7 @@ class FitConfig:
 
 def decide_rows(predictions: Predictions, config: DecisionConfig) -> np.ndarray:
     """Return the decisions (row, species) bool of some settings about all rows of a set."""
-    adjusted = adjust(predictions.probability, config, predictions.counts)
+    adjusted = adjust(predictions.probability, config, predictions.counts, predictions.recording)
     return adjusted >= thresholds(adjusted, config, predictions.species)
 
 
@@ -68,7 +70,7 @@ def decision_score(predictions: Predictions, config: DecisionConfig) -> float:
 
 
 def fit_decision(rules: Sequence[ThresholdRule], rows: Predictions, config: FitConfig) -> DecisionConfig:
-    """Return the settings that score best on these rows: of some threshold rules, every penalty and boost.
+    """Return the settings that score best on these rows, of some threshold rules and all adjustments.
 
     Parameters
     ----------
@@ -81,8 +83,11 @@ def fit_decision(rules: Sequence[ThresholdRule], rows: Predictions, config: FitC
     """
     base = replace(fit_calibration(config.calibration, rows), quantile=config.quantile)
     found = [
-        fit_threshold(rule, rows, replace(base, penalty=penalty, rare_boost=boost), config.shrinkage)
+        fit_threshold(
+            rule, rows, replace(base, file_peak=peak, penalty=penalty, rare_boost=boost), config.shrinkage
+        )
         for rule in rules
+        for peak in config.file_peaks
         for penalty in config.penalties
         for boost in config.rare_boosts
     ]
@@ -109,7 +114,7 @@ def fit_threshold(
     """
     if rule == "untuned":
         return base
-    adjusted = adjust(rows.probability, base, rows.counts)
+    adjusted = adjust(rows.probability, base, rows.counts, rows.recording)
     if rule == "quantile":
         candidates = np.quantile(adjusted[rows.known], QUANTILES)
         best = _best_of(macro(balanced_accuracy_at(rows.truth, adjusted, candidates, rows.known)))

@@ -67,9 +67,13 @@ class Interval:
         """Return such as `0.812 [0.774, 0.846]`; what is unknown is said."""
         if np.isnan(self.value):
             return "undefined"
+        return f"{self.value:.3f} {self.format_bounds()}"
+
+    def format_bounds(self, sign: Literal["", "+"] = "") -> str:
+        """Return such as `[0.774, 0.846]`, with a `sign` of both bounds where asked; or `(no interval)`."""
         if np.isnan(self.low):
-            return f"{self.value:.3f} (no interval)"
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+            return "(no interval)"
+        return f"[{self.low:{sign}.3f}, {self.high:{sign}.3f}]"
 
     def as_dict(self) -> dict[str, float | None]:
         """Return `value`, `low` and `high`, with None for what is undefined."""
@@ -102,6 +106,8 @@ class Draws:
     reach
         (quantity,) a number that each interval holds in any case, such as 0 where a test cannot tell the
         quantity from it; nan: none. None: for no quantity.
+    is_difference
+        Whether they are paired differences: where two decisions never differ, theirs is known to be 0.
     """
 
     resampler: Resampler
@@ -113,6 +119,7 @@ class Draws:
     num_lacking: int = 0
     reads_high: bool = False
     reach: np.ndarray | None = None
+    is_difference: bool = False
 
     def __sub__(self, other: "Draws") -> "Draws":
         """Return the paired differences of quantities on the same resamples."""
@@ -122,6 +129,7 @@ class Draws:
             drawn=self.drawn - other.drawn,
             gradient=self.gradient - other.gradient,
             notes=(),
+            is_difference=True,
         )
 
     def apart_from(self, other: "Draws") -> "Draws":
@@ -160,7 +168,8 @@ class Draws:
     def intervals(self, confidence: float = CONFIDENCE, method: Method = "adjusted") -> list[Interval]:
         """Return each quantity with its interval.
 
-        A species of fewer than `FAR_TOO_FEW` recordings, or whose recordings are all alike, has none.
+        A species of fewer than `FAR_TOO_FEW` recordings has none, nor has what no resample can change: a
+        species whose recordings are all alike, or a mean over such species.
 
         Parameters
         ----------
@@ -178,9 +187,9 @@ class Draws:
                 interval = replace(interval, low=min(interval.low, reach), high=max(interval.high, reach))
             note = self.notes[place] if self.notes else ""
             interval = replace(interval, num_dropped=interval.num_dropped + self.num_lacking, note=note)
+            if influence.standard_error == 0 and (self.support is not None or note):
+                interval = _without_bounds(interval, self._all_alike)  # a point would be no interval
             if self.support is not None:
-                if influence.standard_error == 0:  # a point would be no interval
-                    interval = _without_bounds(interval, f"{self.resampler.unit} all alike: no interval")
                 interval = _few_noted(interval, int(self.support[place]), self.resampler.unit)
             found.append(interval)
         return found
@@ -214,9 +223,15 @@ class Draws:
         )
         return replace(found, notes=(self._note_of_mean(found.influence(), defined),))
 
+    @property
+    def _all_alike(self) -> str:
+        return f"{self.resampler.unit} all alike: no interval"
+
     def _note_of_mean(self, influence: Influence, defined: np.ndarray) -> str:
         """Return what the interval of a mean leaves out, or hangs on."""
         unit = self.resampler.unit
+        if influence.standard_error == 0:
+            return "" if self.is_difference else self._all_alike
         if influence.effective_clusters < FAR_TOO_FEW:
             return f"about {influence.effective_clusters:.0f} {unit} carry its variance"
         if self.support is None:

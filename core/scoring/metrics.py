@@ -1,8 +1,8 @@
-"""The metrics of BirdCLEF, per species: their definitions.
+"""The metrics of BirdCLEF: their definitions.
 
-Every function returns (species,), nan where a species has no positive or no negative row. Nothing is averaged
-per batch, nothing silently scored 0 or 1. `core.scoring.weighted_metrics` has the same for thousands of
-weightings of the recordings. Definitions:
+Nothing is averaged per batch, and a species without a positive or without a negative row is nan, not silently
+0 or 1. `core.scoring.weighted_metrics` has all of them for thousands of weightings of the recordings; here is
+what else needs them of single rows. Definitions:
 
 - 2021: micro F1 by row, the mean over rows of F1 between the sets of true and of called birds, in which no
   bird at all is the label `nocall`.
@@ -15,7 +15,6 @@ weightings of the recordings. Definitions:
 
 import numpy as np
 from scipy.stats import rankdata
-from sklearn.metrics import average_precision_score
 
 PADDING_ROWS = 5
 
@@ -91,7 +90,7 @@ def balanced_accuracy_below(below: np.ndarray, totals: np.ndarray) -> np.ndarray
 def row_f1(truth: np.ndarray, decision: np.ndarray) -> np.ndarray:
     """Return the F1 of each row's set of birds, 2 |true and called| / (|true| + |called|), (row,).
 
-    A set without a bird is the set of the label `nocall`, as in 2021. `micro_f1` is the mean.
+    A set without a bird is the set of the label `nocall`, as in 2021, whose metric is the mean.
 
     Parameters
     ----------
@@ -111,17 +110,6 @@ def row_f1(truth: np.ndarray, decision: np.ndarray) -> np.ndarray:
         np.concatenate([one, ~one.any(axis=1, keepdims=True)], axis=1) for one in (truth > 0, decision > 0)
     )
     return np.asarray(2 * (truth & decision).sum(axis=1) / (truth.sum(axis=1) + decision.sum(axis=1)))
-
-
-def micro_f1(truth: np.ndarray, decision: np.ndarray) -> float:
-    """Return the mean of `row_f1`, the metric of 2021; nan without rows.
-
-    Examples
-    --------
-    >>> micro_f1(np.array([[True, True], [True, False]]), np.array([[True, True], [False, True]]))
-    0.5
-    """
-    return float(row_f1(truth, decision).mean()) if len(truth) else float("nan")
 
 
 def roc_auc(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
@@ -147,60 +135,6 @@ def roc_auc(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
     ranks = np.where(truth, rankdata(probability, axis=0), 0.0).sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray((ranks - positives * (positives + 1) / 2) / (positives * (len(truth) - positives)))
-
-
-def average_precision(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Return the average precision of each species, (species,).
-
-    Parameters
-    ----------
-    truth
-        (row, species) bool.
-    probability
-        (row, species) scores of any scale.
-
-    Examples
-    --------
-    The positive rows stand first and third: the mean of 1/1 and 2/3.
-
-    >>> truth = np.array([[True], [False], [True]])
-    >>> print(average_precision(truth, np.array([[0.9], [0.8], [0.7]])).round(3))
-    [0.833]
-    """
-    columns = zip(truth.astype(bool).T, probability.T, strict=True)
-    return np.array([average_precision_score(*one) if one[0].any() else np.nan for one in columns])
-
-
-def padded_average_precision(truth: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Return the padded average precision of 2023 of each species, (species,); probabilities at most 1.
-
-    Examples
-    --------
-    A species that is never there has the average precision of the padding, before all other rows:
-
-    >>> print(padded_average_precision(np.zeros((2, 1)), np.array([[0.2], [0.1]])))
-    [1.]
-    """
-    ones = np.ones((PADDING_ROWS, truth.shape[1]))
-    return average_precision(np.concatenate([truth, ones]), np.concatenate([probability, ones]))
-
-
-def top_one(truth: np.ndarray, probability: np.ndarray) -> float:
-    """Return how often the highest score is a true one, over rows with a positive; nan without such rows.
-
-    Parameters
-    ----------
-    truth, probability
-        (row, species).
-
-    Examples
-    --------
-    >>> top_one(np.eye(2, dtype=bool), np.array([[0.9, 0.1], [0.6, 0.4]]))
-    0.5
-    """
-    truth = truth.astype(bool)
-    rows = np.flatnonzero(truth.any(axis=1))
-    return float(truth[rows, probability[rows].argmax(axis=1)].mean()) if len(rows) else float("nan")
 
 
 def quantile_of_known(probability: np.ndarray, share: float, known: np.ndarray | None = None) -> float:

@@ -20,6 +20,8 @@ BLOCK = 64
 RESAMPLES = ValidConfig.num_resamples
 """Behind an interval where nothing else is asked for: the same everywhere, so that equal questions have equal
 answers to the last digit."""
+LEAST_VARIANCE = 1e-20
+"""Less than this is none: what sums of many numbers leave behind."""
 
 
 def sum_by_cluster(
@@ -154,7 +156,7 @@ class Resampler:
             weights[left_out, np.arange(len(left_out))] = 0
             yield weights
 
-    def _deviations(self, gradients: np.ndarray) -> np.ndarray:
+    def deviations(self, gradients: np.ndarray) -> np.ndarray:
         """Return gradients (cluster, ...) less their mean over the stratum."""
         sums = np.zeros((len(self.sizes), *gradients.shape[1:]))
         np.add.at(sums, self.stratum_of_cluster, gradients)
@@ -167,17 +169,17 @@ class Resampler:
         (quantity, quantity).
         """
         scale = np.sqrt(self.sizes / np.maximum(self.sizes - 1, 1))[self.stratum_of_cluster]
-        centred = self._deviations(gradients) * scale[:, None]
+        centred = self.deviations(gradients) * scale[:, None]
         return np.asarray(centred.T @ centred)
 
     def influence(self, gradient: np.ndarray) -> Influence:
         """Return what the derivative of a quantity by the clusters' weights (cluster,) tells about it."""
-        centred = self._deviations(gradient)
+        centred = self.deviations(gradient)
         by_stratum = np.bincount(self.stratum_of_cluster, centred**2)
         total = by_stratum.sum()
         variance = (by_stratum * self.sizes / np.maximum(self.sizes - 1, 1)).sum()
-        if not total > 0:
-            return Influence(0.0 if total == 0 else np.nan, 0.0, 1.0)
+        if not total > LEAST_VARIANCE:
+            return Influence(np.nan if np.isnan(total) else 0.0, 0.0, 1.0)
         return Influence(
             standard_error=float(np.sqrt(variance)),
             acceleration=float((centred**3).sum() / (6 * total**1.5)),

@@ -13,6 +13,7 @@ from core.scoring.draws import MeasuredQuantity, draw
 from core.scoring.intervals import CONFIDENCE, Draws, Interval, bounds_of
 from core.scoring.resampling import Resampler
 from core.scoring.threshold_ladder import ThresholdLadder, middle_of_best
+from core.scoring.weighted_metrics import Truth
 
 QUANTILES = np.round(np.arange(0.50, 0.995, 0.01), 2)
 CurveKind = Literal["threshold", "quantile"]
@@ -112,7 +113,7 @@ def draw_curve(
     best
         The best position.
     """
-    ladder = ThresholdLadder(truth, probability, resampler.cluster_of_row)
+    ladder = ThresholdLadder(Truth(truth, resampler.cluster_of_row), probability)
     positions = ladder.thresholds if kind == "threshold" else QUANTILES
     metric = CurveMetric(ladder, None if kind == "threshold" else QUANTILES)
 

@@ -27,7 +27,7 @@ from core.scoring.draws import build_metrics
 from core.scoring.intervals import QUANTILE
 from core.scoring.metrics import macro, quantile_of_known
 from core.scoring.resampling import BLOCK
-from core.scoring.weighted_metrics import SETTLED_METRICS, WeightedMetric
+from core.scoring.weighted_metrics import SETTLED_METRICS, Truth, WeightedMetric
 
 ROUNDING = 1e-7  # of float32: a difference less by so much is as large
 
@@ -117,12 +117,13 @@ def _both_models(
     """Return a metric over the rows of both models; clusters of the second follow those of the first."""
     number = int(cluster_of_row.max()) + 1
     clusters = np.concatenate([cluster_of_row, cluster_of_row + number])
-    twice, both = np.concatenate([truth, truth]), np.concatenate([known, known])
+    both = None if known.all() else np.concatenate([known, known])
+    twice = Truth(np.concatenate([truth, truth]), clusters, both)
     if name in SETTLED_METRICS:
         decisions = [one >= quantile_of_known(one, quantile, known) for one in probability]
-        return SETTLED_METRICS[name](twice, np.concatenate(decisions), clusters, both)
+        return SETTLED_METRICS[name](twice, np.concatenate(decisions))
     comparable = probability if name == "top1" else [_within_species(one) for one in probability]
-    return build_metrics(twice, np.concatenate(list(comparable)), clusters, (name,), known=both)[0]
+    return build_metrics(twice, np.concatenate(list(comparable)), (name,))[0]
 
 
 def _within_species(probability: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from scipy import sparse
 
 from core.scoring.metrics import balanced_accuracy_below, macro, quantile_of_known
 from core.scoring.resampling import sum_by_cluster
-from core.scoring.weighted_metrics import SETTLED_METRICS
+from core.scoring.weighted_metrics import SETTLED_METRICS, Truth
 
 MIN_STEPS = 256
 
@@ -25,16 +25,10 @@ class ThresholdLadder:
 
     Parameters
     ----------
-    truth
-        (row, species) bool.
-    probability
-        (row, species).
-    cluster_of_row
-        (row,) index of the cluster.
+    truth, probability
+        Of the rows, and (row, species). What is unknown is left out.
     num_clusters
         Of all rows; None: the highest index here and one more.
-    known
-        (row, species) bool, False for what is left out; None: nothing.
 
     Attributes
     ----------
@@ -44,29 +38,26 @@ class ThresholdLadder:
         (threshold,) some hundred of them, rising, that tell the values apart.
     """
 
-    def __init__(
-        self,
-        truth: np.ndarray,
-        probability: np.ndarray,
-        cluster_of_row: np.ndarray,
-        num_clusters: int | None = None,
-        known: np.ndarray | None = None,
-    ) -> None:
+    def __init__(self, truth: Truth, probability: np.ndarray, num_clusters: int | None = None) -> None:
         self.order = np.argsort(probability, axis=None, kind="stable")
-        if known is not None:
-            self.order = self.order[known.ravel()[self.order]]
-        number, self.num_species = len(self.order), truth.shape[1]
+        if truth.known is not None:
+            self.order = self.order[truth.known.ravel()[self.order]]
+        number, self.num_species = len(self.order), probability.shape[1]
+        num_clusters = num_clusters or int(truth.cluster_of_row.max()) + 1
         row, species = np.divmod(self.order, self.num_species)
         self.sorted = probability.ravel()[self.order]
-        self.cell = 2 * species + truth.ravel()[self.order]
-        self.cluster = cluster_of_row[row]
+        self.cell = 2 * species + truth.positive.ravel()[self.order]
+        self.cluster = truth.cluster_of_row[row]
         self.step = max(min(math.isqrt(number * self.num_species), number // MIN_STEPS), 1)
         self.num_steps = math.ceil(number / self.step)
         self.step_of_value = np.arange(number) // self.step
         rows = self.step_of_value * (2 * self.num_species) + self.cell
         self.matrix = sparse.csr_matrix(
             (np.ones(number, dtype=np.float32), (rows, self.cluster)),
-            shape=(self.num_steps * 2 * self.num_species, num_clusters or int(cluster_of_row.max()) + 1),
+            shape=(
+                self.num_steps * 2 * self.num_species,
+                num_clusters or int(truth.cluster_of_row.max()) + 1,
+            ),
         )
         first = np.arange(self.num_steps) * self.step
         # a step is a threshold to try only where it begins with a new value
@@ -210,32 +201,22 @@ class RowF1Ladder:
     ladder
         The sorted probabilities.
     truth, probability
-        (row, species) that it was made of.
-    cluster_of_row
-        (row,) index of the cluster.
-    known
-        (row, species) bool; None: all. What is unknown is never called.
+        That it was made of. What is unknown is never called.
     """
 
-    def __init__(
-        self,
-        ladder: ThresholdLadder,
-        truth: np.ndarray,
-        probability: np.ndarray,
-        cluster_of_row: np.ndarray,
-        known: np.ndarray | None = None,
-    ) -> None:
-        known = np.ones(truth.shape, dtype=bool) if known is None else known
+    def __init__(self, ladder: ThresholdLadder, truth: Truth, probability: np.ndarray) -> None:
+        positive, clusters, known = truth
+        known = np.ones(positive.shape, dtype=bool) if known is None else known
         falling_out = np.argsort(np.where(known, probability, -np.inf), axis=1, kind="stable")
         called = np.cumsum(np.take_along_axis(known, falling_out, axis=1)[:, ::-1], axis=1)[:, ::-1]
-        left = np.cumsum(np.take_along_axis(truth, falling_out, axis=1)[:, ::-1], axis=1)[:, ::-1]
-        positives = truth.sum(axis=1, keepdims=True)
+        left = np.cumsum(np.take_along_axis(positive, falling_out, axis=1)[:, ::-1], axis=1)[:, ::-1]
+        positives = positive.sum(axis=1, keepdims=True)
         score = np.concatenate([2 * left / (called + np.maximum(positives, 1)), positives == 0], axis=1)
-        change = np.empty(truth.shape)
+        change = np.empty(positive.shape)
         np.put_along_axis(change, falling_out, np.diff(score, axis=1), axis=1)
         self.ladder, self.change = ladder, change.ravel()[ladder.order]
-        of_row = np.stack([score[:, 0], np.ones(len(truth))], axis=1)
-        self.of_cluster = sum_by_cluster(of_row, cluster_of_row, ladder.matrix.shape[1])
+        of_row = np.stack([score[:, 0], np.ones(len(score))], axis=1)
+        self.of_cluster = sum_by_cluster(of_row, clusters, ladder.matrix.shape[1])
         places = (ladder.step_of_value, ladder.cluster)
         self.steps = sparse.csr_matrix((self.change, places), (ladder.num_steps, ladder.matrix.shape[1]))
 
@@ -258,33 +239,21 @@ class RepickedMetric:
     Parameters
     ----------
     truth, probability
-        (row, species).
-    cluster_of_row
-        (row,) index of the cluster.
+        Of the rows, and (row, species).
     share
-        The quantile, 0 to 1.
+        The quantile of what is known, 0 to 1.
     names
         Of `SETTLED_METRICS`.
-    known
-        (row, species) bool; None: all. The quantile is that of what is known.
     """
 
     def __init__(
-        self,
-        truth: np.ndarray,
-        probability: np.ndarray,
-        cluster_of_row: np.ndarray,
-        share: float,
-        names: Sequence[str] = ("score",),
-        known: np.ndarray | None = None,
+        self, truth: Truth, probability: np.ndarray, share: float, names: Sequence[str] = ("score",)
     ) -> None:
         self.names, self.share = tuple(names), share
-        self.ladder = ThresholdLadder(truth, probability, cluster_of_row, known=known)
-        self.rows = None
-        if "micro_f1" in names:
-            self.rows = RowF1Ladder(self.ladder, truth, probability, cluster_of_row, known)
-        decision = probability >= quantile_of_known(probability, share, known)
-        self.settled = [SETTLED_METRICS[name](truth, decision, cluster_of_row, known) for name in names]
+        self.ladder = ThresholdLadder(truth, probability)
+        self.rows = RowF1Ladder(self.ladder, truth, probability) if "micro_f1" in names else None
+        decision = probability >= quantile_of_known(probability, share, truth.known)
+        self.settled = [SETTLED_METRICS[name](truth, decision) for name in names]
 
     def values(self, weights: np.ndarray) -> dict[str, np.ndarray]:
         """Return the 2022 score of each species, and the micro F1."""

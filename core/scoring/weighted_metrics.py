@@ -13,13 +13,12 @@ within 2e-6 on 15,000 rows (tested), a thousandth of the width of any interval h
 `gradient` is the derivative of a metric by the clusters' weights where all are 1: the infinitesimal jackknife
 (Efron 1982; for the area under the curve DeLong's placements), which a leave-one-out loop would approximate.
 
-Where `known` is False nobody said what is true: such a cell of (row, species) counts nowhere. Truth is False
-there.
+A cell of (row, species) of which nobody said what is true counts nowhere.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from scipy import sparse
@@ -31,6 +30,17 @@ PADDING_SCORE = 1.0
 
 
 Ratios = Callable[[np.ndarray], list[tuple[np.ndarray, np.ndarray]]]
+
+
+class Truth(NamedTuple):
+    """What is true of rows; those of a cluster share a weight."""
+
+    positive: np.ndarray
+    """(row, species) bool; False where unknown."""
+    cluster_of_row: np.ndarray
+    """(row,) index of the cluster."""
+    known: np.ndarray | None = None
+    """(row, species) bool, whether somebody said what is true; None: all."""
 
 
 class WeightedMetric(Protocol):
@@ -85,35 +95,26 @@ class DecisionMetric(RatioMetric):
     Parameters
     ----------
     truth, decision
-        (row, species) bool.
-    cluster_of_row
-        (row,) index of the cluster.
-    known
-        (row, species) bool; None: all.
+        Of the rows, and (row, species) bool.
 
     Examples
     --------
     Two positive rows, one found; it counts once, then three times:
 
-    >>> truth = np.array([[True], [True], [False]])
-    >>> metric = DecisionMetric(truth, np.array([[True], [False], [False]]), np.arange(3))
+    >>> truth = Truth(np.array([[True], [True], [False]]), np.arange(3))
+    >>> metric = DecisionMetric(truth, np.array([[True], [False], [False]]))
     >>> print(metric.values(np.array([[1, 3], [1, 1], [1, 1]], dtype=np.float32))["score"].T)
     [[0.75  0.875]]
     """
 
-    def __init__(
-        self,
-        truth: np.ndarray,
-        decision: np.ndarray,
-        cluster_of_row: np.ndarray,
-        known: np.ndarray | None = None,
-    ) -> None:
+    def __init__(self, truth: Truth, decision: np.ndarray) -> None:
         # negatives are most of all rows: they are what the positives leave
+        positive, clusters, known = truth
         all_known = known is None or known.all()
-        everything = np.ones((len(truth), 1)) if all_known else known
+        everything = np.ones((len(positive), 1)) if all_known else known
         decision = decision if all_known else decision & known
-        cells = np.concatenate([truth, truth & decision, ~truth & decision, everything], axis=1)
-        super().__init__("score", cells, cluster_of_row, partial(_rates, truth.shape[1]))
+        cells = np.concatenate([positive, positive & decision, ~positive & decision, everything], axis=1)
+        super().__init__("score", cells, clusters, partial(_rates, positive.shape[1]))
 
 
 def _rates(number: int, sums: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -128,31 +129,22 @@ class MicroF1Metric(RatioMetric):
     Parameters
     ----------
     truth, decision
-        (row, species) bool.
-    cluster_of_row
-        (row,) index of the cluster.
-    known
-        (row, species) bool; None: all. What is unknown is not called.
+        Of the rows, and (row, species) bool. What is unknown is not called.
 
     Examples
     --------
     A row that is right and one that is wrong, which counts once, then three times:
 
-    >>> metric = MicroF1Metric(np.eye(2) > 0, np.array([[True, False], [False, False]]), np.arange(2))
+    >>> truth = Truth(np.eye(2) > 0, np.arange(2))
+    >>> metric = MicroF1Metric(truth, np.array([[True, False], [False, False]]))
     >>> print(metric.values(np.array([[1, 1], [1, 3]], dtype=np.float32))["micro_f1"].T)
     [[0.5  0.25]]
     """
 
-    def __init__(
-        self,
-        truth: np.ndarray,
-        decision: np.ndarray,
-        cluster_of_row: np.ndarray,
-        known: np.ndarray | None = None,
-    ) -> None:
-        decision = decision if known is None else decision & known
-        cells = np.stack([row_f1(truth, decision), np.ones(len(truth))], axis=1)
-        super().__init__("micro_f1", cells, cluster_of_row, _one_ratio)
+    def __init__(self, truth: Truth, decision: np.ndarray) -> None:
+        decision = decision if truth.known is None else decision & truth.known
+        cells = np.stack([row_f1(truth.positive, decision), np.ones(len(decision))], axis=1)
+        super().__init__("micro_f1", cells, truth.cluster_of_row, _one_ratio)
 
 
 SETTLED_METRICS = {"score": DecisionMetric, "micro_f1": MicroF1Metric}
@@ -170,25 +162,15 @@ class TopOneMetric(RatioMetric):
     Parameters
     ----------
     truth, probability
-        (row, species).
-    cluster_of_row
-        (row,) index of the cluster.
-    known
-        (row, species) bool; None: all. The highest is that among known species.
+        Of the rows, and (row, species). The highest is that among known species.
     """
 
-    def __init__(
-        self,
-        truth: np.ndarray,
-        probability: np.ndarray,
-        cluster_of_row: np.ndarray,
-        known: np.ndarray | None = None,
-    ) -> None:
+    def __init__(self, truth: Truth, probability: np.ndarray) -> None:
+        positive, clusters, known = truth
         probability = probability if known is None else np.where(known, probability, -np.inf)
-        has_positive = truth.any(axis=1)
-        hit = truth[np.arange(len(truth)), probability.argmax(axis=1)] & has_positive
-        cells = np.stack([hit, has_positive], axis=1)
-        super().__init__("top1", cells, cluster_of_row, _one_ratio)
+        has_positive = positive.any(axis=1)
+        hit = positive[np.arange(len(positive)), probability.argmax(axis=1)] & has_positive
+        super().__init__("top1", np.stack([hit, has_positive], axis=1), clusters, _one_ratio)
 
 
 class RankMetric:
@@ -196,24 +178,17 @@ class RankMetric:
 
     Parameters
     ----------
-    truth
-        (row, species) bool.
-    score
-        (row, species), at most 1 where the padded average precision is wanted.
-    cluster_of_row
-        (row,) index of the cluster.
+    truth, score
+        Of the rows, and (row, species), at most 1 where the padded average precision is wanted.
     names
         Which of them.
-    known
-        (row, species) bool; None: all.
 
     Examples
     --------
     A positive row of weight 2 ties with one negative and beats two:
 
-    >>> truth = np.array([[True], [False], [False], [False]])
-    >>> score = np.array([[0.8], [0.8], [0.5], [0.1]])
-    >>> metric = RankMetric(truth, score, np.arange(4), ["auc", "average_precision"])
+    >>> truth = Truth(np.array([[True], [False], [False], [False]]), np.arange(4))
+    >>> metric = RankMetric(truth, np.array([[0.8], [0.8], [0.5], [0.1]]), ["auc", "average_precision"])
     >>> found = metric.values(np.array([[2], [1], [1], [1]], dtype=np.float32))
     >>> {name: round(float(values[0, 0]), 3) for name, values in found.items()}
     {'auc': 0.833, 'average_precision': 0.667}
@@ -221,29 +196,22 @@ class RankMetric:
 
     NAMES = ("auc", "average_precision", "padded_average_precision")
 
-    def __init__(
-        self,
-        truth: np.ndarray,
-        score: np.ndarray,
-        cluster_of_row: np.ndarray,
-        names: Sequence[str] = NAMES,
-        known: np.ndarray | None = None,
-    ) -> None:
-        self.names = tuple(names)
-        self.cluster_of_row = cluster_of_row
-        counted = np.ones(truth.shape, dtype=np.float32) if known is None else known.astype(np.float32)
+    def __init__(self, truth: Truth, score: np.ndarray, names: Sequence[str] = NAMES) -> None:
+        positive, clusters, known = truth
+        self.names, self.cluster_of_row = tuple(names), clusters
+        counted = np.ones(positive.shape, dtype=np.float32) if known is None else known.astype(np.float32)
         self.counted = counted.T  # (species, row), 0 where unknown
         self.bins: list[np.ndarray] = []  # (row,) of each species: bin of the row
         self.levels: list[int] = []  # of each species: number of distinct scores of positives, and 1.0
         self.padded_level: list[int] = []
-        for species in range(truth.shape[1]):
-            self._add_species(truth[:, species], score[:, species])
+        for is_positive, scores in zip(positive.T, score.T, strict=True):
+            self._add_species(is_positive, scores)
         ends = np.cumsum([3 * number + 1 for number in self.levels])
         self.starts = ends - [3 * number + 1 for number in self.levels]
         bins = np.concatenate([start + b for start, b in zip(self.starts, self.bins, strict=True)])
-        clusters = np.tile(cluster_of_row, truth.shape[1])
-        shape = (int(ends[-1]), int(cluster_of_row.max()) + 1)
-        self.matrix = sparse.csr_matrix((self.counted.ravel(), (bins, clusters)), shape=shape)
+        shape = (int(ends[-1]), int(clusters.max()) + 1)
+        places = (bins, np.tile(clusters, positive.shape[1]))
+        self.matrix = sparse.csr_matrix((self.counted.ravel(), places), shape=shape)
 
     def _add_species(self, is_positive: np.ndarray, score: np.ndarray) -> None:
         """Sort rows into bins: negatives between and at the levels in descending order, then positives."""

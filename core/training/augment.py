@@ -5,6 +5,7 @@ scored bird, so that rare scored species are heard in most steps. Labels, masks 
 with the same coefficient; nothing is renormalised.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,10 @@ import torch
 from torch import Tensor
 
 from core.config import MixupConfig, SpecAugmentConfig
+from core.data.noise import NoiseOfSet
+from core.models.log_mel import to_float
+
+SILENCE_RMS = 1e-9
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,24 @@ class Mixing:
         return Labelled(
             self.mix(first.target, second.target),
             self.mix(first.mask, second.mask),
+            self.mix(first.weight, second.weight),
+        )
+
+
+class Joining(Mixing):
+    """Halves of both operands, and all that either of them holds."""
+
+    @classmethod
+    def of(cls, partner: Tensor) -> "Joining":
+        """Return the mixing with these partners, (batch,) int64."""
+        return cls(partner, torch.full((len(partner),), 0.5))
+
+    def mix_labels(self, first: Labelled, second: Labelled) -> Labelled:
+        """Return the larger target of both; what is unknown of either is left out of the loss."""
+        other = second[self.partner.to(second.target.device)]
+        return Labelled(
+            torch.maximum(first.target, other.target),
+            torch.minimum(first.mask, other.mask),
             self.mix(first.weight, second.weight),
         )
 
@@ -162,6 +185,33 @@ class Augmentation:
         for mixing in self.ordinary:
             main = mixing.mix_labels(main, main)
         return main
+
+
+def mix_noise(wave: Tensor, noise: Sequence[NoiseOfSet]) -> Tensor:
+    """Return clips with noise, (clip, sample) float32; a clip is as it was where it or its noise is silent.
+
+    Parameters
+    ----------
+    wave
+        (clip, sample) int16, or float in [-1, 1].
+    noise
+        On the same device. Sets are added one after another, each scaled to the clip as it is by then.
+    """
+    mixed = to_float(wave)
+    if wave.dtype == mixed.dtype:
+        mixed = mixed.clone()  # the caller's own
+    for one in noise:
+        added = to_float(one.wave)
+        wave_rms, noise_rms = root_mean_square(mixed)[one.clip], root_mean_square(added)
+        scale = wave_rms / noise_rms.clamp_min(SILENCE_RMS) / 10 ** (one.snr_db / 20)
+        scale = torch.where((wave_rms < SILENCE_RMS) | (noise_rms < SILENCE_RMS), 0.0, scale)
+        mixed.index_add_(0, one.clip, added.mul_(scale[:, None]))
+    return mixed
+
+
+def root_mean_square(wave: Tensor) -> Tensor:
+    """Return the root mean square of (..., sample) float32."""
+    return torch.linalg.vector_norm(wave, dim=-1) / math.sqrt(wave.shape[-1])
 
 
 def draw_augmentation(

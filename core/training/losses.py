@@ -1,4 +1,4 @@
-"""Binary losses over species, rating-weighted, always float32.
+"""Binary losses over species, always float32; `core.training.optim` weighs the clips of a step.
 
 The focal form is that of Choiuijin1125/bclef2022: focal factors times the whole cross-entropy, weight 1 (not
 1 - alpha) on negatives. Its 2-way variant adds the loss of the loudest frame; in the original that term was
@@ -43,7 +43,7 @@ def recording_loss(logit: Tensor, target: Tensor, mask: Tensor, config: LossConf
     logit, target, mask
         (batch, species).
     config
-        Kind of loss.
+        Kind of loss; "soft_auc", which a recording alone does not have, counts as plain cross-entropy.
     """
     if config.kind == "focal":
         terms = focal_terms(logit, target, config.focal_alpha, config.focal_gamma)
@@ -52,27 +52,59 @@ def recording_loss(logit: Tensor, target: Tensor, mask: Tensor, config: LossConf
     return (terms * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1.0)
 
 
+def soft_auc_loss(logit: Tensor, target: Tensor, mask: Tensor, weight: Tensor, margin: float = 1.0) -> Tensor:
+    """Return softplus(-margin (positive - negative)) over pairs of clips, a float32 scalar.
+
+    A smooth bound of 1 - ROC-AUC: the mean over the pairs of each species, then over the species that have
+    one. A pair weighs y (1 - y') times the weights of its clips, so that targets may be soft.
+
+    Parameters
+    ----------
+    logit, target, mask
+        (batch, species).
+    weight
+        (batch,).
+    margin
+        Factor of the difference.
+    """
+    logit, target = logit.float(), target.float()
+    counted = mask.float() * weight.float()[:, None]
+    positive, negative = target * counted, (1.0 - target) * counted
+    pair = positive[:, None] * negative[None]  # (batch, batch, species)
+    terms = functional.softplus(-margin * (logit[:, None] - logit[None])) * pair
+    total = pair.sum(dim=(0, 1))
+    mean = terms.sum(dim=(0, 1)) / total.clamp_min(1e-6)
+    return mean.sum() / (total > 0).sum().clamp_min(1)
+
+
 def species_loss(output: Output, target: Tensor, mask: Tensor, weight: Tensor, config: LossConfig) -> Tensor:
-    """Return the loss of a batch: the weighted mean over recordings, a float32 scalar.
+    """Return the loss of each clip, (clip,) float32; what it has for pairs of the batch is the same in all.
 
     Parameters
     ----------
     output
         Logits of clips and segments.
     target, mask
-        (batch, species).
+        (clip, species).
     weight
-        (batch,) from the ratings, at least 0.1 each.
+        (clip,) from the ratings, at least 0.1 each: of pairs; the caller weighs the clips.
     config
         Kind of loss and weight of the frame term.
     """
     with torch.autocast(target.device.type, enabled=False):
-        losses = recording_loss(output.clip_logit, target, mask, config)
+        losses = _clip_losses(output.clip_logit, target, mask, weight, config)
         if config.frame_term_weight > 0:
             loudest = output.frame_logit.amax(dim=1)
-            losses = losses + config.frame_term_weight * recording_loss(loudest, target, mask, config)
-        weight = weight.float()
-        return (losses * weight).sum() / weight.sum()
+            losses = losses + config.frame_term_weight * _clip_losses(loudest, target, mask, weight, config)
+        return losses
+
+
+def _clip_losses(logit: Tensor, target: Tensor, mask: Tensor, weight: Tensor, config: LossConfig) -> Tensor:
+    """Return the losses of the logits (clip, species) of a batch; see `species_loss`."""
+    losses = recording_loss(logit, target, mask, config)
+    if config.kind != "soft_auc":
+        return losses
+    return soft_auc_loss(logit, target, mask, weight, config.auc_margin) + config.auc_bce_weight * losses
 
 
 def smooth_labels(target: Tensor, amount: float) -> Tensor:

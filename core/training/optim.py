@@ -1,22 +1,28 @@
-"""The optimiser, its learning rate as a function of the step, and its state as plain tensors."""
+"""The optimiser, its learning rate as a function of the step, and its state as plain tensors.
+
+A step follows the weighted mean of the losses of all its clips, whatever processes and micro-batches they
+are divided among: sums are added up, and divided by the weight of all before the optimiser moves.
+"""
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from timm.optim import param_groups_layer_decay
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from core.config import Config, OptimConfig
 from core.models.base import SpeciesModel
+from core.training.profiling import part_of_step
 
 STATE_PREFIX = "optimizer/"
 
 
 class Optimization:
-    """Optimiser steps of a network: learning rate, clipping, moving average.
+    """Optimiser steps of a network: weighted mean of the loss, learning rate, clipping, average of weights.
 
     Parameters
     ----------
@@ -34,7 +40,7 @@ class Optimization:
     optimizer
         The optimiser itself.
     average
-        The moving average of the weights; None: there is none.
+        The average of the weights that is scored, a moving one or of epochs; None: there is none.
     """
 
     def __init__(self, config: Config, model: SpeciesModel, accelerator: Any) -> None:
@@ -42,18 +48,74 @@ class Optimization:
         self.optimizer = build_optimizer(model, config.optim)
         self.network, self.stepper = accelerator.prepare(model, self.optimizer)
         decay = config.optim.ema_decay
-        self.average = ModelEmaV3(model, decay, use_warmup=True) if decay is not None else None
+        self.average: ModelEmaV3 | AveragedModel | None = None
+        if decay is not None:
+            self.average = ModelEmaV3(model, decay, use_warmup=True)
+        elif config.optim.swa_from is not None:
+            self.average = AveragedModel(model)
+        self._weight = torch.zeros((), device=accelerator.device)  # of the step's clips so far, here
 
     @property
     def scored_model(self) -> SpeciesModel:
-        """The network whose weights are scored and saved: the moving average where there is one."""
-        return self.model if self.average is None else self.average.module
+        """The network whose weights are scored and saved: their average where there is one."""
+        return self.model if self.average is None else cast(SpeciesModel, self.average.module)
 
     @property
     def rate(self) -> float:
         """The learning rate of the last step."""
         return float(self.optimizer.param_groups[0]["lr"])
 
+    @part_of_step("backward")
+    def backward(self, losses: Tensor, weight: Tensor) -> Tensor:
+        """Add the gradients of a micro-batch; return the sum of its weighted losses, and that of its weights.
+
+        Parameters
+        ----------
+        losses, weight
+            (clip,) of this process.
+
+        Returns
+        -------
+        Tensor
+            (2,) on the device, detached.
+        """
+        weight = weight.float()
+        total, weighted = weight.sum(), (losses * weight).sum()
+        self._weight += total
+        self.accelerator.backward(weighted / self._clips_per_backward)
+        return torch.stack([weighted.detach(), total])
+
+    @property
+    def _clips_per_backward(self) -> float:
+        """Clips of a process's micro-batch: means are taken over micro-batches and processes."""
+        parts = self.config.optim.accumulation * self.accelerator.num_processes
+        return self.config.data.batch_size / parts
+
+    def _divide_by_weight(self) -> None:
+        """Turn the gradients, so far sums over `data.batch_size`, into those of the weighted mean."""
+        total = self.accelerator.reduce(self._weight, "sum")
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        torch._foreach_mul_(gradients, self.config.data.batch_size / total)
+        self._weight = torch.zeros_like(self._weight)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all weights, their average and the optimiser's moments are finite."""
+        average = [] if self.average is None else self.average.module.state_dict().values()
+        moments = pack_optimizer(self.optimizer).values()
+        tensors = (*self.model.state_dict().values(), *average, *moments)
+        return all(bool(tensor.isfinite().all()) for tensor in tensors)
+
+    @torch.no_grad()
+    def share(self) -> None:
+        """Give every process the buffers and the moving average of the first, whose are saved."""
+        if self.accelerator.num_processes == 1:
+            return
+        average = [] if self.average is None else self.average.module.state_dict().values()
+        for tensor in (*self.model.buffers(), *average):
+            torch.distributed.broadcast(tensor, 0)
+
+    @part_of_step("optimiser")
     def step(self, done: int, micro_batches: int) -> None:
         """Set the learning rate, clip, step, and update the moving average.
 
@@ -68,12 +130,21 @@ class Optimization:
         rate = learning_rate(done, micro_batches // optim.accumulation, self.config.epochs, optim)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
+        self._divide_by_weight()
         if optim.max_grad_norm is not None:
             self.accelerator.clip_grad_norm_(self.network.parameters(), optim.max_grad_norm)
         self.stepper.step()
         self.stepper.zero_grad()
-        if self.average is not None:
+        if isinstance(self.average, ModelEmaV3):
             self.average.update(self.model, done + 1)
+
+    def end_epoch(self, epoch: int) -> None:
+        """Take the weights at the end of an epoch, from 0, into their mean, if that is what is scored."""
+        if isinstance(self.average, AveragedModel):
+            assert self.config.optim.swa_from is not None
+            first = min(round(self.config.optim.swa_from * self.config.epochs), self.config.epochs - 1)
+            self.average.n_averaged.fill_(max(epoch - first, 0))  # of none, it takes the weights as they are
+            self.average.update_parameters(self.model)
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:

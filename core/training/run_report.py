@@ -5,11 +5,12 @@ each recording is predicted by the one network that did not train on it. What a 
 written by `core.training.tracking`, into the files of `core.run_folder`.
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import pandas as pd
+from matplotlib.figure import Figure
 from torch import nn
 
 from core.config import Config
@@ -20,7 +21,7 @@ from core.data.taxonomy import Taxonomy, read_taxonomy
 from core.data.window_items import WindowItems
 from core.files import write_table
 from core.machine import code_version
-from core.run_folder import RunFolder, open_run_folder
+from core.run_folder import UNFINISHED, RunFolder, open_run_folder
 from core.scoring.confusion import confusion_of
 from core.scoring.evaluation import Evaluation, differences_from, evaluate, format_table
 from core.scoring.pictures import (
@@ -37,6 +38,7 @@ from core.training.state import Progress
 from core.training.validation import Validated
 
 FEW_RECORDINGS = 3000
+_T = TypeVar("_T")
 
 
 def format_start(config: Config, data: RunData, model: nn.Module, batches: TrainBatches, machine: str) -> str:
@@ -112,22 +114,29 @@ def run_facts(config: Config, data: RunData, model: nn.Module, progress: Progres
 
 
 def report_run(
-    config: Config, folder: RunFolder, validated: Validated, taxonomy: Taxonomy, facts: dict[str, Any]
+    config: Config,
+    folder: RunFolder,
+    validated: Validated,
+    taxonomy: Taxonomy,
+    facts: dict[str, Any],
+    pictures: Mapping[str, Callable[[Path], object]],
 ) -> tuple[Evaluation | None, dict[str, Path]]:
-    """Score a run, write its files and print its table.
+    """Write predictions and `summary.json`, print the table, draw; what fails keeps nothing else away.
 
     Parameters
     ----------
     config
         Of the run.
     folder
-        Its folder; `summary.json` is written last and marks the run as finished.
+        Its folder.
     validated
         Predictions of clips and windows; empty where nothing was validated.
     taxonomy
         Names of species.
     facts
         Further entries of `summary.json`, those of `run_facts` among them.
+    pictures
+        Name -> what draws it into a file, beside those of the scores.
 
     Returns
     -------
@@ -136,9 +145,13 @@ def report_run(
     dict
         Name -> file of each picture.
     """
-    predictions, title = validated.recordings, f"{config.name}, fold {config.data.fold}"
+    predictions, soundscapes = validated.recordings, validated.soundscapes
+    title = f"{config.name}, fold {config.data.fold}"
     write_table(predictions.to_table(), folder.path / FILES["recordings"])
-    pictures = {"learning_curves": draw_curves(folder.history(), folder.path / "learning_curves.png")}
+    if len(soundscapes):
+        write_table(soundscapes.to_table(), folder.path / FILES["soundscapes"])
+    evaluation = _attempt("scores", lambda: evaluate(predictions, config.valid) if len(predictions) else None)
+    heard = _attempt("scores of soundscapes", lambda: _evaluate_soundscapes(soundscapes, config))
     summary: dict[str, Any] = {
         "experiment": config.name,
         "run": folder.run_id,
@@ -147,22 +160,41 @@ def report_run(
         "schedule": config.schedule,
         "code_version": code_version(),
         **facts,
+        **(evaluation.as_dict() if evaluation else {}),
+        **_soundscape_entry(config, soundscapes, heard, evaluation),
+        UNFINISHED: True,
     }
-    evaluation = None
-    if len(predictions):
-        evaluation = evaluate(predictions, config.valid)
-        write_table(_with_names(evaluation.per_species, taxonomy), folder.path / "species.csv")
-        pictures |= draw_scores(config, folder, predictions, evaluation)
-        summary |= evaluation.as_dict()
-        print("\n" + format_table(evaluation, title, config.valid))
-    summary |= _report_soundscapes(config, folder.path, validated.soundscapes, evaluation, title)
     folder.write_json("summary", summary)
+    drawn = {"learning_curves": lambda file: draw_curves(folder.history(), file), **pictures}
+    if evaluation is not None:
+        _attempt("species.csv", lambda: _write_species(evaluation, taxonomy, folder))
+        print("\n" + format_table(evaluation, title, config.valid))
+        drawn |= score_pictures(config, predictions, evaluation)
+    _print_soundscapes(config, soundscapes, heard, evaluation, title)
     print(f"Run folder: {folder.path}", flush=True)
-    return evaluation, pictures
+    return evaluation, _draw(drawn, folder.path)
 
 
-def report_group(config: Config, folders: Sequence[RunFolder], stamp: str) -> None:
-    """Pool the predictions of finished folds, score them and print the table.
+def _draw(pictures: Mapping[str, Callable[[Path], object]], folder: Path) -> dict[str, Path]:
+    """Draw pictures into a folder; return name -> file of those that could be drawn."""
+    files = {name: folder / f"{name}.png" for name in pictures}
+    for name, draw in pictures.items():
+        _attempt(files[name].name, lambda draw=draw, name=name: draw(files[name]))  # type: ignore[misc]
+    return {name: file for name, file in files.items() if file.is_file()}
+
+
+def _attempt(what: str, action: Callable[[], _T]) -> _T | None:
+    """Return what `action` returns; where it fails, say so in a line and return None."""
+    try:
+        return action()
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        print(f"warning: {what} could not be made ({reason}); the run is kept without", file=sys.stderr)
+        return None
+
+
+def report_group(config: Config, folders: Sequence[RunFolder], stamp: str) -> Evaluation | None:
+    """Pool the predictions of finished folds, score them and print the table; None where none validated.
 
     Parameters
     ----------
@@ -176,22 +208,27 @@ def report_group(config: Config, folders: Sequence[RunFolder], stamp: str) -> No
     predictions, soundscapes = (_pooled(config, folders, file) for file in FILES.values())
     if predictions is None or len(predictions) == 0:
         print("No recording was validated (data.fold=None).", flush=True)
-        return
+        return None
     evaluation = evaluate(predictions, config.valid)
+    heard = _evaluate_soundscapes(soundscapes, config)
     runs = [folder.run_id for folder in folders]
     title = f"{config.name}, {len(runs)} folds pooled" if len(runs) > 1 else f"{config.name}, {runs[0]}"
-    group = open_run_folder(config, stamp, create=True) if config.data.fold == "all" else None
-    print("\n" + format_table(evaluation, f"{title} -> {group.path}" if group else title, config.valid))
-    path = group.path if group else None
-    heard = _report_soundscapes(config, path, soundscapes, evaluation, title)
-    if group is not None:
+    where = ""
+    if config.data.fold == "all":
+        group = open_run_folder(config, stamp, create=True)
+        where = f" -> {group.path}"
         write_table(predictions.to_table(), group.path / FILES["recordings"])
+        if soundscapes:
+            write_table(soundscapes.to_table(), group.path / FILES["soundscapes"])
         tables = [folder.path / "species.csv" for folder in folders]
         names = (read_taxonomy(file) for file in tables if file.is_file())
-        taxonomy = Taxonomy().with_codes(predictions.species, *names)
-        write_table(_with_names(evaluation.per_species, taxonomy), group.path / "species.csv")
+        _write_species(evaluation, Taxonomy().with_codes(predictions.species, *names), group)
         summary = {"experiment": config.name, "runs": runs, "code_version": code_version()}
-        group.write_json("summary", summary | evaluation.as_dict() | heard)
+        entry = _soundscape_entry(config, soundscapes, heard, evaluation)
+        group.write_json("summary", summary | evaluation.as_dict() | entry)
+    print("\n" + format_table(evaluation, f"{title}{where}", config.valid))
+    _print_soundscapes(config, soundscapes, heard, evaluation, title)
+    return evaluation
 
 
 def _pooled(config: Config, folders: Sequence[RunFolder], name: str) -> Predictions | None:
@@ -201,61 +238,70 @@ def _pooled(config: Config, folders: Sequence[RunFolder], name: str) -> Predicti
     return pool_predictions(parts, config.name) if parts else None
 
 
-def _report_soundscapes(
-    config: Config,
-    folder: Path | None,
-    predictions: Predictions | None,
-    recordings: Evaluation | None,
-    title: str,
+def _evaluate_soundscapes(predictions: Predictions | None, config: Config) -> Evaluation | None:
+    """Return the scores of windows, drawn by another seed than those of recordings; None of none."""
+    return evaluate(predictions, config.valid, seed=1) if predictions else None
+
+
+def _soundscape_entry(
+    config: Config, predictions: Predictions | None, heard: Evaluation | None, recordings: Evaluation | None
 ) -> dict[str, Any]:
-    """Score windows of soundscapes, print their table, and return the entry of `summary.json`.
+    """Return the entry of `summary.json` about windows of soundscapes, empty where none were scored.
 
     Parameters
     ----------
     config
         Of the run.
-    folder
-        Where the predictions go; None: nowhere.
-    predictions
-        Of the windows; nothing is done without any.
+    predictions, heard
+        Of the windows, and their scores.
     recordings
         The scores that these are compared with.
-    title
-        What predicted.
     """
-    if not predictions:
+    if not predictions or heard is None:
         return {}
-    if folder is not None:
-        write_table(predictions.to_table(), folder / FILES["soundscapes"])
-    evaluation = evaluate(predictions, config.valid, seed=1)
-    differences = differences_from(evaluation, recordings, config.valid.confidence)
-    files, sites = len(set(predictions.recording)), len(set(predictions.site) - {""})
-    title += f": labelled soundscapes, {files} files of {sites} sites"
-    print("\n" + format_table(evaluation, title, config.valid, differences), flush=True)
-    entry = evaluation.as_dict() | {"files": files, "sites": sites}
+    differences = differences_from(heard, recordings, config.valid.confidence)
+    entry = heard.as_dict() | _places(predictions)
     entry["minus_recordings"] = {name: one.as_dict() for name, one in differences.items()}
     return {"soundscapes": entry}
 
 
-def _with_names(per_species: pd.DataFrame, taxonomy: Taxonomy) -> pd.DataFrame:
-    """Return the table of species with their names, after their codes."""
-    table = per_species.copy()
+def _places(predictions: Predictions) -> dict[str, int]:
+    return {"files": len(set(predictions.recording)), "sites": len(set(predictions.site) - {""})}
+
+
+def _print_soundscapes(
+    config: Config,
+    predictions: Predictions | None,
+    heard: Evaluation | None,
+    recordings: Evaluation | None,
+    title: str,
+) -> None:
+    """Print the table of windows of soundscapes, if any were scored; see `_soundscape_entry`."""
+    if not predictions or heard is None:
+        return
+    places = _places(predictions)
+    title += f": labelled soundscapes, {places['files']} files of {places['sites']} sites"
+    differences = differences_from(heard, recordings, config.valid.confidence)
+    print("\n" + format_table(heard, title, config.valid, differences), flush=True)
+
+
+def _write_species(evaluation: Evaluation, taxonomy: Taxonomy, folder: RunFolder) -> None:
+    """Write the table of species with their names, after their codes."""
+    table = evaluation.per_species.copy()
     for place, (field, column) in enumerate(((0, "scientific_name"), (1, "common_name")), start=1):
         table.insert(place, column, [taxonomy.names(code)[field] for code in table["species"]])
-    return table
+    write_table(table, folder.path / "species.csv")
 
 
-def draw_scores(
-    config: Config, folder: RunFolder, predictions: Predictions, evaluation: Evaluation
-) -> dict[str, Path]:
-    """Draw species, score by threshold, reliability and confusion; return name -> file.
+def score_pictures(
+    config: Config, predictions: Predictions, evaluation: Evaluation
+) -> dict[str, Callable[[Path], object]]:
+    """Return what draws species, score by threshold, reliability and confusion, by name.
 
     Parameters
     ----------
     config
         Of the run.
-    folder
-        Where the pictures go.
     predictions
         Of the validated clips, at least one.
     evaluation
@@ -263,16 +309,23 @@ def draw_scores(
     """
     truth, probability, valid = predictions.truth, predictions.probability, config.valid
     resampler = predictions.resampler(num_resamples=config.valid.num_resamples)
-    curve = score_curve("threshold", truth, probability, resampler, valid.confidence)
-    found = reliability(truth, probability, resampler, confidence=valid.confidence)
     title = f"{config.name}, fold {config.data.fold}"
-    figures = {
-        "species": draw_species_intervals(evaluation.per_species),
-        "score_by_threshold": draw_score_by_threshold(curve, decided=evaluation.threshold, title=title),
-        "reliability": draw_reliability({"as trained": found}, title=f"Reliability of {title}"),
-        "confusion": draw_confusion_matrix(confusion_of(predictions, valid.threshold_quantile)),
+
+    def draw_curve() -> Figure:
+        curve = score_curve("threshold", truth, probability, resampler, valid.confidence)
+        return draw_score_by_threshold(curve, decided=evaluation.threshold, title=title)
+
+    def draw_calibration() -> Figure:
+        found = reliability(truth, probability, resampler, confidence=valid.confidence)
+        return draw_reliability({"as trained": found}, title=f"Reliability of {title}")
+
+    figures: dict[str, Callable[[], Figure]] = {
+        "species": lambda: draw_species_intervals(evaluation.per_species),
+        "score_by_threshold": draw_curve,
+        "reliability": draw_calibration,
+        "confusion": lambda: draw_confusion_matrix(confusion_of(predictions, valid.threshold_quantile)),
     }
-    files = {name: folder.path / f"{name}.png" for name in figures}
-    for name, figure in figures.items():
-        figure.savefig(files[name], dpi=PICTURE_DPI)
-    return files
+    return {
+        name: lambda file, draw=draw: draw().savefig(file, dpi=PICTURE_DPI)  # type: ignore[misc]
+        for name, draw in figures.items()
+    }

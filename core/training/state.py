@@ -1,12 +1,13 @@
 """Where a run stands, and the checkpoints that hold it and that training continues from."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import torch
 
 from core import checkpoint
 from core.config import Config
+from core.config_values import from_dict
 from core.data.loaders import RunData
 from core.models.base import SpeciesModel
 from core.run_folder import RunFolder
@@ -27,12 +28,16 @@ class Progress:
         Optimiser steps done.
     loss_sum, loss_count
         Sum and number of the losses of the epoch so far.
+    unread
+        Losses of the last steps, in no row yet, where the run was stopped.
     best
         Highest value of the main metric after an epoch so far.
     seconds
         Time spent training and validating, over all resumptions.
-    wandb_id
-        W&B's id of the run.
+    num_rows
+        Rows logged so far.
+    tracker_id
+        The id by which W&B or MLflow knows the run.
     scaler
         State of the fp16 gradient scaler.
     """
@@ -42,9 +47,11 @@ class Progress:
     global_step: int = 0
     loss_sum: float = 0.0
     loss_count: int = 0
+    unread: list[float] = field(default_factory=list)
     best: float = -1.0
     seconds: float = 0.0
-    wandb_id: str | None = None
+    num_rows: int = 0
+    tracker_id: str | None = None
     scaler: dict[str, Any] | None = None
 
     @property
@@ -129,14 +136,20 @@ class Checkpoints:
         """
         if not checkpoint.exists(self.folder.checkpoints / "last"):
             return Progress()
-        found = checkpoint.find(self.folder.checkpoints / "last")
+        found = checkpoint.settle(self.folder.checkpoints / "last")
         tensors, values = checkpoint.load_training(found)
+        if "num_rows" not in values:  # of a version that did not count them
+            values["num_rows"] = sum(
+                row["global_step"] <= values["global_step"] for row in self.folder.history()
+            )
+        if "wandb_id" in values:  # its name then
+            values["tracker_id"] = values.pop("wandb_id")
         raw = {k.removeprefix(MODEL_PREFIX): t for k, t in tensors.items() if k.startswith(MODEL_PREFIX)}
         self.model.load_state_dict(raw)
         unpack_optimizer(self.optimization.optimizer, tensors)
         if self.optimization.average is not None:
             self.optimization.scored_model.load_state_dict(checkpoint.load_weights(found))
-        progress = Progress(**values)
+        progress = from_dict(Progress(), values)
         if self.scaler is not None and progress.scaler:
             self.scaler.load_state_dict(progress.scaler)
         return progress

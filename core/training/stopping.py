@@ -10,15 +10,24 @@ from core.machine import EXIT_CODE_BASE
 
 
 class StopSignal:
-    """Remembers that this process was asked to stop."""
+    """Remembers that this process was asked to stop.
+
+    Attributes
+    ----------
+    received
+        The signal that came to this process; None: none.
+    agreed
+        The one that all processes know of, and stop for after the same step.
+    """
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self.agreed: int | None = None
 
     @property
     def exit_code(self) -> int:
         """Exit status that tells the caller which signal it was: 143 for SIGTERM, 130 for Ctrl-C."""
-        return EXIT_CODE_BASE + (self.received or 0)
+        return EXIT_CODE_BASE + (self.agreed or self.received or 0)
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:

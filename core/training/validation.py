@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader
 
 from core.config import Config
 from core.data.clips import Batch, ValidClips
@@ -86,21 +86,35 @@ class Validation:
     @torch.inference_mode()
     def draw_examples(self, model: SpeciesModel, file: Path) -> Path:
         """Draw a few clips over what the network hears in their segments into `file`, and return it."""
-        clips, num_parts = self.loaders.valid_clips, self.config.data.num_valid_parts
-        chosen = np.linspace(0, len(clips) - 1, min(NUM_EXAMPLES, len(clips))).round().astype(int)
-        batch = default_collate([clips[int(i)] for i in chosen])
+        batch, num_parts = self._examples(), self.config.data.num_valid_parts
         with _evaluating(model):
             mels = model.front_end(cut_parts(batch.wave.to(self.device), num_parts))
             segments = torch.sigmoid(model.from_mels(mels, num_parts).segment_logit)
-        codes = self.data.competition.recordings["species"].iloc[batch.recording.numpy()]
         return draw_spectrograms(
             join_parts(mels, num_parts).cpu().numpy(),
             segments.float().cpu().numpy(),
-            codes.tolist(),
+            self._codes(batch),
             self.data.competition.species,
             self.config.data.valid_seconds,
+            self.config.features,
             file,
         )
+
+    def example_sounds(self) -> dict[str, np.ndarray]:
+        """Return title -> wave, (sample,) int16 or float32, of the clips that `draw_examples` draws."""
+        batch = self._examples()
+        titles = [f"{number}. {code}" for number, code in enumerate(self._codes(batch), start=1)]
+        return dict(zip(titles, batch.wave.numpy(), strict=True))
+
+    def _examples(self) -> Batch:
+        """Return a few of the validated clips, evenly spread."""
+        clips = self.loaders.valid_clips
+        chosen = np.linspace(0, len(clips) - 1, min(NUM_EXAMPLES, len(clips))).round().astype(int)
+        return clips.__getitems__(chosen.tolist())
+
+    def _codes(self, batch: Batch) -> list[str]:
+        """Return the species of a batch's clips."""
+        return self.data.competition.recordings["species"].iloc[batch.recording.numpy()].tolist()
 
 
 @contextmanager
@@ -120,7 +134,7 @@ def validated(data: RunData, clips: ValidClips, probability: np.ndarray) -> Pred
     Parameters
     ----------
     data
-        Of the run; the truth is its labels' `truth`.
+        Of the run; the truth is what its labels hold.
     clips
         The data set that was predicted, in its order.
     probability
@@ -133,7 +147,7 @@ def validated(data: RunData, clips: ValidClips, probability: np.ndarray) -> Pred
     return Predictions.of(
         competition.scored,
         probability[:, columns],
-        data.labels.truth[positions][:, columns],
+        data.labels.truth(positions, columns),
         table["recording"].to_numpy(str),
         author=table["author"].to_numpy(str),
         primary=table["species"].to_numpy(str),

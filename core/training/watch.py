@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from core.training.optim import Optimization
 from core.training.state import Progress
 
 LOG_STEPS = 10
@@ -16,12 +17,24 @@ SHOWN_FILES = 12
 class LossWatch:
     """Collects losses on the device and reads them every `LOG_STEPS` steps only, so that a GPU never waits.
 
-    `recordings` are the names of all, to say which ones a bad batch held; `clips_per_step` are those of all
-    processes.
+    Parameters
+    ----------
+    progress
+        Counts the steps.
+    recordings
+        Names of all items, to say which ones a bad batch held.
+    clips_per_step
+        Clips of all processes.
+    optimization
+        Whose weights must stay finite; its accelerator joins the losses of all processes.
     """
 
-    def __init__(self, progress: Progress, recordings: Sequence[str], clips_per_step: int) -> None:
+    def __init__(
+        self, progress: Progress, recordings: Sequence[str], clips_per_step: int, optimization: Optimization
+    ) -> None:
         self.progress, self.recordings, self.clips_per_step = progress, recordings, clips_per_step
+        self.optimization, self.accelerator = optimization, optimization.accelerator
+        self.kept, progress.unread = progress.unread, []
         self.pending: list[tuple[Tensor, Tensor]] = []
         self.last_read = self.last_step = time.perf_counter()
         self.waited = 0.0
@@ -30,24 +43,55 @@ class LossWatch:
         """Note that the step's batch has come: the time since the last step's end was spent waiting."""
         self.waited += time.perf_counter() - self.last_step
 
-    def add(self, loss: Tensor, recordings: Tensor) -> dict[str, float] | None:
-        """Take a step's loss, a scalar on any device, and its (clip,) recordings; return `read` or None."""
-        self.pending.append((loss, recordings))
-        self.last_step = time.perf_counter()
-        return self.read() if len(self.pending) == LOG_STEPS else None
+    def add(
+        self, sums: Tensor, recordings: Tensor, *, is_due: bool, is_stopped: bool = False
+    ) -> dict[str, float] | None:
+        """Take a step's result; return what was read of the collected ones, or None where none are read yet.
 
-    def read(self) -> dict[str, float] | None:
-        """Read the collected losses; return their mean, clips per second and share of time without data.
+        Read are their mean, clips per second and the share of time without data. A step's loss is the
+        weighted mean over the clips of all processes.
 
-        Without a loss to read, that is None. One that is not finite raises `FloatingPointError`, which names
-        the recordings of its batch.
+        Parameters
+        ----------
+        sums
+            (2,) on any device: this process's weighted losses, and its weights.
+        recordings
+            (clip,) items of its batch.
+        is_due
+            Read now.
+        is_stopped
+            The run stops here: losses that are not read yet are kept in its progress, so that it goes on with
+            the rows of one that was not stopped.
+
+        Raises
+        ------
+        FloatingPointError
+            If a loss, or the weights after it, is not finite; names the step and the recordings of its batch.
         """
-        if not self.pending:
-            return None
-        losses = torch.stack([loss for loss, _ in self.pending]).tolist()
-        for loss, (_, recordings) in zip(losses, self.pending, strict=True):
+        self.pending.append((sums, recordings))
+        self.last_step = time.perf_counter()
+        if is_due or len(self.kept) + len(self.pending) == LOG_STEPS:
+            return self._read()
+        if is_stopped:
+            self.progress.unread = self.kept + self._losses()
+        return None
+
+    def _losses(self) -> list[float]:
+        """Return the collected losses over all processes; all must be finite, and the weights too."""
+        own = torch.stack([sums for sums, _ in self.pending])
+        broken = torch.full((1, 2), 0.0 if self.optimization.is_finite else 1.0).to(own)
+        *sums, (num_broken, _) = self.accelerator.reduce(torch.cat([own, broken]), "sum").tolist()
+        losses = [total / weight for total, weight in sums]
+        for place, loss in enumerate(losses):
             if not math.isfinite(loss):
-                raise FloatingPointError(self._complaint(loss, recordings))
+                is_own = not math.isfinite(float(own[place, 0]))
+                self._complain(f"the loss became {loss}", place, is_own=is_own)
+        if num_broken:
+            self._complain("the weights are no longer finite", len(losses) - 1, is_own=True)
+        return losses
+
+    def _read(self) -> dict[str, float]:
+        losses = self.kept + self._losses()
         now = time.perf_counter()
         elapsed = max(now - self.last_read, 1e-9)
         self.progress.add_losses(losses, elapsed)
@@ -56,14 +100,22 @@ class LossWatch:
             "train/clips_per_second": len(losses) * self.clips_per_step / elapsed,
             "train/data_wait": min(self.waited / elapsed, 1.0),
         }
-        self.pending, self.waited = [], 0.0
+        self.kept, self.pending, self.waited = [], [], 0.0
         self.last_read = self.last_step = now
         return row
 
-    def _complaint(self, loss: float, recordings: Tensor) -> str:
-        names = [self.recordings[i] for i in dict.fromkeys(recordings.tolist())]
+    def _complain(self, what: str, place: int, *, is_own: bool) -> None:
+        """Say what broke at a `place` of those pending, and the recordings of processes it is true of."""
+        own = list(dict.fromkeys(self.pending[place][1].tolist())) if is_own else []
+        found = [own] * self.accelerator.num_processes
+        if len(found) > 1:
+            torch.distributed.all_gather_object(found, own)
+        names = [self.recordings[i] for items in found for i in items]
         shown = ", ".join(names[:SHOWN_FILES]) + (" ..." if len(names) > SHOWN_FILES else "")
-        return (
-            f"the loss became {loss} on a batch of {len(recordings)} clips from: {shown}. "
-            "Nothing was saved after it; lower optim.lr, set optim.max_grad_norm, or use --precision=no."
+        step = self.progress.step - len(self.pending) + place + 1
+        message = (
+            f"epoch {self.progress.epoch + 1}, step {step}: {what} on a batch from: {shown}. Nothing was "
+            "saved after it; continue with --resume and a lower --optim.lr, with --optim.max_grad_norm or "
+            "with --precision=no"
         )
+        raise FloatingPointError(message)

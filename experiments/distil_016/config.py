@@ -1,8 +1,12 @@
 """distil_016: a small network learns the embeddings of a pretrained bird model, then the labels.
 
-The first epochs teach no label at all: the clip's embedding turns towards the teacher's (cosine), on every
-recording. The last ones teach labels on top of it. The teacher is needed for training only. Winners of
-BirdCLEF 2025 and 2026 started their networks so, from Perch.
+The first epochs teach the backbone no label at all: the clip's embedding turns towards the teacher's
+(cosine), on every recording and on soundscapes that nobody labelled, while a linear layer learns labels from
+what the embedding is already. The last ones teach labels to all of it, on what is labelled. The teacher is
+needed for training only. Winners of BirdCLEF 2025 and 2026 started their networks so, from Perch.
+
+Clips are as long as the teacher's windows, and a frame is twice as long as elsewhere here: half the work. The
+student hears noise and stripes, its teacher the recording as it is.
 """
 
 from dataclasses import dataclass, field
@@ -11,13 +15,14 @@ from core.config import (
     BUNDLED_BACKBONE,
     BackboneConfig,
     Config,
+    FeatureConfig,
     LossConfig,
     MixupConfig,
     OptimConfig,
     SpecAugmentConfig,
     require,
 )
-from core.config_data import DataConfig, NoiseConfig
+from core.config_data import DataConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +35,8 @@ class TeacherConfig:
     """Its file (ONNX or LiteRT), where it is not the card's."""
     hop_seconds: float | None = None
     """Step from one of its windows to the next; None: the card's."""
+    unlabelled: bool = True
+    """Whether it also hears the soundscapes of `data.root` that nobody labelled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +62,10 @@ class DistilConfig(Config):
 
     model: DistilledConfig = field(default_factory=DistilledConfig)
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
-    embedding_share: float = 2 / 3
-    """Share of the epochs that teach embeddings alone, before those that teach labels."""
+    embedding_share: float = 0.4
+    """Share of the epochs in which labels teach the last layer alone, before they teach all."""
     embedding_weight: float = 1.0
-    """Weight of the distance to the teacher's embedding in the loss of the epochs that teach labels."""
+    """Weight of the distance to the teacher's embedding in the loss."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -69,13 +76,13 @@ class DistilConfig(Config):
 
     @property
     def embedding_epochs(self) -> int:
-        """Epochs that teach embeddings alone; the last one always teaches labels."""
+        """Epochs in which labels teach the last layer alone; the last one always teaches labels to all."""
         return min(round(self.embedding_share * self.epochs), self.epochs - 1)
 
 
 CONFIG = DistilConfig(
     name="distil_016",
-    epochs=30,
+    epochs=10,
     model=DistilledConfig(),
     data=DataConfig(
         clip_seconds=3.0,
@@ -86,10 +93,10 @@ CONFIG = DistilConfig(
         batch_size=16,
         valid_batch_size=16,
         min_epoch_steps=48,
-        noise=NoiseConfig(probabilities=[]),
     ),
+    features=FeatureConfig(hop_length=1024),
     mixup=MixupConfig(probability=0.5, selective_probability=0.0),
-    spec_augment=SpecAugmentConfig(probability=0.0),
+    spec_augment=SpecAugmentConfig(max_time_width=20),
     loss=LossConfig(kind="bce", label_smoothing=0.0),
     optim=OptimConfig(lr=1e-3, warmup_epochs=1.0, ema_decay=0.99),
 )

@@ -21,10 +21,16 @@ class Distilled(SpeciesModel):
         The front end.
     num_species
         Classes.
+
+    Attributes
+    ----------
+    labels_teach_all
+        Whether the gradient of logits goes beyond the last layer, into embedding and backbone.
     """
 
     def __init__(self, config: DistilledConfig, features: FeatureConfig, num_species: int) -> None:
         super().__init__(features)
+        self.labels_teach_all = True
         self.backbone = create_backbone(config.backbone, config.pretrained, drop_path=config.drop_path)
         channels = num_features(self.backbone)
         self.projection = nn.Linear(channels, config.embedding_size)
@@ -37,6 +43,7 @@ class Distilled(SpeciesModel):
         batch, num_parts, _, _, num_frames = parts.shape
         maps = feature_map(self.backbone, parts.flatten(0, 1)).mean(dim=2)
         segments = self.projection(concatenate_parts(maps, batch).transpose(1, 2))  # (batch, segment, number)
-        logit = self.head(self.dropout(self.norm(segments)))
+        heard = segments if self.labels_teach_all else segments.detach()
+        logit = self.head(self.dropout(self.norm(heard)))
         clip_logit = pool_logits(logit, "softmax")
         return Output(clip_logit, logit, num_parts * num_frames, functional.normalize(segments.mean(dim=1)))

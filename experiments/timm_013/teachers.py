@@ -9,12 +9,8 @@ from torch import Tensor
 from core import checkpoint
 from core.checkpoint import Card
 from core.config import require
-from core.config_values import to_dict
-from core.inference.ensemble import find_checkpoints
-from core.run_folder import last_run
+from core.inference.held_out import held_out_checkpoints
 from experiments.timm_013.config import StudentConfig
-
-FOLDS = ("num_folds", "fold_seed", "group_by_author")
 
 
 class Teachers:
@@ -26,18 +22,10 @@ class Teachers:
     """
 
     def __init__(self, config: StudentConfig, species: Sequence[str], device: torch.device) -> None:
-        found = [folder for path in config.teachers for folder in find_checkpoints(_run_of(path))]
-        cards = {folder: checkpoint.read_card(folder) for folder in found}
-        chosen = [folder for folder in found if _may_teach(cards[folder], config)]
-        message = (
-            f"teachers={config.teachers}: none of them held out fold {config.data.fold} of the same folds, "
-            "and others would teach the labels that judge; use --data.fold=None and judge on soundscapes"
-        )
-        require(len(chosen) > 0, message)
         self.models, self.columns = [], []
-        for folder in chosen:
-            self.columns.append(_teacher_columns(folder, cards[folder], config, species, device))
-            model, _ = checkpoint.load_model(folder)
+        for folder in held_out_checkpoints("teachers", config.teachers, config.data):
+            model, card = checkpoint.load_model(folder)
+            self.columns.append(_teacher_columns(folder, card, config, species, device))
             self.models.append(model.to(device, memory_format=torch.channels_last))  # type: ignore[call-overload]
 
     @torch.no_grad()
@@ -54,20 +42,6 @@ class Teachers:
         pairs = zip(self.models, self.columns, strict=True)
         logits = [model(wave, num_parts).clip_logit.float()[:, columns] for model, columns in pairs]
         return torch.sigmoid(torch.stack(logits)).mean(dim=0)
-
-
-def _run_of(path: str) -> Path:
-    """Return a path, or the last run where it is an experiment's folder."""
-    folder = Path(path)
-    is_experiment = not (folder / "config.json").is_file() and any(folder.glob("*/config.json"))
-    return last_run(folder.parent, folder.name) if is_experiment else folder
-
-
-def _may_teach(card: Card, config: StudentConfig) -> bool:
-    """Return whether a network never saw the recordings that judge the student."""
-    own, theirs = to_dict(config.data), card.config["data"]
-    same_folds = all(own[name] == theirs[name] for name in FOLDS)
-    return config.data.fold is None or (same_folds and card.fold == config.data.fold)
 
 
 def _teacher_columns(

@@ -6,18 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.bootstrap import all_intervals, main
+from analysis.bootstrap import all_intervals
 from analysis.runs import find_runs
 from core.scoring.draws import draw_metrics
-from core.scoring.metrics import (
-    average_precision,
-    balanced_accuracy,
-    macro,
-    padded_average_precision,
-    roc_auc,
-    top_one,
-)
+from core.scoring.metrics import balanced_accuracy, macro, roc_auc
 from tests.analysis.conftest import SPECIES, MakeRun
+from tests.definitions import average_precision, padded_average_precision, top_one
+from tests.programs import refusal, run_program
 
 
 def test_the_table_holds_every_metric_species_and_method(make_run: MakeRun) -> None:
@@ -42,16 +37,10 @@ def test_the_table_holds_every_metric_species_and_method(make_run: MakeRun) -> N
     assert found["top1", "macro", "bca"].value == pytest.approx(top_one(truth, probability))
 
 
-def test_the_program_prints_and_writes_the_same_whenever_it_runs(
-    make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = make_run(fold="all")
-    shown = []
-    for seed in (0, 0, 1):
-        words = [str(run), "--resamples=200", f"--seed={seed}", "--by=author", "--out", f"{tmp_path}/t.csv"]
-        monkeypatch.setattr("sys.argv", ["bootstrap", *words, "--figure", f"{tmp_path}/f.svg"])
-        main()
-        shown.append(capsys.readouterr().out)
+def test_the_program_prints_and_writes_the_same_whenever_it_runs(make_run: MakeRun, tmp_path: Path) -> None:
+    words = [make_run(fold="all"), "--resamples=200", "--by=author", "--out", tmp_path / "t.csv"]
+    words += ["--figure", tmp_path / "f.svg"]
+    shown = [run_program("analysis.bootstrap", *words, f"--seed={seed}") for seed in (0, 0, 1)]
     assert shown[0] == shown[1] != shown[2]
     assert "timm_007: 12 authors by species, 200 resamples, 95% intervals" in shown[0]
     table = pd.read_csv(tmp_path / "t.csv")
@@ -62,13 +51,7 @@ def test_the_program_prints_and_writes_the_same_whenever_it_runs(
     assert "mean of species" in picture
 
 
-def test_a_wrong_setting_ends_the_program_with_one_line(
-    make_run: MakeRun, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = (["--resamples=5"], ["--out", "table.doc"], ["--figure", "figure.gif"], ["--quantile=2"])
-    for words in settings:
-        monkeypatch.setattr("sys.argv", ["bootstrap", str(make_run()), *words])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        assert stop.value.code == 2
-        assert words[-1].strip("-").split("=")[0] in capsys.readouterr().err
+@pytest.mark.parametrize("word", ["resamples=5", "table.doc", "figure.gif", "quantile=2"])
+def test_a_wrong_setting_is_named(make_run: MakeRun, word: str) -> None:
+    option = {"table.doc": "--out=", "figure.gif": "--figure="}.get(word, "--")
+    assert word in refusal("analysis.bootstrap", make_run(), option + word)

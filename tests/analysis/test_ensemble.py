@@ -1,6 +1,5 @@
 """Weights gain where runs complement one another, and nothing where they do not."""
 
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 from scipy.special import expit
 
 from analysis.ensemble.__main__ import draw_ensemble, weigh_runs
-from analysis.ensemble.__main__ import main as run_program
 from analysis.ensemble.weights import (
     Combine,
     EnsembleConfig,
@@ -31,6 +29,7 @@ from core.scoring.cross_fit import parts_of
 from core.scoring.draws import draw_metrics
 from core.scoring.predictions import PROBABILITY, Predictions
 from tests.analysis.conftest import MakeRun, invent_predictions
+from tests.programs import run_program
 
 SPECIES = tuple("abcdefgh")
 
@@ -145,14 +144,9 @@ def complementary(make_run: MakeRun) -> list[str]:
     ]
 
 
-def test_the_program_prints_weights_for_inference(
-    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    runs = complementary(make_run)
-    words = ["ensemble", *runs, "--out", str(tmp_path / "out"), "--resamples", "200", "--format", "svg"]
-    monkeypatch.setattr(sys, "argv", words)
-    run_program()
-    printed = capsys.readouterr().out
+def test_the_program_prints_weights_for_inference(make_run: MakeRun, tmp_path: Path) -> None:
+    runs, words = complementary(make_run), ["--resamples", "200", "--format", "svg"]
+    printed = run_program("analysis.ensemble", *runs, "--out", tmp_path / "out", *words)
     assert "The plain mean against the best single run (one): a gain, 0." in printed
     assert "--weights" in printed
     assert f"--checkpoints {runs[0]}" in printed

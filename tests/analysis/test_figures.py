@@ -23,5 +23,5 @@ def test_a_figure_is_written_whole_with_its_caption(tmp_path: Path, ending: str)
 
 
 def test_another_ending_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"line\.gif: a figure ends in \.png"):
+    with pytest.raises(ValueError, match=r"line\.gif: the name must end in \.png"):
         save_figure(Figure(), tmp_path / "line.gif", "")

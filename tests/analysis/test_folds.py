@@ -1,12 +1,12 @@
 """The pictures of the fold audit show the numbers of the audit."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from analysis.folds import FoldsConfig, draw_audit, draw_leakage, draw_species_by_fold, main
+from analysis.folds import FoldsConfig, draw_audit, draw_leakage, draw_species_by_fold
+from tests.programs import refusal, run_program
 
 
 def test_the_pictures_show_the_audit(tiny_demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,17 +32,9 @@ def test_the_pictures_show_the_audit(tiny_demo: Path, capsys: pytest.CaptureFixt
     assert (leaks.get_xlabel(), leaks.get_title()) == ("fold", "Shared with training")
 
 
-def test_the_program_writes_both_figures_and_names_a_mistake(
-    tiny_demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ["folds", str(tiny_demo), "--num_folds", "3", "--group_by_author", "--out", str(tmp_path)]
-    monkeypatch.setattr(sys, "argv", [*words, "--format", "svg"])
-    main()
+def test_the_program_writes_both_figures_and_names_a_mistake(tiny_demo: Path, tmp_path: Path) -> None:
+    words = ["--num_folds", "3", "--group_by_author", "--out", tmp_path, "--format", "svg"]
+    run_program("analysis.folds", tiny_demo, *words)
     for name in ("fold_species", "fold_leakage"):
         assert "3 folds, seed 71, grouped by author" in (tmp_path / f"{name}.svg").read_text()
-    capsys.readouterr()
-    monkeypatch.setattr(sys, "argv", ["folds", str(tmp_path)])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    assert stopped.value.code == 2
-    assert "train_metadata.csv: missing" in capsys.readouterr().err
+    assert "train_metadata.csv: missing" in refusal("analysis.folds", tmp_path)

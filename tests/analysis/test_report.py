@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pandas as pd
 import pytest
 import soundfile
 
-from analysis.report.__main__ import ReportConfig, main, write_report
+from analysis.report.__main__ import ReportConfig, write_report
 from analysis.report.drawings import draw_learning_curve
 from analysis.report.inline_svg import inlined
 from analysis.report.leaderboard import (
@@ -32,6 +31,7 @@ from core.config import MixupConfig, ValidConfig
 from core.files import write_atomically
 from core.scoring.evaluation import evaluate
 from tests.analysis.conftest import MakeRun, invent_predictions
+from tests.programs import refusal, run_program
 
 ROOT = Path(__file__).parents[2]
 FEW = ValidConfig(num_resamples=200)
@@ -122,7 +122,7 @@ def hostile_run(make_run: MakeRun) -> Path:
     """Return a run whose species and settings try to be markup."""
     species = ("<script>", '"><img src=x onerror=a>', "</script>")
     table = invent_predictions((0,), species=species)
-    path = make_run("<b>bold</b>", predictions=table.assign(author="</style>"), valid=FEW)
+    path = make_run("<b>bold<b>", predictions=table.assign(author="</style>"), valid=FEW)
     config = json.loads((path / "config.json").read_text())
     config["data"]["root"] = "</pre><iframe>"
     write_atomically(path / "config.json", json.dumps(config))
@@ -192,7 +192,7 @@ def test_a_run_is_better_only_where_the_difference_is_found(make_run: MakeRun) -
             assert one.is_distinguishable
             assert (one.difference.value > 0) == one.run.startswith("skilled")
         else:
-            assert (one.difference.value, one.p_holm, one.is_distinguishable) == (0.0, 1.0, False)
+            assert (one.difference.value, one.p_corrected, one.is_distinguishable) == (0.0, 1.0, False)
     assert (found["num_found"], found["num_all"]) == (6, 9)
 
 
@@ -332,7 +332,7 @@ def test_each_figure_can_be_a_file_with_its_caption(make_run: MakeRun, tmp_path:
         ({"probabilities": "absent.parquet"}, "probabilities=absent.parquet: no such file"),
         ({"probabilities": __file__}, r"test_report\.py, line .* cells for 1 columns"),
         ({"truth": "absent.csv"}, "truth=absent.csv: no such file"),
-        ({"out": "report.txt"}, r"out=report.txt: a page ends in \.html"),
+        ({"out": "report.txt"}, r"out=report.txt: the name must end in \.html"),
         ({"format": "png", "out": "report.html"}, "out=report.html: --format=png wants a folder"),
         ({"num_soundscapes": 0}, "num_soundscapes=0: at least 1"),
         ({"soundscapes": "absent"}, "soundscapes: absent does not exist"),
@@ -349,17 +349,11 @@ def test_a_mistake_is_named(
 
 
 def test_the_program_prints_one_line_for_a_mistake_and_one_for_a_page(
-    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    make_run: MakeRun, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["report", str(tmp_path / "nowhere")])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err.startswith("error: nothing to report")
+    assert refusal("analysis.report", tmp_path / "nowhere").startswith("error: nothing to report")
     out = tmp_path / "report.html"
-    monkeypatch.setattr(sys, "argv", ["report", str(make_run(valid=FEW)), "--out", str(out)])
-    main()
-    assert capsys.readouterr().out.startswith(f"{out}: 1 run, ")
+    assert run_program("analysis.report", make_run(valid=FEW), "--out", out).startswith(f"{out}: 1 run, ")
 
 
 def test_every_file_of_the_template_is_package_data() -> None:

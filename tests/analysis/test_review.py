@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +13,12 @@ import pytest
 import soundfile
 from sklearn.metrics import roc_auc_score
 
-from analysis.review.__main__ import ReviewConfig, main, write_review
+from analysis.review.__main__ import ReviewConfig, write_review
 from analysis.review.choice import ChoiceOptions, Pick, Question, choose_questions
 from analysis.review.windows import Listenable, vectors_of
 from analysis.soundscapes import read_soundscapes
 from core.data.annotations.windows import label_windows
-from core.data.demo import DemoPlan, ensure_demo
+from core.data.demo.build import DemoPlan, ensure_demo
 from core.data.soundscapes import find_soundscapes
 from core.data.taxonomy import Taxonomy
 from core.inference.config import InferenceConfig
@@ -29,6 +28,7 @@ from experiments.probe_015.config import CONFIG, ProbeConfig
 from experiments.probe_015.run import Probe015
 from tests.bird_model import SAMPLE_RATE, write_bird_model
 from tests.core.inference.conftest import Trained
+from tests.programs import refusal
 from tests.runs import open_trainer, tiny_config
 
 SPECIES = ("akiapo", "22961")
@@ -192,19 +192,14 @@ def test_files_that_are_not_there_or_cannot_be_played_are_named(
     ],
 )
 def test_a_mistake_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
-    words: list[str], message: str,
-) -> None:  # fmt: skip
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+) -> None:
     write_field(tmp_path)
     (tmp_path / "other").mkdir()
     soundfile.write(tmp_path / "other" / "x.wav", np.zeros(RATE), RATE)
     monkeypatch.chdir(tmp_path)
     usual = ["--probabilities", "p.csv", "--soundscapes", "field"] if words[0] == "--labelled" else []
-    monkeypatch.setattr(sys, "argv", ["review", *usual, *words])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    assert stopped.value.code == 2
-    error = capsys.readouterr().err
+    error = refusal("analysis.review", *usual, *words)
     assert error.startswith("error: ")
     assert message in error
     assert error.count("\n") == 1
@@ -218,7 +213,7 @@ def test_a_mistake_is_one_line(
         ({"run": "x", "per_site": 0}, "per_site=0: at least 1"),
         ({"run": "x", "ways": ()}, "ways: one or more"),
         ({"run": "x", "threshold": 1.0}, r"threshold=1\.0: between 0 and 1"),
-        ({"run": "x", "out": "review.csv"}, r"a page ends in \.html"),
+        ({"run": "x", "out": "review.csv"}, r"must end in \.html"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:

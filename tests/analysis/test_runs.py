@@ -1,14 +1,14 @@
-import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.runs import config_differences, find_runs, main, predictions_of, runs_table
+from analysis.runs import config_differences, find_runs, predictions_of, runs_table
 from core.config import DataConfig, MixupConfig
 from core.scoring.predictions import TRUTH
 from tests.analysis.conftest import MakeRun, invent_predictions
+from tests.programs import refusal, run_program
 
 
 def test_a_run_of_all_folds_stands_for_its_folds(make_run: MakeRun) -> None:
@@ -106,6 +106,17 @@ def test_runs_that_judged_other_clips_are_refused(
         predictions_of(runs)
 
 
+def test_where_many_settings_differ_a_run_is_named_by_what_it_has_alone(make_run: MakeRun) -> None:
+    changed: list[dict[str, object]] = [
+        {}, {"mixup": MixupConfig(alpha=0.4)}, {"epochs": 3}, {"precision": "bf16"},
+    ]  # fmt: skip
+    paths = [make_run(stamp=f"2026010{i + 1}-000000-aaaa", **fields) for i, fields in enumerate(changed)]
+    first = "timm_007, fold 0"
+    assert [run.name for run in find_runs(paths)] == [
+        first, f"{first}, mixup.alpha=0.4", f"{first}, epochs=3", f"{first}, precision=bf16",
+    ]  # fmt: skip
+
+
 def test_tables_hold_scores_costs_and_differing_settings(make_run: MakeRun) -> None:
     make_run(fold="all", mixup=MixupConfig(alpha=0.4))
     path = make_run("other", fold="all", data=DataConfig(num_folds=3, root="elsewhere"))
@@ -119,16 +130,8 @@ def test_tables_hold_scores_costs_and_differing_settings(make_run: MakeRun) -> N
     assert differences.loc["mixup.alpha"].tolist() == ["1", "0.4"]
 
 
-def test_the_program_lists_runs_and_names_a_mistake(
-    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    path = make_run()
-    monkeypatch.setattr(sys, "argv", ["runs", str(path.parent), "--out", str(tmp_path / "runs.csv")])
-    main()
-    assert "timm_007, fold 0: macro ROC-AUC 0." in capsys.readouterr().out
+def test_the_program_lists_runs_and_names_a_mistake(make_run: MakeRun, tmp_path: Path) -> None:
+    printed = run_program("analysis.runs", make_run().parent, "--out", tmp_path / "runs.csv")
+    assert "timm_007, fold 0: macro ROC-AUC 0." in printed
     assert len(pd.read_csv(tmp_path / "runs.csv")) == 1
-    monkeypatch.setattr(sys, "argv", ["runs", str(tmp_path / "nowhere")])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    assert stopped.value.code == 2
-    assert "no such folder of runs" in capsys.readouterr().err
+    assert "no such folder of runs" in refusal("analysis.runs", tmp_path / "nowhere")

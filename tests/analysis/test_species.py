@@ -1,6 +1,5 @@
 """Scores by species, confusions and hardest clips are those that were planted."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 
 from analysis.command import ScoringOptions
 from analysis.runs import Run, find_runs
-from analysis.species.__main__ import SpeciesConfig, analyse_species, main
+from analysis.species.__main__ import SpeciesConfig, analyse_species
 from analysis.species.confusion import confusion_rows
 from analysis.species.hardest import clips_of_mistakes, find_mistakes
 from analysis.species.pictures import draw_mistakes, draw_scores_by_count
@@ -23,6 +22,7 @@ from core.scoring.pictures import draw_confusion_matrix
 from core.scoring.predictions import TRUTH, Predictions
 from core.trainer import build_accelerator
 from tests.analysis.conftest import MakeRun, invent_predictions
+from tests.programs import run_program
 from tests.runs import TinyTrainer, tiny_config
 
 FEW = ScoringOptions(resamples=100)
@@ -169,13 +169,9 @@ def test_without_audio_or_checkpoint_it_is_said_which(
     assert draw_mistakes(deaf).axes[1].texts[0].get_text() == "no checkpoint"
 
 
-def test_the_program_analyses_a_real_run(
-    trained: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    words = ["species", str(trained.folder), "--out", str(tmp_path), "--resamples", "100", "--format", "svg"]
-    monkeypatch.setattr(sys, "argv", words)
-    main()
-    printed = capsys.readouterr().out
+def test_the_program_analyses_a_real_run(trained: Run, tmp_path: Path) -> None:
+    words = ["--out", tmp_path, "--resamples", "100", "--format", "svg"]
+    printed = run_program("analysis.species", trained.folder, *words)
     assert "note:" not in printed
     assert "| recording | from second | mistake |" in printed
     for name in ("confusion", "hardest", "species_by_count"):

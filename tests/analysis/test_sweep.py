@@ -1,17 +1,14 @@
 """`python -m analysis.sweep` from a folder to words, tables and figures."""
 
-import sys
-from contextlib import redirect_stdout
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.sweep.__main__ import main
 from tests.analysis.sweeps import MadeTrial, mixup_values, write_sweep
+from tests.programs import refusal, run_program
 
 
 @dataclass(frozen=True)
@@ -34,14 +31,11 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
     trials[3].state, trials[3].skill = "failed", None
     trials[8].state, trials[8].value = "stopped", 0.55
     folder = write_sweep(tmp_path_factory.mktemp("outputs") / "mine-1", trials)
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as told:
-        run(patch, folder, "--format=svg")
-    return Done(told.getvalue(), folder / "analysis")
+    return Done(run(folder, "--format=svg"), folder / "analysis")
 
 
-def run(monkeypatch: pytest.MonkeyPatch, *words: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["analysis.sweep", *map(str, words), "--resamples=200", "--flips=200"])
-    main()
+def run(*words: object) -> str:
+    return run_program("analysis.sweep", *words, "--resamples=200", "--flips=200")
 
 
 def test_a_sweep_is_told_in_words(done: Done) -> None:
@@ -55,12 +49,14 @@ def test_a_sweep_is_told_in_words(done: Done) -> None:
     assert any(row.startswith("trial 3 failed undefined ") for row in rows)
     for part in (
         "\nWithout a final valid/macro_auc, not compared and in no figure: 2.\n",
-        "(Holm over 11 pairs with the best)",
+        "(corrected for the choice of the best of 12)",
         "Marginal effects on macro ROC-AUC, over 12 trials; each interval by itself, not "
         "corrected for the number of parameters:\n  loss.kind: ",
         "\n  mixup.alpha: +0.",
         "log; 12 trials: only large effects show",
         "Stopped trials are left out",
+        " once more:\n  /usr/bin/env ",
+        " run.py --mixup.alpha=",
         "  Caution: 12 trials for 3 parameters: a hint at most (wanted: 30).",
         "Not beaten in both macro ROC-AUC and clips per second",
         f"Written to {done.folder}: trials.csv, marginal_effects.csv, importance.csv, trials.svg",
@@ -69,7 +65,15 @@ def test_a_sweep_is_told_in_words(done: Done) -> None:
 
 
 def test_tables_and_figures_lie_in_the_sweeps_folder(done: Done) -> None:
-    figures = {"trials", "throughput", "history", "parallel_coordinates", "marginal_effects", "importance"}
+    figures = {
+        "trials",
+        "throughput",
+        "history",
+        "learning_curves",
+        "parallel_coordinates",
+        "marginal_effects",
+        "importance",
+    }
     figures |= {"most_important_pair"}
     assert {file.stem for file in done.folder.glob("*.svg")} == figures
     trials = pd.read_csv(done.folder / "trials.csv")
@@ -77,7 +81,7 @@ def test_tables_and_figures_lie_in_the_sweeps_folder(done: Done) -> None:
     finished = trials[trials["state"] == "finished"]
     assert (finished["valid/macro_auc"].diff().dropna() <= 0).all()
     assert (finished["valid/macro_auc low"] < finished["valid/macro_auc"]).all()
-    assert finished["p_holm"].notna().sum() == 11
+    assert finished["p_corrected"].notna().sum() == 11
     assert finished["on_front"].any()
     effects = pd.read_csv(done.folder / "marginal_effects.csv")
     of_alpha = effects[(effects["parameter"] == "mixup.alpha") & (effects["what"] == "change")]
@@ -92,12 +96,9 @@ def test_captions_are_in_the_files(done: Done) -> None:
     assert "mixup.alpha" in text
 
 
-def test_one_trial_is_enough_for_a_table(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_one_trial_is_enough_for_a_table(tmp_path: Path) -> None:
     values = mixup_values(0, np.random.default_rng(0))
-    run(monkeypatch, write_sweep(tmp_path / "one", [MadeTrial(values)]))
-    told = capsys.readouterr().out
+    told = run(write_sweep(tmp_path / "one", [MadeTrial(values)]))
     assert "trial 0 stands alone: no other can be compared" in told
     assert "Written to" in told
 
@@ -115,13 +116,8 @@ def test_mistakes_are_named(
     words: list[str],
     told: str,
     monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
     (tmp_path / "outputs").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["analysis.sweep", *words])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == 2
-    assert told in capsys.readouterr().err
+    assert told in refusal("analysis.sweep", *words)

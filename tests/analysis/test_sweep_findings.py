@@ -33,7 +33,7 @@ def test_a_planted_tie_is_not_distinguishable(tmp_path: Path) -> None:
     verdict, text = verdict_of(tmp_path / "tie", (1.5, 1.52, 0.2))
     assert {verdict.name, verdict.alike[0]} == {"trial 0", "trial 1"}
     assert verdict.alike == [verdict.comparisons[0].run]
-    assert f"is NOT distinguishable from the second, {verdict.alike[0]} (Holm over 2 pairs" in text
+    assert f"is NOT distinguishable from the second, {verdict.alike[0]} (corrected for the choice" in text
     assert f"Not distinguishable from the best, 1 of 2: {verdict.alike[0]}." in text
 
 
@@ -44,8 +44,7 @@ def test_a_planted_winner_is_distinguishable(tmp_path: Path) -> None:
     assert verdict.comparisons[0].difference.high < 0
     assert "The best, trial 1, IS distinguishable from the second, trial 0" in text
     assert "Every other is distinguishable from the best." in text
-    smallest = min(verdict.comparisons, key=lambda one: one.p)
-    assert smallest.p_holm == pytest.approx(2 * smallest.p), "corrected for all pairs with the best"
+    assert all(one.p <= one.p_corrected <= 0.05 for one in verdict.comparisons)
 
 
 @pytest.mark.slow
@@ -64,11 +63,11 @@ def test_equally_good_trials_are_rarely_told_apart() -> None:
             replace(clips, probability=expit(one), name=name)
             for one, name in zip(best_first, "abcdefgh", strict=True)
         ]
-        found = compare_pairs(runs, "macro_auc", num_resamples=100, num_flips=400)
+        found = compare_pairs(runs, "macro_auc", pairs="best", num_resamples=200, num_flips=400)
         second.append(found[0].is_distinguishable)
         some.append(any(one.is_distinguishable for one in found))
     assert np.mean(second) <= 0.02
-    assert np.mean(some) <= 0.15
+    assert np.mean(some) <= 0.05 + 0.04, "5 %, and what 120 sweeps leave open"
 
 
 def fold_trials(seeds: tuple[int, ...] = (71, 72), folds: tuple[int, ...] = (0, 1, 2)) -> list[MadeTrial]:

@@ -112,7 +112,7 @@ def test_values_have_their_places() -> None:
         ({"parameters": {"mixup.alpha": 0.5}}, "parameters: no loss.kind, mixup.probability"),
         ({"parameters": {**VALUES, "loss.kind": "knd"}}, "loss.kind=knd: none of the sweep's values"),
         ({"speed": 3}, "needs minutes, number, parameters, state, of "),
-        (None, "damaged: Expecting value"),
+        (None, "trial.json: not JSON: Expecting value"),
     ],
 )
 def test_damage_of_a_trial_is_named_with_its_file(

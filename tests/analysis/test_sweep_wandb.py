@@ -21,8 +21,10 @@ from analysis.sweep.trial_results import SweepResults
 from analysis.sweep.wandb_runs import close_client, read_wandb_sweep
 from tests.analysis.sweeps import MadeTrial, write_run
 from tests.runs import ROOT
-from tests.wandb_server import RunRecord, Store, WandbServer, clean_server, run_client
+from tests.wandb_server.clients import clean_server, run_client
 from tests.wandb_server.operations import OPERATIONS, viewer
+from tests.wandb_server.server import WandbServer
+from tests.wandb_server.store import RunRecord, Store
 
 CONTENT = {
     "name": "alpha",
@@ -182,7 +184,7 @@ class PublicRun(SimpleNamespace):
 
     def history(self, keys: list[str], pandas: bool) -> list[dict[str, Any]]:
         assert not pandas
-        return [{key: row[key] for key in keys} for row in self.rows]
+        return [{key: row[key] for key in keys} for row in self.rows if set(keys) <= set(row)]
 
 
 def read_made(patch: pytest.MonkeyPatch, names: list[str], folder: Path, **config: Any) -> SweepResults:

@@ -1,6 +1,5 @@
 """Rules are judged beside each other; dangers that were planted are found."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis.runs import find_runs
-from analysis.thresholds.__main__ import ThresholdsConfig, judge_thresholds, main, penalty_by_rule
+from analysis.thresholds.__main__ import ThresholdsConfig, judge_thresholds, penalty_by_rule
 from analysis.thresholds.penalty import (
     BY_SPECIES,
     BY_TILT,
@@ -32,6 +31,7 @@ from core.scoring.predictions import Predictions
 from core.scoring.resampling import Resampler
 from tests.analysis.conftest import MakeRun, invent_predictions
 from tests.core.inference.conftest import Trained
+from tests.programs import refusal, run_program
 
 CONFIG = FitConfig(penalties=(0.0, 0.4), rare_boosts=(0.0, 0.5))
 PLAIN = FitConfig(penalties=(0.0,), rare_boosts=(0.0,))
@@ -205,14 +205,10 @@ FEW = ["--resamples=100", "--refits=20", "--partitions=2", "--splits=3", "--pena
 FEW += ["--rare_boosts", "0", "0.5", "--shrinkages", "0", "10"]
 
 
-def test_the_program_writes_tables_figures_and_settings(
-    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_the_program_writes_tables_figures_and_settings(make_run: MakeRun, tmp_path: Path) -> None:
     path, out = make_run(fold="all"), tmp_path / "out"
-    words = ["thresholds", str(path), "--out", str(out), "--format=svg", *FEW]
-    monkeypatch.setattr(sys, "argv", [*words, "--rule=one threshold", "--calibration=Platt"])
-    main()
-    printed = capsys.readouterr().out
+    words = ["analysis.thresholds", str(path), "--out", str(out), "--format=svg", *FEW]
+    printed = run_program(*words, "--rule=one threshold", "--calibration=Platt")
     assert "| untuned quantile, penalty 0.4 |" in printed
     assert "the penalty of 0.4" in printed
     tuned = read_tuned(out / "tuned.json")
@@ -223,11 +219,7 @@ def test_the_program_writes_tables_figures_and_settings(
     for name in ("rules", "stability", "score_by_threshold", "score_by_quantile", "reliability", "penalty"):
         assert "timm_007" in (out / f"{name}.svg").read_text(), "the caption says what was judged"
     assert len(pd.read_csv(out / "score_by_quantile.csv")) == 50
-    monkeypatch.setattr(sys, "argv", [*words, "--rule=unheard of"])
-    with pytest.raises(SystemExit) as stopped:
-        main()
-    assert stopped.value.code == 2
-    assert "rule=unheard of: none of safest, untuned quantile" in capsys.readouterr().err
+    assert "rule=unheard of: none of safest, untuned quantile" in refusal(*words, "--rule=unheard of")
 
 
 def test_labelled_soundscapes_are_judged_with_what_trained(
@@ -254,6 +246,7 @@ def test_labelled_soundscapes_are_judged_with_what_trained(
     )  # fmt: skip
     (answers,) = judge_thresholds(config)
     assert answers.penalty is not None, "the checkpoints say what trained"
+    assert "untuned quantile, tuned peak of the file" in [one.name for one in answers.judged]
     assert len(set(answers.rows.recording)) == 6
     np.testing.assert_array_equal(answers.rows.truth, truth)
     assert read_tuned(tmp_path / "out" / "tuned.json") == safest(answers.judged).config

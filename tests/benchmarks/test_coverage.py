@@ -6,7 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.coverage import CALIBRATED, QUANTITIES, RARE, World, coverage, main, power
+from benchmarks.coverage import (
+    CALIBRATED,
+    QUANTITIES,
+    RARE,
+    CoverageConfig,
+    World,
+    coverage,
+    power,
+    simulate,
+)
 from core.scoring.decisions import clipped_logit
 from core.scoring.intervals import FAR_TOO_FEW, TOO_FEW
 from core.scoring.power import detectable_difference
@@ -38,6 +47,7 @@ def test_a_world_draws_clustered_and_imbalanced_data_sets() -> None:
     assert 0.6 < np.corrcoef(logits[0][:, 0], logits[1][:, 0])[0, 1] < 0.9
 
 
+@pytest.mark.slow
 def test_95_percent_intervals_hold_the_true_score_in_93_to_97_of_100_data_sets() -> None:
     """400 data sets, 5 to 300 recordings a species."""
     table = coverage(SMALL, 400, 300, ("score",), ("adjusted",))
@@ -89,11 +99,8 @@ def test_the_same_of_areas_under_the_curve() -> None:
 
 
 def test_both_tables_are_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "sys.argv", ["coverage", "--datasets=2", "--resamples=64", "--flips=64", "--gains", "0.2"]
-    )
     monkeypatch.setattr("benchmarks.coverage.LARGE", 2)
-    main()
+    simulate(CoverageConfig(datasets=2, resamples=64, flips=64, gains=(0.2,)))
     shown = capsys.readouterr().out
     assert "| score | adjusted | all |" in shown
     assert "| ensemble gain in auc | adjusted | all |" in shown

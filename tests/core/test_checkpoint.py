@@ -88,7 +88,7 @@ def edit(file: Path, **fields: object) -> None:
     [
         ("model.safetensors", cut, "damaged"),
         ("model.safetensors", Path.unlink, "missing or damaged"),
-        ("checkpoint.json", cut, "not the card"),
+        ("checkpoint.json", cut, "not JSON"),
         ("checkpoint.json", Path.unlink, "no checkpoint.json"),
         ("checkpoint.json", partial(edit, model_class="os:system"), "only classes of core and experiments"),
         ("checkpoint.json", partial(edit, format=99), "format 99"),

@@ -9,7 +9,7 @@ import pytest
 from core.command_line import parse_arguments, parse_config
 from core.config import Config, DataConfig, TimmConfig
 from core.config_values import flatten, from_dict, to_dict
-from core.data import demo
+from core.data.demo import build
 from core.schedule import changes, shorten
 from experiments.timm_013.config import CONFIG as STUDENT
 
@@ -20,8 +20,8 @@ DEFAULT = Config(name="trial", epochs=40, model=TimmConfig(backbone="eca_nfnet_l
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Start where there is no data; a demo that is generated there is a tiny one."""
     monkeypatch.chdir(tmp_path)
-    tiny = demo.tiny_plan()
-    monkeypatch.setattr(demo.build, "DemoPlan", lambda: tiny)
+    tiny = build.tiny_plan()
+    monkeypatch.setattr(build, "DemoPlan", lambda: tiny)
 
 
 def test_nested_parameters_of_a_sweep_are_made_flat() -> None:
@@ -64,7 +64,7 @@ def test_the_syntax_of_wandb_agents() -> None:
     assert config.data.extra_roots == ["a", "b"]
     assert config.optim.betas == (0.9, 0.98)
     assert config.optim.lr == 1e-4
-    assert config.resume is True
+    assert config.resume == "last"
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,11 @@ def test_a_mistake_names_its_field_and_exits_with_2(
     word: str, field: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as stop:
-        parse_arguments(DEFAULT, [word])
+        parse_config(DEFAULT, [word])
     assert stop.value.code == 2
-    assert field in capsys.readouterr().err.replace("\n", " ")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert field in line
 
 
 def test_help_documents_every_field(capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,7 +197,7 @@ def test_resume_takes_the_stored_configuration_and_refuses_another(
     run.mkdir(parents=True)
     stored = parse_config(DEFAULT, ["--epochs=3"])
     (run / "config.json").write_text(json.dumps(to_dict(stored)))
-    assert parse_config(DEFAULT, ["--resume"]) == replace(stored, resume=True)
+    assert parse_config(DEFAULT, ["--resume"]) == replace(stored, resume="last")
     assert parse_config(DEFAULT, ["--resume", "--data.num_workers=2"]).data.num_workers == 2
     with pytest.raises(SystemExit):
         parse_config(DEFAULT, ["--resume", "--epochs=4"])

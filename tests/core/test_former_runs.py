@@ -20,12 +20,12 @@ import pytest
 import soundfile
 import torch
 
-from analysis.bootstrap import main as bootstrap_main
 from analysis.runs import find_runs
 from core.checkpoint import find, load_model
 from core.inference.config import InferenceConfig
 from core.inference.run import predict
 from tests.conftest import FIXTURES
+from tests.programs import run_program
 from tests.runs import ROOT
 
 FORMER = FIXTURES / "run_of_0.1"
@@ -83,13 +83,9 @@ def test_only_the_finished_run_is_listed() -> None:
     assert len(run.predictions) == 8
 
 
-def test_bootstrap_scores_it_as_it_was_scored(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    words = [str(FINISHED), "--resamples=100", "--out", str(tmp_path / "intervals.csv")]
-    monkeypatch.setattr("sys.argv", ["bootstrap", *words])
-    bootstrap_main()
-    assert "8 recordings" in capsys.readouterr().out
+def test_bootstrap_scores_it_as_it_was_scored(tmp_path: Path) -> None:
+    words = [FINISHED, "--resamples=100", "--out", tmp_path / "intervals.csv"]
+    assert "8 recordings" in run_program("analysis.bootstrap", *words)
     table = pd.read_csv(tmp_path / "intervals.csv")
     macro = table[table["species"] == "macro"].groupby("metric")["value"].first()
     recorded = json.loads((FINISHED / "summary.json").read_text())["metrics"]

@@ -6,12 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from core.machine import LAUNCHED, PASSIVE, tune_cpu, usable_cores
+from tests.programs import wait_until
 from tests.runs import ROOT
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux only")
@@ -28,13 +28,6 @@ follow_launcher()
 (here / "following").touch()
 time.sleep(60)
 """
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def is_alive(pid: int) -> bool:
@@ -111,7 +104,7 @@ def settings(folder: Path, launcher: str | None, *words: str, **given: str) -> l
     return answer
 
 
-CORES = usable_cores()
+CORES = len(usable_cores())
 
 
 @pytest.mark.parametrize(
@@ -144,7 +137,7 @@ def test_a_process_that_may_use_one_core_uses_one_thread(monkeypatch: pytest.Mon
     try:
         os.sched_setaffinity(0, {min(cores)})
         tune_cpu()
-        assert (usable_cores(), torch.get_num_threads()) == (1, 1)
+        assert (len(usable_cores()), torch.get_num_threads()) == (1, 1)
     finally:
         os.sched_setaffinity(0, cores)
         torch.set_num_threads(before)

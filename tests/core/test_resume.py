@@ -59,6 +59,7 @@ def test_a_run_killed_within_an_epoch_ends_with_the_same_weights(
     assert num_steps(tmp_path) == len((uninterrupted / "metrics.jsonl").read_text().splitlines())
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_says_so(tiny_demo: Path, uninterrupted: Path, tmp_path: Path) -> None:
     process = start(tmp_path, f"--data.root={tiny_demo}", "--schedule=full", *WORDS, "--checkpoint_steps=0")
     wait_until(

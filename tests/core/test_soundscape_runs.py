@@ -10,8 +10,6 @@ import pandas as pd
 import pytest
 import torch
 
-from analysis.bootstrap import main as bootstrap
-from analysis.compare import main as compare
 from core.checkpoint import find, read_card
 from core.config import Config, LossConfig, MixupConfig, SpecAugmentConfig
 from core.data.loaders import build_loaders
@@ -22,6 +20,7 @@ from core.scoring.predictions import FILES, Predictions
 from core.trainer import Trainer
 from core.training.validation import join_processes
 from tests.folders import make_sites
+from tests.programs import refusal, run_program
 from tests.runs import TinyTrainer, open_trainer, tiny_config, with_data
 
 
@@ -110,23 +109,18 @@ def test_two_processes_validate_what_one_does(trainer: Trainer) -> None:
     assert joined.mean_loss == pytest.approx(whole.mean_loss, abs=1e-5)
 
 
-def test_scores_by_site_and_day_of_what_soundscapes_say(
-    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_scores_by_site_and_day_of_what_soundscapes_say(run: Path) -> None:
     for words, expected in (
         (["--of", "soundscapes", "--by", "site"], "2 sites"),
         (["--of", "soundscapes", "--by", "day"], "4 days at a site"),
         (["--of", "soundscapes"], "4 recordings"),
         ([], "3 recordings"),
     ):
-        monkeypatch.setattr("sys.argv", ["bootstrap", str(run), "--resamples", "100", *words])
-        bootstrap()
-        assert f": {expected}, 100 resamples" in capsys.readouterr().out
+        printed = run_program("analysis.bootstrap", run, "--resamples", "100", *words)
+        assert f": {expected}, 100 resamples" in printed
 
 
-def test_runs_are_compared_on_soundscapes(
-    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_runs_are_compared_on_soundscapes(run: Path, tmp_path: Path) -> None:
     other = tmp_path / "20260101-000000-bbbb-fold0"
     shutil.copytree(run, other)
     table = pd.read_parquet(run / FILES["soundscapes"])
@@ -134,13 +128,9 @@ def test_runs_are_compared_on_soundscapes(
     table[probabilities] = 0.5
     table.to_parquet(other / FILES["soundscapes"])
     words = ["--of", "soundscapes", "--metrics", "macro_auc", "--resamples", "100", "--flips", "100"]
-    monkeypatch.setattr("sys.argv", ["compare", str(run), str(other), *words])
-    compare()
-    assert "macro ROC-AUC -0." in capsys.readouterr().out
+    assert "macro ROC-AUC -0." in run_program("analysis.compare", run, other, *words)
     (other / FILES["soundscapes"]).unlink()
-    with pytest.raises(SystemExit):
-        compare()
-    assert "validated no labelled soundscapes" in capsys.readouterr().err
+    assert "validated no labelled soundscapes" in refusal("analysis.compare", run, other, *words)
 
 
 def test_folds_are_pooled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

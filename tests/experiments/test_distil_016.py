@@ -5,11 +5,17 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
+from torch.utils.data import default_collate
 
 from core import checkpoint
+from core.config import SpecAugmentConfig
+from core.config_data import NoiseConfig
+from core.data.clips import Draw
+from core.training.augment import Labelled
 from experiments.distil_016.config import CONFIG, TeacherConfig
 from experiments.distil_016.run import Distil016
 from tests.bird_model import SIZE, write_bird_model
+from tests.folders import make_year
 from tests.runs import BACKBONE, FEATURES, open_trainer, tiny_config
 
 
@@ -22,8 +28,10 @@ def trainer_of(root: Path, folder: Path, *, epochs: int, embedding_share: float)
         model=replace(CONFIG.model, backbone=BACKBONE, pretrained=False, embedding_size=SIZE),
         teacher=TeacherConfig(card=str(card)),
         data=replace(
-            CONFIG.data, root=str(root), cache=str(folder / "cache"), num_folds=3, min_epoch_steps=8
+            CONFIG.data, root=str(root), cache=str(folder / "cache"), num_folds=3, min_epoch_steps=8,
+            noise=NoiseConfig(probabilities=[]),
         ),
+        spec_augment=SpecAugmentConfig(probability=0.0),
         epochs=epochs, embedding_share=embedding_share,
     )  # fmt: skip
     trainer = open_trainer(config, kind=Distil016)
@@ -43,27 +51,54 @@ def test_the_target_is_the_teacher_s_embedding_of_the_very_clip(tiny_demo: Path,
     wave = audio.read(recording, first, 3 * embedder.config.sample_rate) / np.float32(32768)
     number = embedder.num_frames(len(wave))
     expected = embedder.embed(embedder.windows(wave, 0, number)).embedding.mean(axis=0)
+    expected = (expected - trainer.mean) / trainer.deviation
     cosine = functional.cosine_similarity(
         target[0, len(trainer.species) :], torch.from_numpy(expected), dim=0
     )
     assert cosine > 0.9999
 
 
-def test_embeddings_first_then_labels(tiny_demo: Path, tmp_path: Path) -> None:
+def test_labels_teach_the_last_layer_first_and_then_all(tiny_demo: Path, tmp_path: Path) -> None:
     trainer = trainer_of(tiny_demo, tmp_path, epochs=6, embedding_share=0.7)
-    before = trainer.model.head.weight.clone()  # type: ignore[union-attr, operator]
+    head = trainer.model.head.weight.clone()
     trainer.start()
-    losses = []
+    losses, reached = [], []
     for epoch in range(6):
         trainer.train_epoch(epoch)
         losses.append(trainer.progress.epoch_loss)
-        if epoch == 3:
-            moved = (trainer.model.head.weight - before).abs().max()  # type: ignore[union-attr, operator]
-            assert moved < 1e-5  # only weight decay has touched it
+        trainer.model.zero_grad()
+        trainer.model(torch.randn(2, 3 * 32000)).clip_logit.sum().backward()
+        reached.append(trainer.model.projection.weight.grad is not None)
         trainer.end_epoch()
-    assert losses[3] < 0.5 * losses[0]
-    assert (trainer.model.head.weight - before).abs().max() > 1e-4  # type: ignore[union-attr, operator]
-    trainer.record.close()
+    assert reached == [False] * 4 + [True] * 2
+    assert losses[3] < 0.6 * losses[0]
+    assert (trainer.model.head.weight - head).abs().max() > 1e-3
+
+
+def test_soundscapes_nobody_labelled_teach_embeddings_and_nothing_else(tmp_path: Path) -> None:
+    root = make_year(tmp_path / "2026", 2026)
+    trainer = trainer_of(root, tmp_path, epochs=2, embedding_share=0.5)
+    labelled = trainer.data.soundscapes.windows.soundscape[trainer.data.soundscapes.train]
+    assert [trainer.data.item_names[i] for i in trainer.unlabelled] == [
+        f"BC2026_Train_0001_S01_20220101_000000 at {begin} s" for begin in (0, 5)
+    ]
+    assert "BC2026_Train_0001_S01_20220101_000000" not in labelled
+    assert len(trainer.data.soundscapes.windows) == 6 + 2
+    item = int(trainer.unlabelled[0])
+    clip = trainer.loaders.train.dataset[Draw(0, item, 0, 0)]
+    labels = trainer.label(default_collate([clip]))
+    assert (labels.mask.sum(), labels.weight.item()) == (0, 1)
+    trainer.start()
+    for epoch, expected in enumerate((True, False)):
+        trainer.train_epoch(epoch)
+        drawn = {draw.recording for batch in trainer.loaders.batches for draw in batch}
+        assert bool(drawn & set(trainer.unlabelled.tolist())) == expected
+        trainer.end_epoch()
+    alone = Labelled(
+        torch.zeros(2, len(trainer.species) + SIZE), torch.zeros(2, len(trainer.species)), torch.zeros(2)
+    )
+    output = trainer.model(torch.randn(2, 3 * 32000))
+    torch.testing.assert_close(trainer.compute_loss(output, alone), torch.ones(2))  # of embeddings alone
 
 
 def test_a_student_predicts_without_its_teacher(tiny_demo: Path, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sweeps.adapt import main
 from sweeps.check import checked_sweep
+from tests.programs import refusal, run_program
 from tests.runs import ROOT
 
 MIXUP = ROOT / "sweeps" / "mixup.yaml"
@@ -15,7 +15,7 @@ MIXUP = ROOT / "sweeps" / "mixup.yaml"
 def adapt(tmp_path: Path, *words: str, file: Path = MIXUP) -> list[str]:
     """Return the command of an adapted file."""
     new = tmp_path / "new.yaml"
-    main([str(file), f"--to={new}", *words])
+    run_program("sweeps.adapt", file, f"--to={new}", *words)
     assert new.read_text().splitlines()[0] == file.read_text().splitlines()[0]
     checked_sweep(new)
     command: list[str] = yaml.safe_load(new.read_text())["command"]
@@ -53,14 +53,9 @@ def test_processes_have_a_gpu_each_or_share_the_cpu(tmp_path: Path) -> None:
         ([f"--to={MIXUP}"], "is the file itself"),
     ],
 )
-def test_mistakes_write_no_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
-) -> None:
+def test_mistakes_write_no_file(tmp_path: Path, words: list[str], said: str) -> None:
     new = tmp_path / "new.yaml"
-    with pytest.raises(SystemExit) as stop:
-        main([str(MIXUP), f"--to={new}", *words])
-    assert stop.value.code == 2
-    assert said in capsys.readouterr().err
+    assert said in refusal("sweeps.adapt", MIXUP, f"--to={new}", *words)
     assert not new.exists()
 
 

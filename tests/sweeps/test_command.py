@@ -25,9 +25,9 @@ def test_macros_of_the_surroundings_are_replaced(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("WORKERS", "3")
     workers = "--data.num_workers=${envvar:WORKERS}"
     command = check_command(["${env}", "A=1", "${interpreter}", "${program}", workers, "${args}"])
-    words = trial_command(command, "run.py", {"seed": 1}, ["--resume=True"])
+    words = trial_command(command, "run.py", {"seed": 1}, ["--resume=last"])
     assert words[:4] == ["/usr/bin/env", "A=1", sys.executable, "run.py"]
-    assert words[4:] == ["--data.num_workers=3", "--seed=1", "--resume=True"]
+    assert words[4:] == ["--data.num_workers=3", "--seed=1", "--resume=last"]
     assert fixed_words(command) == ["--data.num_workers=3"]
 
 

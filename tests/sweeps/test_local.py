@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from sweeps.trial_process import processes_of
+from tests.programs import wait_until
 from tests.runs import ROOT
 from tests.sweeps.sweep_texts import ALPHAS, write_sweep
 
@@ -53,13 +53,6 @@ def table(tmp_path: Path) -> list[dict[str, str]]:
 
 def starts(tmp_path: Path) -> list[str]:
     return (tmp_path / "starts").read_text().splitlines() if (tmp_path / "starts").exists() else []
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def no_process_is_left(tmp_path: Path) -> bool:

@@ -54,7 +54,8 @@ def test_a_trial_of_all_folds_counts_by_its_pooled_score(tmp_path: Path) -> None
         if score is not None:
             (run / "metrics.jsonl").write_text(json.dumps({"global_step": 1, sweep.metric: score}) + "\n")
     assert folder.values_of(trial) == []
-    summary = {"runs": [], "metrics": {sweep.metric.removeprefix("valid/"): {"value": 0.5}}}
+    pooled_score = {"value": 0.5, "low": 0.4, "high": 0.6}
+    summary = {"runs": [], "metrics": {sweep.metric.removeprefix("valid/"): pooled_score}}
     (runs / "20260101-000000-aaaa-all" / "summary.json").write_text(json.dumps(summary))
     trial.state = "finished"
     folder.record(trial)

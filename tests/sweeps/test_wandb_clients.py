@@ -13,18 +13,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from core.training.tracking import offline_records
+from core.training.wandb_run import offline_records
 from sweeps.trial_process import processes_of
 from tests.runs import ROOT, TINY_WORDS
-from tests.wandb_server import (
-    RunRecord,
-    SweepRecord,
-    WandbServer,
-    clean_server,
-    run_client,
-    start_client,
-    stop_clients,
-)
+from tests.wandb_server.clients import clean_server, run_client, start_client, stop_clients
+from tests.wandb_server.server import WandbServer
+from tests.wandb_server.store import RunRecord, SweepRecord
 
 pytestmark = pytest.mark.slow
 PATIENCE_SECONDS = 500.0
@@ -69,12 +63,8 @@ def agent(sweep: SweepRecord, *options: str) -> list[str]:
 
 
 def logged_rows(folder: Path) -> list[dict[str, Any]]:
-    """Return what a run's folder says was logged, one row a step, as W&B keeps it."""
-    rows: dict[int, dict[str, Any]] = {}
-    for line in (folder / "metrics.jsonl").read_text().splitlines():
-        row = json.loads(line)
-        rows.setdefault(row["global_step"], {}).update(row)
-    return list(rows.values())
+    """Return what a run's folder says was logged."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
 def arrived_rows(run: RunRecord) -> list[dict[str, Any]]:
@@ -139,6 +129,18 @@ def test_a_trial_that_fails_is_marked_and_one_that_is_stopped_leaves_no_process(
     assert list((folder / "checkpoints").glob("last*")), "SIGTERM saves"
     assert not (folder / "summary.json").exists()
     assert stopped.state != "finished"
+
+
+def test_a_mistake_before_the_run_is_open_is_shown_in_the_sweep(
+    server: WandbServer, tiny_demo: Path, checkout: Path
+) -> None:
+    file = write_sweep(checkout, tiny_demo, {"mixup.alpha": {"values": [0.4]}})
+    file.write_text(file.read_text().replace(str(tiny_demo), str(checkout / "gone")))
+    sweep = create_sweep(server, checkout, file)
+    run_client(server, agent(sweep, "--count", "1"), checkout, timeout_seconds=120, PYTHONPATH=str(ROOT))
+    (run,) = sweep.runs
+    assert run.state == "failed"
+    assert str(checkout / "gone") in run.summary["error"]
 
 
 def test_two_processes_are_one_run_and_end_together(
@@ -219,4 +221,5 @@ def test_a_local_sweep_survives_a_kill_and_its_offline_runs_are_uploaded_whole(
         assert (run.state, run.group) == ("finished", folder.name)
         check_config(run)
         check_against_folder(run, run_folder)
-        assert len(logged_rows(run_folder)) == max(row["global_step"] for row in logged_rows(run_folder))
+        steps = [row["global_step"] for row in logged_rows(run_folder) if "train/loss" in row]
+        assert steps == [*range(1, max(steps) + 1)]

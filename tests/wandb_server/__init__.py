@@ -10,18 +10,3 @@ know is answered with an error and listed.
 ...     (run,) = server.store.runs.values()
 ...     print(run.state, run.config, run.history)
 """
-
-from tests.wandb_server.clients import clean_server, run_client, start_client, stop_clients
-from tests.wandb_server.server import WandbServer
-from tests.wandb_server.store import RunRecord, Store, SweepRecord
-
-__all__ = [
-    "RunRecord",
-    "Store",
-    "SweepRecord",
-    "WandbServer",
-    "clean_server",
-    "run_client",
-    "start_client",
-    "stop_clients",
-]

@@ -29,18 +29,8 @@ def start_client(
 ) -> subprocess.Popen[str]:
     """Start a command that logs to a server, and do not wait for it.
 
-    Parameters
-    ----------
-    server
-        Where the command is to log to.
-    command
-        The command; a bare `python`, `wandb` or `accelerate` is the one of this environment.
-    directory
-        Its working directory, which also takes all that the wandb library writes.
-    output
-        Where its output goes; to the test's own by default.
-    **variables
-        Further variables of its environment. Those of W&B in the test's own are not passed on.
+    A bare `python`, `wandb` or `accelerate` is the one of this environment; `directory` is where it runs, and
+    also takes all that the wandb library writes. The test's own variables of W&B are not passed on.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     return subprocess.Popen(
@@ -81,13 +71,7 @@ def run_client(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command that logs to a server to its end, and return its code and whole output.
 
-    The parameters are those of `start_client`. When the time is over, the command and all that it
-    started are killed.
-
-    Raises
-    ------
-    subprocess.TimeoutExpired
-        If the command takes longer than `timeout_seconds`; its output is that far included.
+    When the time is over, it and all that it started are killed; the error has its output so far.
     """
     # A file and not a pipe: what the command leaves running would hold a pipe open.
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
@@ -105,20 +89,7 @@ def run_client(
 
 
 def stop_clients(url: str, grace_seconds: float = 0.0) -> list[int]:
-    """Kill the processes that were started to log to a server and that do not end by themselves.
-
-    Parameters
-    ----------
-    url
-        The server's address.
-    grace_seconds
-        How long they may take to end.
-
-    Returns
-    -------
-    list of int
-        The identifiers of those that had to be killed.
-    """
+    """Kill the processes that log to a server and do not end by themselves in time; return which."""
     deadline = time.monotonic() + grace_seconds
     while (clients := processes_with("WANDB_BASE_URL", url)) and time.monotonic() < deadline:
         time.sleep(0.1)

@@ -40,6 +40,7 @@ def upsert_run(store: Store, variables: Variables) -> dict[str, Any]:
     run.state, run.exit_code = "running", None
     run.name = variables.get("displayName") or run.name or run.id
     run.group = variables.get("groupName") or run.group
+    run.notes = variables.get("notes") or run.notes
     run.config_json = variables.get("config") or run.config_json
     return {"upsertBucket": {"bucket": _bucket(run), "inserted": is_inserted}}
 
@@ -111,8 +112,9 @@ def artifact_type(store: Store, variables: Variables) -> dict[str, Any]:
 
 
 def create_artifact(store: Store, variables: Variables) -> dict[str, Any]:
-    """Open an artifact (a logged table is one); its contents are taken and dropped."""
+    """Open an artifact; a logged table is one."""
     name = variables["input"]["artifactCollectionName"]
+    store.artifacts[name] = {}
     sequence = {"id": name, "latestArtifact": None}
     return {"createArtifact": {"artifact": {"id": name, "state": "PENDING", "artifactSequence": sequence}}}
 
@@ -133,7 +135,7 @@ def create_artifact_files(store: Store, variables: Variables) -> dict[str, Any]:
     """Tell where to put the contents of an artifact."""
     edges = [
         {
-            "node": _upload(store, {}, file["name"])
+            "node": _upload(store, store.artifacts[file["artifactID"]], file["name"])
             | {"storagePath": file["name"], "artifact": {"id": file["artifactID"]}}
         }
         for file in variables["input"]["artifactFiles"]

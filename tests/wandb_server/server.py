@@ -68,13 +68,7 @@ class WandbServer(ThreadingHTTPServer):
         self.store.runs[run_id].is_stop_requested = True
 
     def wait_until(self, condition: Callable[[], bool], timeout_seconds: float = 60.0) -> None:
-        """Wait for a condition on what was received.
-
-        Raises
-        ------
-        TimeoutError
-            If the condition does not become true in time.
-        """
+        """Wait for a condition on what was received."""
         deadline = time.monotonic() + timeout_seconds
         while not condition():
             if time.monotonic() > deadline:

@@ -24,6 +24,7 @@ class RunRecord:
     project: str = "uncategorized"
     name: str = ""
     group: str | None = None
+    notes: str | None = None
     state: str = "pending"
     exit_code: int | None = None
     sweep: str | None = None
@@ -92,6 +93,7 @@ class Store:
         self.runs: dict[str, RunRecord] = {}
         self.sweeps: dict[str, SweepRecord] = {}
         self.agents: dict[str, AgentRecord] = {}
+        self.artifacts: dict[str, dict[str, bytes]] = {}
         self.uploads: dict[str, tuple[dict[str, bytes], str]] = {}
 
     def add_run(self, run: RunRecord) -> RunRecord:

@@ -3,7 +3,7 @@
 python -m core.data.annotations FILES --soundscapes=FOLDER --taxonomy=taxonomy.csv --out=labels.csv
 """
 
-import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,20 +12,23 @@ import numpy as np
 import pandas as pd
 import tyro
 
+from core.config_checks import expand_home, require_output
 from core.data.annotations.events import COMPLETE, NEGATIVE, NO_CALL, AnnotationOptions, match_names
 from core.data.annotations.places import names_of_files, place
 from core.data.annotations.readers import read_annotations
 from core.data.annotations.windows import to_windows
 from core.data.annotations.writers import (
+    birdnet_table,
+    hoplite_table,
     write_audacity,
-    write_birdnet,
-    write_hoplite,
     write_raven,
     write_wide,
 )
 from core.data.labelled_windows import LabelledWindows
 from core.data.soundscapes import find_soundscapes
 from core.data.taxonomy import Taxonomy, read_taxonomy
+from core.files import TABLE_ENDINGS, write_table
+from core.program import run_program
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +45,13 @@ class AnnotationConfig(AnnotationOptions):
     """What to write; for raven and audacity a folder, which gets a file a soundscape; None: nothing."""
     format: Literal["wide", "hoplite", "birdnet", "raven", "audacity"] = "wide"
     """Of `out`; wide: a row a window, 1, 0 or empty for each species, .csv or .parquet."""
+
+    def __post_init__(self) -> None:
+        """Check ranges, and that what is to be written can be."""
+        super().__post_init__()
+        expand_home(self, "files", "soundscapes", "taxonomy", "out")
+        endings = {"wide": TABLE_ENDINGS, "hoplite": (".csv",)}.get(self.format, ())
+        require_output("out", self.out, endings, is_folder=self.format in ("raven", "audacity"))
 
 
 def convert(config: AnnotationConfig) -> None:
@@ -82,36 +92,19 @@ def _write(
     taxonomy: Taxonomy,
 ) -> None:
     """Write the events or the windows, and say what has no place in the format."""
-    if form == "wide":
-        write_wide(out, windows)
-    elif form == "hoplite":
-        write_hoplite(out, windows, files)
-    else:
-        if form == "birdnet":
-            write_birdnet(out, events, files, taxonomy)
-        elif form == "raven":
-            write_raven(out, events, files)
-        else:
-            write_audacity(out, events, files)
-        negative = int(events["kind"].eq(NEGATIVE).sum())
-        print(
-            f"{negative} negative annotations left out: {form} cannot hold them\n" if negative else "", end=""
-        )
+    writers: dict[str, Callable[[], object]] = {
+        "wide": lambda: write_wide(out, windows),
+        "hoplite": lambda: write_table(hoplite_table(windows, files), out),
+        "birdnet": lambda: write_table(birdnet_table(events, files, taxonomy), out),
+        "raven": lambda: write_raven(out, events, files),
+        "audacity": lambda: write_audacity(out, events, files),
+    }
+    writers[form]()
+    negative = int(events["kind"].eq(NEGATIVE).sum())
+    if negative and form not in ("wide", "hoplite"):
+        print(f"{negative} negative annotations left out: {form} cannot hold them")
     print(f"{out}: written as {form}")
 
 
-def main() -> None:
-    """Run the command line; a mistake is one line, with status 2."""
-    try:
-        program = "python -m core.data.annotations"
-        config = tyro.cli(
-            AnnotationConfig, prog=program, description=AnnotationConfig.__doc__, use_underscores=True
-        )
-        convert(config)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-
-
 if __name__ == "__main__":
-    main()
+    run_program(AnnotationConfig, convert)

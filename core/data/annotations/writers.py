@@ -80,19 +80,16 @@ def write_audacity(folder: Path, events: pd.DataFrame, soundscapes: Iterable[str
         write_atomically(_table_of(folder, soundscape, ".labels.txt"), "".join(lines))
 
 
-def write_birdnet(
-    path: Path,
+def birdnet_table(
     events: pd.DataFrame,
     files: Mapping[str, str],
     taxonomy: Taxonomy | None = None,
     origins: Mapping[str, Origin] | None = None,
-) -> None:
-    """Write one table of results for all soundscapes.
+) -> pd.DataFrame:
+    """Return BirdNET's table of results of all soundscapes.
 
     Parameters
     ----------
-    path
-        .csv.
     events
         See `Annotations.events`.
     files
@@ -118,32 +115,34 @@ def write_birdnet(
     if origins is not None:
         where = [origins[soundscape] for soundscape in found["soundscape"]]
         table[list(Origin._fields)] = pd.DataFrame(where, columns=Origin._fields, index=table.index)
-    write_table(table, path)
+    return table
 
 
-def write_hoplite(path: Path, windows: LabelledWindows, files: Mapping[str, str]) -> None:
-    """Write one row a window and known species; windows last 5 s there.
+def hoplite_table(windows: LabelledWindows, files: Mapping[str, str]) -> pd.DataFrame:
+    """Return Perch hoplite's table: one row a window and known species.
 
     Parameters
     ----------
-    path
-        .csv.
     windows
         Labels.
     files
         Soundscape -> its file as the table shall name it.
+
+    Raises
+    ------
+    ValueError
+        If a window does not last 5 s.
     """
     lengths = windows.end - windows.begin
-    require(bool(np.allclose(lengths, HOPLITE_SECONDS)), f"{path}: windows of Perch hoplite last 5 s")
+    require(bool(np.allclose(lengths, HOPLITE_SECONDS)), "windows of Perch hoplite last 5 s")
     rows, columns = np.nonzero(windows.known)
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "filename": [files[name] for name in windows.soundscape[rows]],
             "window_offset_s": windows.begin[rows], "label": np.array(windows.species, dtype=object)[columns],
             "label_type": np.where(windows.positive[rows, columns], POSITIVE, NEGATIVE),
         }
     )  # fmt: skip
-    write_table(table, path)
 
 
 def write_wide(path: Path, windows: LabelledWindows) -> None:

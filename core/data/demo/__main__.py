@@ -1,17 +1,35 @@
 """Generate the demo data set: python -m core.data.demo [ROOT] [--seed 2022]."""
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
-from core.data.demo.build import DEFAULT_SEED, demo_root, ensure_demo
+import tyro
 
-parser = argparse.ArgumentParser(
-    prog="python -m core.data.demo", description="Generate the demo data set unless it is there."
-)
-parser.add_argument("root", nargs="?", type=Path, help="folder of the data set (default: below data/)")
-parser.add_argument("--seed", type=int, default=DEFAULT_SEED, help="seed of everything random")
-options = parser.parse_args()
-try:
-    ensure_demo(options.root or demo_root(seed=options.seed), options.seed)
-except (ValueError, OSError) as error:
-    parser.error(str(error))
+from core.config_checks import expand_home, require_output, require_seed
+from core.data.demo.build import DEFAULT_SEED, demo_root, ensure_demo
+from core.program import run_program
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """Generate the demo data set unless it is there."""
+
+    root: tyro.conf.Positional[str | None] = None
+    """Folder of the data set; None: one below data/."""
+    seed: int = DEFAULT_SEED
+    """Of everything random."""
+
+    def __post_init__(self) -> None:
+        """Check ranges, and that the folder can be written."""
+        expand_home(self, "root")
+        require_seed("seed", self.seed)
+        require_output("root", self.folder, is_folder=True)
+
+    @property
+    def folder(self) -> Path:
+        """Of the data set."""
+        return demo_root(seed=self.seed) if self.root is None else Path(self.root)
+
+
+if __name__ == "__main__":
+    run_program(DemoConfig, lambda config: ensure_demo(config.folder, config.seed))

@@ -7,7 +7,6 @@ written to a hidden folder beside its place, then renamed; `demo.json` states wh
 
 import dataclasses
 import json
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from core.data.demo.scenes import BACKGROUNDS, Singer, make_background, make_rec
 from core.data.demo.songs import SAMPLE_RATE, generator_of
 from core.data.soundscapes import WINDOW_SECONDS
 from core.files import alone_in
+from core.machine import usable_cores
 
 DEMO_VERSION = 4
 DEFAULT_SEED = 2022
@@ -153,12 +153,15 @@ def _write_data_set(folder: Path, plan: DemoPlan, seed: int) -> None:
     codes = [code for code, count in plan.recordings.items() for _ in range(count)]
     names = [f"XD{first + i}" for i in range(len(codes))]
     soundscapes = _plan_soundscapes(plan, seed)
-    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_WORKERS))
+    pool = ThreadPoolExecutor(min(len(usable_cores()), MAX_WORKERS))
     try:
         windows = pool.map(partial(_write_soundscape, folder, plan, seed), soundscapes)
         backgrounds = pool.map(partial(_write_background, folder, plan, seed), range(plan.num_backgrounds))
         recordings = pool.map(partial(_write_recording, folder, plan, seed), codes, names)
-        tables = {"train_metadata": pd.DataFrame(recordings), "taxonomy": _taxonomy(sorted(plan.recordings))}
+        metadata = pd.DataFrame(recordings)
+        names = ["primary_label", "scientific_name", "common_name"]
+        taxonomy = metadata[names].drop_duplicates().sort_values(names[0]).assign(class_name="Aves")
+        tables = {"train_metadata": metadata, "taxonomy": taxonomy}
         list(backgrounds)
         tables |= _tables_of_windows(plan, soundscapes, list(windows))
     finally:
@@ -166,11 +169,6 @@ def _write_data_set(folder: Path, plan: DemoPlan, seed: int) -> None:
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False)
     (folder / "scored_birds.json").write_text(json.dumps(sorted(plan.scored)))
-
-
-def _taxonomy(codes: Sequence[str]) -> pd.DataFrame:
-    rows = [(code, BY_CODE[code].scientific_name, BY_CODE[code].common_name, "Aves") for code in codes]
-    return pd.DataFrame(rows, columns=["primary_label", "scientific_name", "common_name", "class_name"])
 
 
 def _write_ogg(file: Path, wave: np.ndarray) -> None:
@@ -210,8 +208,8 @@ def _write_recording(folder: Path, plan: DemoPlan, seed: int, code: str, name: s
         length = seconds * generator.uniform(0.6, 0.9)
         softer = snr_db - generator.uniform(3, 9)
         singers.append(Singer(other, softer, generator.uniform(0, seconds - length), length))
-    wave, _ = make_recording(author, seconds, singers, seed, generator)
     filename = f"{code}/{name}.ogg"
+    wave = make_recording(author, seconds, singers, seed, generator)
     _write_ogg(folder / "train_audio" / filename, wave)
     stars = RATING_AT_0_DB + snr_db / DB_PER_STAR + generator.normal(0, RATING_SPREAD)
     is_rated, is_timed = generator.random() >= UNRATED_SHARE, generator.random() >= UNTIMED_SHARE
@@ -271,8 +269,31 @@ def _cast(
             soundscapes[i].species.append(code)
 
 
+def unlabelled_truth(seed: int = DEFAULT_SEED, plan: DemoPlan | None = None) -> dict[str, pd.DataFrame]:
+    """Return what is heard at the sites that nobody labelled: file name -> bool, a row a window, by its end.
+
+    No file of a demo data set tells this; it is made anew from what the set was made of.
+
+    Parameters
+    ----------
+    seed, plan
+        Of `ensure_demo`.
+    """
+    plan = plan or DemoPlan()
+    sites = {f"S{plan.labelled_sites + 1 + i:02d}" for i in range(plan.unlabelled_sites)}
+    chosen = [made for made in _plan_soundscapes(plan, seed) if made.site in sites]
+    return {made.file.name: _perform_soundscape(plan, seed, made)[1] for made in chosen}
+
+
 def _write_soundscape(folder: Path, plan: DemoPlan, seed: int, made: _Soundscape) -> pd.DataFrame:
     """Write a soundscape; return whether each species is heard, a row a window, by its end in seconds."""
+    wave, heard = _perform_soundscape(plan, seed, made)
+    _write_ogg(folder / made.file, wave)
+    return heard
+
+
+def _perform_soundscape(plan: DemoPlan, seed: int, made: _Soundscape) -> tuple[np.ndarray, pd.DataFrame]:
+    """Return a soundscape (sample,), and what `_write_soundscape` returns."""
     generator = generator_of(seed, "soundscape", made.file.stem)
     singers = []
     for code in made.species:
@@ -283,14 +304,13 @@ def _write_soundscape(folder: Path, plan: DemoPlan, seed: int, made: _Soundscape
     # files of the competition are within a few milliseconds of one minute
     seconds = made.seconds + generator.uniform(-0.01, 0.01)
     wave, sounding = make_soundscape(made.site, seconds, singers, seed, generator)
-    _write_ogg(folder / made.file, wave)
     ends = np.arange(WINDOW_SECONDS, made.seconds + 1, WINDOW_SECONDS)
     heard = {}
     for code in sorted(plan.recordings):
         note_begin, note_end = sounding.get(code, np.zeros((0, 2))).T[:, :, None]
         overlap = np.minimum(note_end, ends) - np.maximum(note_begin, ends - WINDOW_SECONDS)
         heard[code] = overlap.clip(min=0).sum(axis=0) >= MIN_SOUNDING_SECONDS
-    return pd.DataFrame(heard, index=ends)
+    return wave, pd.DataFrame(heard, index=ends)
 
 
 def _tables_of_windows(

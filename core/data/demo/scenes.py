@@ -35,13 +35,6 @@ class Singer(NamedTuple):
     seconds: float
 
 
-class Scene(NamedTuple):
-    """Audio, (sample,) float32 in [-1, 1], and species -> (note, 2), begin and end of notes in seconds."""
-
-    wave: np.ndarray
-    sounding: dict[str, np.ndarray]
-
-
 def make_background(kind: str, seconds: float, generator: _Generator) -> np.ndarray:
     """Return a call-free background of a kind of `BACKGROUNDS`, (sample,) float32."""
     wave = BACKGROUNDS[kind](round(seconds * SAMPLE_RATE), generator)
@@ -50,8 +43,8 @@ def make_background(kind: str, seconds: float, generator: _Generator) -> np.ndar
 
 def make_recording(
     author: str, seconds: float, singers: Sequence[Singer], seed: int, own: _Generator
-) -> Scene:
-    """Return a recording of near birds, by an author with a microphone and a neighbourhood.
+) -> np.ndarray:
+    """Return a recording of near birds by an author with a microphone and a neighbourhood, (sample,) float32.
 
     Parameters
     ----------
@@ -71,14 +64,17 @@ def make_recording(
         wave += 10 ** (own.uniform(-8, 0) / 20) * BACKGROUNDS[kind](num_samples, own)
     gains_db = _microphone(generator_of(seed, "microphone", author)) + _microphone(own)
     way = (own.uniform(5, 60), own.uniform(0.1, 0.5), own.uniform(-20, -6))
-    sounding = _perform(wave, singers, [way] * len(singers), (seed, author), own)
-    return Scene(_at_peak(_equalise(wave, gains_db), own.uniform(-20, -1)), sounding)
+    _perform(wave, singers, [way] * len(singers), (seed, author), own)
+    return _at_peak(_equalise(wave, gains_db), own.uniform(-20, -1))
 
 
 def make_soundscape(
     site: str, seconds: float, singers: Sequence[Singer], seed: int, own: _Generator
-) -> Scene:
-    """Return a soundscape of a site; parameters as in `make_recording`, with a site for an author."""
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return a soundscape of a site, and species -> (note, 2), begin and end of its notes in seconds.
+
+    Parameters are those of `make_recording`, with a site for an author.
+    """
     num_samples = round(seconds * SAMPLE_RATE)
     wave = _noise(num_samples, -5.0 + own.normal(0, 0.5), own)
     for kind in own.permutation(list(BACKGROUNDS))[:2]:
@@ -89,13 +85,13 @@ def make_soundscape(
     ]
     sounding = _perform(wave, singers, ways, (seed, site), own)
     wave = _equalise(wave, _microphone(generator_of(seed, "microphone", site)))
-    return Scene(_at_peak(wave, own.uniform(-12, -3)), sounding)
+    return _at_peak(wave, own.uniform(-12, -3)), sounding
 
 
 def _perform(
     wave: np.ndarray, singers: Sequence[Singer], ways: Sequence[_Way], place: tuple[int, str], own: _Generator
 ) -> dict[str, np.ndarray]:
-    """Add birds to a background of level 1, in place; return `Scene.sounding`.
+    """Add birds to a background of level 1, in place; return when each species sounds, see `make_soundscape`.
 
     Birds of one place, a seed and a name, sing in one dialect.
     """

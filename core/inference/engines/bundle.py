@@ -56,12 +56,9 @@ def bundle(config: BundleConfig) -> Path:
     Raises
     ------
     ValueError
-        If the export is none, the target exists, or wheels cannot be downloaded.
+        If the export is none, or wheels cannot be downloaded.
     """
     out = Path(config.out)
-    if out.exists():
-        message = f"out={out}: exists; name another, or remove it"
-        raise ValueError(message)
     open_export(Path(config.exported))  # whole and loadable, or an error now rather than there
     zipped = out.suffix == ".zip"
     folder = out.with_name(f".{out.name}.part")

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from core import checkpoint
-from core.checkpoint import CheckpointError
-from core.files import replacing, write_atomically
-from core.inference.config import ExportConfig
+from core.config import require
+from core.config_values import require_types
+from core.files import read_json, replacing, write_atomically
+from core.inference.config import Backend, ExportConfig
 from core.inference.engines.backends import INT8_FILE, ONNX_FILE, import_package
 from core.inference.engines.parity import Windows, measure_engines, read_windows, report_parity
 from core.inference.ensemble import Ensemble, Member, load_ensemble
@@ -28,6 +29,8 @@ from core.models.folding import folded
 
 EXPORT_FORMAT = 1
 MANIFEST, WHOLE_FILE = "ensemble.json", "whole.onnx"
+_ENTRIES = {"format": int, "context": int, "species": list[str], "weights": list[float], "backend": Backend}
+"""Types of the entries of `MANIFEST` that are needed."""
 MAX_CLIPS = 4096
 CALIBRATION_WINDOWS = 256
 
@@ -172,15 +175,14 @@ def open_export(
     CheckpointError
         If it is none, or torn.
     """
-    try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text())
-        weights, number = manifest["weights"], manifest["format"]
-    except (OSError, json.JSONDecodeError, KeyError, UnicodeDecodeError) as error:
-        message = f"{folder}: no export of `python -m core.inference export` ({error})"
-        raise CheckpointError(message) from error
-    if number != EXPORT_FORMAT:
-        message = f"{folder}: export format {number}, this code reads {EXPORT_FORMAT}"
-        raise CheckpointError(message)
-    members = [folder / f"member{i}" for i in range(len(weights))]
+    with checkpoint.refusing(f"{folder}: no export of `python -m core.inference export`"):
+        manifest = read_json(folder / MANIFEST)
+        missing = ", ".join(sorted(_ENTRIES.keys() - manifest.keys()))
+        require(not missing, f"{MANIFEST} lacks {missing}")
+        require_types(f"{MANIFEST}: ", manifest, _ENTRIES)
+        require(bool(manifest["weights"] and manifest["species"]), f"{MANIFEST}: no weights or no species")
+        number = manifest["format"]
+        require(number == EXPORT_FORMAT, f"export format {number}, this code reads {EXPORT_FORMAT}")
+    members = [folder / f"member{i}" for i in range(len(manifest["weights"]))]
     wanted = species or manifest["species"]
-    return load_ensemble(members, weights=weights, combine=combine, species=wanted), manifest
+    return load_ensemble(members, weights=manifest["weights"], combine=combine, species=wanted), manifest

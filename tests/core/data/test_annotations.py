@@ -11,20 +11,22 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.data.annotations.__main__ import AnnotationConfig, convert, main
+from core.data.annotations.__main__ import AnnotationConfig, convert
 from core.data.annotations.events import AnnotationOptions, Annotations, make_events, match_names
 from core.data.annotations.places import place
 from core.data.annotations.readers import read_annotations
 from core.data.annotations.windows import label_windows
 from core.data.annotations.writers import (
+    birdnet_table,
+    hoplite_table,
     write_audacity,
-    write_birdnet,
-    write_hoplite,
     write_raven,
     write_wide,
 )
 from core.data.labelled_windows import LabelledWindows
 from core.data.taxonomy import Taxonomy
+from core.files import write_table
+from tests.programs import refusal
 
 TAXONOMY = Taxonomy.of(
     ["grekis", "22973", "trsowl", "kaffeä", "001"],
@@ -426,7 +428,7 @@ def test_birdnet_results_come_back_as_they_were(
     tmp_path_factory: pytest.TempPathFactory, drawn: list[Any]
 ) -> None:
     path, events = tmp_path_factory.mktemp("birdnet") / "all.csv", events_of(drawn)
-    write_birdnet(path, events, {name: name for name in events["soundscape"].unique()})
+    write_table(birdnet_table(events, {name: name for name in events["soundscape"].unique()}), path)
     assert_same(read(path), events, [name for name in COLUMNS if not name.endswith("hz")])
 
 
@@ -448,7 +450,7 @@ def test_windows_come_back_as_they_were(
         known=known,
     )
     if name == "hoplite.csv":
-        write_hoplite(path, windows, {SITE_B: f"{SITE_B}.WAV"})
+        write_table(hoplite_table(windows, {SITE_B: f"{SITE_B}.WAV"}), path)
     else:
         write_wide(path, windows)
     found, _ = label_windows([path], field, TAXONOMY)
@@ -463,7 +465,7 @@ def test_birdnet_gets_names_that_lead_back_to_the_code(tmp_path: Path) -> None:
         ["a1", "a2", "b"], scientific=["Avis rara", "Avis rara", "Bavis magna"], common=["", "", "Bee"]
     )
     events = make_events({"soundscape": "x", "code": ["a1", "a2", "b"], "label": ["a1", "a2", "Bee"]})
-    write_birdnet(tmp_path / "all.csv", events, {"x": "x.wav"}, twins)
+    write_table(birdnet_table(events, {"x": "x.wav"}, twins), tmp_path / "all.csv")
     found = match_names(read_annotations([tmp_path / "all.csv"], AnnotationOptions()), twins)
     assert found.events["label"].tolist() == ["a1", "a2", "Bavis magna_Bee"]
     assert found.events["code"].tolist() == ["a1", "a2", "b"]
@@ -521,11 +523,6 @@ def test_the_program_converts_and_says_what_it_read(
     }  # fmt: skip
 
 
-def test_a_mistake_is_one_line(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], field: Field
-) -> None:
-    monkeypatch.setattr("sys.argv", ["annotations", "gone.csv", "--soundscapes", str(field[SITE_A])])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    assert stop.value.code == 2
-    assert capsys.readouterr().err == "error: annotations=gone.csv: no such file\n"
+def test_a_mistake_is_one_line(field: Field) -> None:
+    said = refusal("core.data.annotations", "gone.csv", "--soundscapes", field[SITE_A])
+    assert said == "error: annotations=gone.csv: no such file\n"

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from scipy.sparse import csr_array
 
 from core.config import Config, DataConfig, MixupConfig
 from core.config_data import NoiseConfig
 from core.data.clips import Draw, Pool, TrainBatches, TrainClips, ValidClips, fill_clip
 from core.data.labels import Labels
 from core.data.loaders import build_loaders, open_data, read_recordings
-from core.data.noise import NoiseMixer, mix, root_mean_square
+from core.data.noise import NoiseOfSet, NoiseSets
 from core.data.pcm import PcmStore
+from core.training.augment import mix_noise, root_mean_square
 from tests.runs import tiny_config, with_data
 
 RATE = 32000
@@ -29,8 +31,9 @@ def ramp_store(tmp_path: Path, seconds: float) -> PcmStore:
 
 
 def labels(number: int) -> Labels:
-    target = np.eye(number, 3, dtype=np.float32)
-    return Labels(target, np.ones_like(target), np.ones(number, np.float32), target > 0)
+    """Return labels of which each recording holds the species of its number, of three."""
+    target = csr_array(np.eye(number, 3, dtype=np.float32))
+    return Labels(target > 0, target, csr_array(target.shape, dtype=bool), np.ones(number, np.float32))
 
 
 def batches(mixup: MixupConfig = MIXED, size: int = 4, **options: int) -> TrainBatches:
@@ -163,24 +166,33 @@ def test_too_many_bad_recordings_stop_the_run(tiny_demo: Path, tmp_path: Path) -
         open_data(config, read_recordings(config.data), quiet=True)
 
 
-def test_noise_is_mixed_at_the_asked_level() -> None:
-    generator = np.random.default_rng(0)
-    wave, noise = (generator.standard_normal(32000).astype(np.float32) * level for level in (0.1, 0.7))
-    added = mix(wave, noise, 3.0) - wave
-    assert 20 * np.log10(root_mean_square(wave) / root_mean_square(added)) == pytest.approx(3.0, abs=0.01)
+def test_noise_is_mixed_at_the_asked_level_and_silence_stays() -> None:
+    generator = torch.Generator().manual_seed(0)
+    wave = 0.1 * torch.randn(3, RATE, generator=generator)
+    wave[2] = 0
+    noise = torch.randint(-9000, 9000, (3, RATE), generator=generator).to(torch.int16)
+    noise[1] = 0
+    one = NoiseOfSet(noise, torch.arange(3), torch.tensor([3.0, 1.0, 0.0]))
+    mixed = mix_noise(wave, [one])
+    added = mixed[0] - wave[0]
+    ratio = root_mean_square(wave[0]) / root_mean_square(added)
+    assert 20 * float(ratio.log10()) == pytest.approx(3.0, abs=0.01)
+    assert torch.equal(mixed[1:], wave[1:])
+    twice = mix_noise(wave, [one, NoiseOfSet(noise[:1], torch.tensor([0]), torch.tensor([0.0]))])
+    ratio = root_mean_square(mixed[0]) / root_mean_square(twice[0] - mixed[0])
+    assert 20 * float(ratio.log10()) == pytest.approx(0.0, abs=0.01), "of the clip as it is by then"
 
 
 def test_noise_comes_as_often_as_asked_within_its_levels(tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     soundfile.write(tmp_path / "noise.wav", 0.1 * generator.standard_normal(RATE), RATE)
     store = PcmStore([tmp_path / "noise.wav"], RATE, None, quiet=True)
-    mixer = NoiseMixer([store, store], NoiseConfig(probabilities=[0.3, 0.0], min_snr_db=2.0, max_snr_db=5.0))
-    wave = (0.2 * np.sin(np.arange(RATE) * 0.1)).astype(np.float32)
-    levels = []
-    for seed in range(300):
-        added = mixer(wave, np.random.default_rng(seed)) - wave
-        if root_mean_square(added) > 0:
-            levels.append(20 * np.log10(root_mean_square(wave) / root_mean_square(added)))
-    assert len(levels) / 300 == pytest.approx(0.3, abs=0.08)
-    assert 1.99 < min(levels) < 2.3
-    assert 4.7 < max(levels) < 5.01
+    config = NoiseConfig(probabilities=[0.3, 0.0], min_snr_db=2.0, max_snr_db=5.0)
+    sets, path = NoiseSets([store, store], config), ramp_store(tmp_path, 1.0)
+    clips = TrainClips(path, labels(1), DataConfig(clip_seconds=1.0, part_seconds=1.0), sets, 0)
+    batch = clips.__getitems__([Draw(0, 0, cycle, 0) for cycle in range(300)])
+    (noise,) = batch.noise
+    assert len(noise.clip) / 300 == pytest.approx(0.3, abs=0.08)
+    assert 1.99 < float(noise.snr_db.min()) < 2.3
+    assert 4.7 < float(noise.snr_db.max()) < 5.01
+    assert batch.wave.dtype == noise.wave.dtype == torch.int16

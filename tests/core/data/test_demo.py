@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ import pytest
 
 from core.config import DataConfig
 from core.data.competition import Competition, read_competition
-from core.data.demo import DemoPlan, ensure_demo, tiny_plan
+from core.data.demo.build import DemoPlan, ensure_demo, tiny_plan, unlabelled_truth
 from core.data.folds import folds_of
 
 SMALL = DemoPlan(
@@ -119,3 +120,14 @@ def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "demo.json").write_text(json.dumps({"version": 1}))
     with pytest.raises(ValueError, match="another seed, plan or version"):
         make_small(tmp_path)
+
+
+def test_the_truth_of_sites_nobody_labelled_is_what_labels_would_say(tmp_path: Path) -> None:
+    labelled = replace(SMALL, num_soundscapes=0, labelled_sites=2, files_per_site=4, site_seconds=10)
+    table = pd.read_csv(ensure_demo(tmp_path / "demo", plan=labelled) / "train_soundscapes_labels.csv")
+    truth = unlabelled_truth(plan=replace(labelled, labelled_sites=0, unlabelled_sites=2))
+    assert len(truth) == 8
+    for file, rows in table.groupby("filename"):
+        heard = [";".join(row.index[row]) or "nocall" for _, row in truth[str(file)].iterrows()]
+        assert rows["primary_label"].tolist() == heard
+    assert set(table["primary_label"]) - {"nocall"}

@@ -27,7 +27,10 @@ def test_the_truth_is_the_same_whatever_training_makes_of_secondary_labels(
     secondary: Literal["positive", "weight", "mask"], target: float, mask: float
 ) -> None:
     labels = build_labels(competition(), DataConfig(secondary=secondary, secondary_weight=0.0))
-    np.testing.assert_array_equal(labels.truth, [[True, True], [False, True], [False, False]])
-    np.testing.assert_array_equal(labels.target, [[1, target], [0, 1], [0, 0]])
-    np.testing.assert_array_equal(labels.mask, [[1, mask], [1, 1], [1, 1]])
+    np.testing.assert_array_equal(
+        labels.truth(np.arange(3), [0, 1]), [[True, True], [False, True], [False, False]]
+    )
+    taught = [labels.taught(recording) for recording in range(3)]
+    np.testing.assert_array_equal([one.target for one in taught], [[1, target], [0, 1], [0, 0]])
+    np.testing.assert_array_equal([one.mask for one in taught], [[1, mask], [1, 1], [1, 1]])
     np.testing.assert_allclose(labels.weight, [1.0, 0.4, 0.8])

@@ -1,8 +1,6 @@
 """Each year's folder, and any lab's: recognised by what is in it."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from tests.folders import (
     classes_of,
     make_year,
 )
+from tests.programs import refusal, run_program
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +79,7 @@ def test_labels_of_2026_stand_twice_and_count_once(years: dict[int, Path]) -> No
 
 
 def test_what_was_recognised_is_printed(years: dict[int, Path]) -> None:
-    command = [sys.executable, "-m", "core.data.competition", str(years[2026])]
-    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    text = run_program("core.data.competition", years[2026])
     for part in (
         "BirdCLEF 2026 (submission wide, metric macro_auc, 90 minutes)",
         "Classes: 8 in the order of taxonomy.csv, 8 scored; 5 Aves, 2 Insecta, 1 Amphibia",
@@ -97,10 +95,8 @@ def test_what_was_recognised_is_printed(years: dict[int, Path]) -> None:
 
 
 def test_a_mistake_is_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "core.data.competition", str(tmp_path / "absent")]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert result.returncode == 2
-    assert result.stderr == f"error: {tmp_path / 'absent'}: no such folder\n"
+    said = refusal("core.data.competition", tmp_path / "absent")
+    assert said == f"error: {tmp_path / 'absent'}: no such folder\n"
 
 
 def test_parts_of_a_folder_are_found_one_by_one(years: dict[int, Path], tmp_path: Path) -> None:

@@ -266,14 +266,14 @@ def test_a_file_that_is_cut_off_and_two_sets_at_once_are_refused(tmp_path: Path)
         read_competition(whole, cache=str(tmp_path / "cache"))
 
 
-def run_command(root: str, cache: Path, endpoint: str) -> subprocess.CompletedProcess[str]:
+def run_program(root: str, cache: Path, endpoint: str) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "core.data.competition", root, f"--cache={cache}"]
     environment = os.environ | {"HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0"}
     return subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
 
 
 def test_a_hub_that_cannot_be_reached_is_one_line(tmp_path: Path) -> None:
-    result = run_command("hf://owner/name/HSN", tmp_path, "http://127.0.0.1:9")
+    result = run_program("hf://owner/name/HSN", tmp_path, "http://127.0.0.1:9")
     assert result.returncode == 2
     assert result.stderr.count("\n") == 1
     assert "error: hf://owner/name/HSN: " in result.stderr
@@ -319,13 +319,13 @@ def hub(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_set_of_the_hub_is_fetched_once(tmp_path: Path, hub: str) -> None:
-    result = run_command("hf://owner/name/HSN", tmp_path / "cache", hub)
+    result = run_program("hf://owner/name/HSN", tmp_path / "cache", hub)
     assert result.returncode == 0, result.stderr
     assert "Recordings: 3 of 3 classes" in result.stdout
     assert "the hub converted a part of this set only" in result.stdout
-    offline = run_command("hf://owner/name/HSN", tmp_path / "cache", "http://127.0.0.1:9")
+    offline = run_program("hf://owner/name/HSN", tmp_path / "cache", "http://127.0.0.1:9")
     assert offline.stdout == result.stdout
-    unnamed = run_command("hf://owner/name", tmp_path / "cache", hub)
+    unnamed = run_program("hf://owner/name", tmp_path / "cache", hub)
     assert "name one of its configurations as hf://owner/name/CONFIG: HSN, POW" in unnamed.stderr
-    absent = run_command("hf://owner/absent/HSN", tmp_path / "cache", hub)
+    absent = run_program("hf://owner/absent/HSN", tmp_path / "cache", hub)
     assert f"{hub} has no data set owner/absent that is open to you" in absent.stderr

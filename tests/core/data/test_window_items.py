@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from scipy.sparse import csr_array
 
 from core.config import Config, DataConfig, MixupConfig
 from core.data.audit import audit_folds, format_audit
@@ -56,8 +57,8 @@ def items_of(windows: LabelledWindows, tmp_path: Path, seconds: float) -> Window
 
 
 def clips_of(items: WindowItems, seconds: float) -> TrainClips:
-    nothing = np.zeros((0, 3), np.float32)
-    labels = Labels(nothing, nothing, np.zeros(0, np.float32), nothing > 0)
+    nothing = csr_array((0, 3), dtype=bool)
+    labels = Labels(nothing, nothing, nothing, np.zeros(0, np.float32))
     config = DataConfig(clip_seconds=seconds, part_seconds=1.0)
     return TrainClips(PcmStore([], RATE, None), labels, config, None, 0, items)
 

@@ -22,15 +22,15 @@ from scipy.special import expit
 
 from core.checkpoint import CheckpointError
 from core.data.audio import read_mono
-from core.inference.__main__ import main
+from core.inference.check import submission_faults
 from core.inference.config import InferenceConfig, WindowConfig
 from core.inference.ensemble import find_checkpoints, load_ensemble
 from core.inference.predictor import Predictor
 from core.inference.run import predict
-from core.inference.submission import submission_faults
 from core.scoring.decisions import DecisionConfig
 from core.scoring.metrics import balanced_accuracy
 from tests.core.inference.conftest import RATE, Trained, write_noise
+from tests.programs import refusal
 from tests.runs import ROOT
 
 CPU = torch.device("cpu")
@@ -218,21 +218,15 @@ def test_labels_are_aligned_by_name(trained: Trained, soundscapes: Path, tmp_pat
 # As a program.
 
 
-def program(*words: str, processes: int = 1) -> list[str]:
-    launcher = [sys.executable]
-    if processes > 1:
-        module = "accelerate.commands.launch"
-        launcher = [sys.executable, "-m", module, "--cpu", "--num_processes", str(processes)]
-    return [*launcher, "-m", "core.inference", *words]
+def program(*words: str) -> list[str]:
+    return [sys.executable, "-m", "core.inference", *words]
 
 
 def environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
-def test_mistakes_of_the_command_line_are_told(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_mistakes_of_the_command_line_are_told(trained: Trained, tmp_path: Path) -> None:
     for words, what in (
         (["--checkpoints", "nowhere", "--soundscapes", str(trained.root)], "nowhere: no such folder"),
         (["--checkpoints", trained.runs[0], "--soundscapes", "nowhere"], "nowhere does not exist"),
@@ -241,11 +235,7 @@ def test_mistakes_of_the_command_line_are_told(
             "weights has 2",
         ),
     ):
-        monkeypatch.setattr(sys, "argv", ["core.inference", *words, f"--out={tmp_path}/s.csv"])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        assert stop.value.code == 2
-        assert what in capsys.readouterr().err
+        assert what in refusal("core.inference", *words, f"--out={tmp_path}/s.csv")
 
 
 @pytest.mark.slow
@@ -259,13 +249,13 @@ def test_a_killed_run_continues_and_does_no_file_twice(trained: Trained, tmp_pat
     for wanted in (1, 2):  # twice
         process = subprocess.Popen(program(*words, f"--out={tmp_path}/killed.csv"), env=environment())
         deadline = time.monotonic() + 120
-        while len(list(journal.glob("part-*.npz"))) < wanted and time.monotonic() < deadline:
+        while len(list(journal.glob("part-*.parquet"))) < wanted and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not (tmp_path / "killed.csv").exists()
-    before = {path: path.stat().st_mtime_ns for path in journal.glob("part-*.npz")}
-    done = sum(len(json.loads(str(np.load(path)["names"]))) for path in before)
+    before = {path: path.stat().st_mtime_ns for path in journal.glob("part-*.parquet")}
+    done = sum(pd.read_parquet(path)["file_id"].nunique() for path in before)
     assert 50 <= done < 200
     shown = subprocess.run(
         program(*words, f"--out={tmp_path}/killed.csv"),
@@ -280,15 +270,10 @@ def test_a_killed_run_continues_and_does_no_file_twice(trained: Trained, tmp_pat
 
 
 @pytest.mark.slow
-def test_two_processes_share_the_files(trained: Trained, soundscapes: Path, tmp_path: Path) -> None:
-    words = ["--checkpoints", *trained.runs, "--soundscapes", str(soundscapes)]
-    subprocess.run(program(*words, f"--out={tmp_path}/one.csv"), check=True, env=environment())
-    subprocess.run(program(*words, f"--out={tmp_path}/two.csv", processes=2), check=True, env=environment())
-    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
-
-
-@pytest.mark.slow
-def test_two_hours_stay_below_one_and_a_half_gigabytes(trained: Trained, tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch", [(), ("--windows.batch=48",)], ids=["measured", "48 windows"])
+def test_two_hours_stay_below_one_and_a_half_gigabytes(
+    trained: Trained, batch: tuple[str, ...], tmp_path: Path
+) -> None:
     file = tmp_path / "long.flac"
     generator = np.random.default_rng(0)
     with soundfile.SoundFile(file, "w", RATE, 1) as sound:
@@ -307,7 +292,7 @@ def test_two_hours_stay_below_one_and_a_half_gigabytes(trained: Trained, tmp_pat
         "from core.inference.__main__ import main; main()\n"
         "print('PEAK', max(pages))"
     )
-    words = ["--checkpoints", trained.runs[0], "--soundscapes", str(file), f"--out={tmp_path}/s.csv"]
+    words = ["--checkpoints", trained.runs[0], "--soundscapes", str(file), f"--out={tmp_path}/s.csv", *batch]
     shown = subprocess.run(
         [sys.executable, "-c", script, *words], check=True, capture_output=True, text=True, env=environment()
     )

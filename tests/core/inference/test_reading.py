@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.data.audio import read_mono
+from core.data.audio import read_mono, to_int16
 from core.data.decoding import AudioError, Findings
 from core.inference import reading
 from core.inference.reading import Blocks, read_ahead
@@ -20,9 +20,12 @@ def joined(blocks: Iterator[Blocks]) -> np.ndarray:
 
 def test_files_read_ahead_are_those_read_one_by_one(tmp_path: Path) -> None:
     paths = [write_noise(tmp_path / f"{i}.wav", 10.0 + i, rate=RATE + 1000 * i, seed=i) for i in range(3)]
-    found = [joined(blocks) for blocks, _ in read_ahead(paths, [RATE])]
-    for path, wave in zip(paths, found, strict=True):
-        assert np.array_equal(wave, read_mono(path, RATE))
+    for num_threads in (1, 3):
+        found = [joined(blocks) for blocks, _ in read_ahead(paths, [RATE], num_threads)]
+        for path, wave in zip(paths, found, strict=True):
+            assert np.array_equal(wave, read_mono(path, RATE))
+    whole = [joined(blocks) for blocks, _ in read_ahead(paths, [RATE], as_int16=True)]
+    assert np.array_equal(whole[2], to_int16(read_mono(paths[2], RATE)))
 
 
 def test_a_bad_file_raises_its_own_error_and_the_next_one_is_read(tmp_path: Path) -> None:
@@ -63,4 +66,4 @@ def test_it_stays_a_bounded_number_of_blocks_ahead_and_ends_with_its_reader(
     time.sleep(0.3)
     assert len(made) <= reading.BLOCKS_AHEAD + 3
     streams.close()  # type: ignore[attr-defined]
-    assert not [thread for thread in threading.enumerate() if thread.name == "decode"]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("decode")]

@@ -139,7 +139,7 @@ def test_a_file_that_changed_since_the_run_was_stopped_is_predicted_anew(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("core.inference.run.decide_soundscapes", stop)
+    monkeypatch.setattr("core.inference.run.decided_soundscapes", stop)
     with pytest.raises(KeyboardInterrupt):
         predict(config_of(trained, card, out))
     monkeypatch.undo()

@@ -18,7 +18,7 @@ from core.inference.ensemble import SEGMENTS, load_ensemble
 from core.inference.post_processing import PostProcessing, decide_segments
 from core.inference.predictor import Predictor
 from core.inference.run import predict
-from core.inference.tables import Decisions, selections, write_detections
+from core.inference.tables import Decisions, selections, writing_detections
 from core.scoring.decisions import DecisionConfig
 from tests.core.inference.conftest import RATE, Trained
 
@@ -41,6 +41,9 @@ def test_a_segment_is_what_the_network_hears_at_its_middle(trained: Trained, sou
         np.testing.assert_allclose(found[3, segment], expected, atol=1e-5)
 
 
+FILE = np.zeros(3)
+
+
 def one_species(config: DecisionConfig) -> PostProcessing:
     return PostProcessing(config, np.array(["bird"]), np.ones(1, bool), np.zeros(1))
 
@@ -49,11 +52,11 @@ def test_segments_of_true_windows_only_and_at_least_the_loudest() -> None:
     segments = np.array([[[0.9], [0.2], [0.1]], [[0.3], [0.2], [0.1]], [[0.8], [0.9], [0.7]]])
     target = np.array([[True], [True], [False]])
     plain, gate = (one_species(config) for config in (DecisionConfig(), DecisionConfig(gate="hard")))
-    heard = decide_segments(segments, target, plain, None, np.array([0.15]))
+    heard = decide_segments(segments, target, plain, FILE, None, np.array([0.15]))
     assert heard[:, :, 0].tolist() == [[True, True, False], [True, True, False], [False] * 3]
-    strict = decide_segments(segments, target, plain, None, np.array([0.5]))
+    strict = decide_segments(segments, target, plain, FILE, None, np.array([0.5]))
     assert strict[:, :, 0].tolist() == [[True, False, False], [True, False, False], [False] * 3]
-    gated = decide_segments(segments, target, gate, np.array([1.0, 0.1, 1.0]), np.array([0.15]))
+    gated = decide_segments(segments, target, gate, FILE, np.array([1.0, 0.1, 1.0]), np.array([0.15]))
     assert gated[:, :, 0].tolist() == [[True, True, False], [True, False, False], [False] * 3]
 
 
@@ -72,9 +75,11 @@ def test_detections_come_back_as_annotations_of_each_tool(tmp_path: Path) -> Non
     decision = Decisions(probability, probability > 0.5, Path("far/site A/x.ogg"), np.zeros((0, 10, 2), bool))
     silent = Decisions(probability, probability > 1, Path("far/site B/x.ogg"), np.zeros((0, 10, 2), bool))
     decisions = {"site A/x": decision, "site B/x": silent}
-    write_detections(
-        tmp_path, decisions, Taxonomy.of(["001", "nan"]), ("raven", "birdnet", "audacity", "hoplite")
-    )
+    with writing_detections(
+        tmp_path, Taxonomy.of(["001", "nan"]), ("raven", "birdnet", "audacity", "hoplite")
+    ) as add:
+        for name, one in decisions.items():
+            add({name: one})
     for name in ("site A/x.selections.txt", "site A/x.labels.txt", "detections.csv"):
         events = read_annotations([tmp_path / name], AnnotationOptions()).events
         assert events[["begin", "end", "label"]].to_numpy().tolist() == [[0, 10, "001"], [15, 20, "001"]]

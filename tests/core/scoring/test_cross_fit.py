@@ -236,5 +236,5 @@ def test_what_was_fitted_is_read_as_it_was_written(tmp_path: Path) -> None:
         write_tuned(tmp_path / "tuned.json", judged[1], judged[0], rows, {})
         assert read_tuned(tmp_path / "tuned.json") == judged[1].config
     (tmp_path / "other.json").write_text('{"x": 1}')
-    with pytest.raises(ValueError, match=r"other\.json: not written by"):
+    with pytest.raises(ValueError, match=r"other\.json: no post; name what .* wrote"):
         read_tuned(tmp_path / "other.json")

@@ -7,6 +7,7 @@ from core.scoring.decisions import DecisionConfig, adjust, calibrate, subtract_p
 
 PROBABILITY = np.array([[0.9, 0.2], [0.4, 0.3], [0.1, 0.8]])
 COUNTS = np.array([30.0, 10.0])
+FILE = np.array(["x", "x", "y"])
 
 
 def test_the_penalty_is_the_share_of_recordings() -> None:
@@ -14,17 +15,25 @@ def test_the_penalty_is_the_share_of_recordings() -> None:
 
 
 def test_rare_species_rise_and_common_ones_fall() -> None:
-    boosted = adjust(PROBABILITY, DecisionConfig(rare_boost=0.5), COUNTS)
+    boosted = adjust(PROBABILITY, DecisionConfig(rare_boost=0.5), COUNTS, FILE)
     np.testing.assert_allclose(boosted / PROBABILITY, [[1.5**-0.5, 0.5**-0.5]] * 3)
 
 
 def test_gates_need_and_use_the_probability_of_a_bird() -> None:
     bird = np.array([0.9, 0.1, 0.5])
-    hard = adjust(PROBABILITY, DecisionConfig(gate="hard", gate_threshold=0.5), COUNTS, bird)
+    hard = adjust(PROBABILITY, DecisionConfig(gate="hard", gate_threshold=0.5), COUNTS, FILE, bird)
     assert hard[1].tolist() == [0, 0]
     assert hard[[0, 2]].tolist() == PROBABILITY[[0, 2]].tolist()
-    soft = adjust(PROBABILITY, DecisionConfig(gate="soft", gate_power=2.0), COUNTS, bird)
+    soft = adjust(PROBABILITY, DecisionConfig(gate="soft", gate_power=2.0), COUNTS, FILE, bird)
     np.testing.assert_allclose(soft, PROBABILITY * bird[:, None] ** 2)
+
+
+def test_a_species_that_is_sure_somewhere_is_likelier_in_the_whole_file() -> None:
+    found = adjust(PROBABILITY, DecisionConfig(file_peak=0.5), COUNTS, FILE)
+    peak = np.array([[0.9, 0.3], [0.9, 0.3], [0.1, 0.8]])
+    np.testing.assert_allclose(found, PROBABILITY * np.sqrt(peak))
+    with pytest.raises(ValueError, match=r"post.file_peak=-1: 0 or more"):
+        DecisionConfig(file_peak=-1)
 
 
 def test_the_quantile_is_pooled_over_windows_and_species() -> None:
@@ -45,7 +54,7 @@ def test_calibration_comes_first_and_keeps_the_order() -> None:
     line = DecisionConfig(calibration="logistic", calibration_slope=0.5, calibration_shift=-1.0, penalty=0.4)
     logit = 0.5 * np.log(PROBABILITY / (1 - PROBABILITY)) - 1
     expected = subtract_penalty(1 / (1 + np.exp(-logit)), COUNTS, 0.4)
-    np.testing.assert_allclose(adjust(PROBABILITY, line, COUNTS), expected)
+    np.testing.assert_allclose(adjust(PROBABILITY, line, COUNTS, FILE), expected)
     points = DecisionConfig(
         calibration="isotonic", calibration_points=(0.2, 0.8), calibration_values=(0.0, 0.5)
     )

@@ -5,8 +5,9 @@ import pytest
 
 from core.config import ValidConfig
 from core.scoring.evaluation import evaluate, format_table, point_metrics
-from core.scoring.metrics import average_precision, macro, micro_f1, padded_average_precision, roc_auc
+from core.scoring.metrics import macro, roc_auc
 from core.scoring.predictions import Predictions
+from tests.definitions import average_precision, micro_f1, padded_average_precision
 
 CONFIG = ValidConfig(num_resamples=100)
 

@@ -13,18 +13,13 @@ from core.scoring.decisions import DecisionConfig
 from core.scoring.draws import draw_metrics
 from core.scoring.evaluation import evaluate, format_table, point_metrics
 from core.scoring.fitting import ThresholdRule, fit_threshold
-from core.scoring.metrics import (
-    average_precision,
-    balanced_accuracy,
-    balanced_accuracy_at,
-    micro_f1,
-    padded_average_precision,
-    roc_auc,
-)
+from core.scoring.metrics import balanced_accuracy, balanced_accuracy_at, roc_auc
 from core.scoring.predictions import Predictions, difference_of
 from core.scoring.resampling import Resampler
 from core.scoring.sign_flips import flip_test
 from core.scoring.threshold_ladder import RepickedMetric
+from core.scoring.weighted_metrics import Truth
+from tests.definitions import average_precision, micro_f1, padded_average_precision
 
 CONFIG = ValidConfig(num_resamples=100)
 
@@ -101,12 +96,11 @@ def test_the_flip_test_tells_the_difference_of_known_rows() -> None:
 def test_repeated_rows_are_repeated_without_their_unknown_cells() -> None:
     rows, clusters = rows_of(number=12), np.arange(12) // 3
     weights = np.array([[2], [0], [1], [3]], dtype=np.float32)
-    metric = RepickedMetric(rows.truth, rows.probability, clusters, 0.7, ("score", "micro_f1"), rows.known)
+    names = ("score", "micro_f1")
+    metric = RepickedMetric(Truth(rows.truth, clusters, rows.known), rows.probability, 0.7, names)
     repeated = rows.rows(np.repeat(np.arange(12), weights[clusters, 0].astype(int)))
-    again = RepickedMetric(
-        repeated.truth, repeated.probability, np.arange(len(repeated)), 0.7, ("score", "micro_f1"),
-        repeated.known,
-    )  # fmt: skip
+    truth = Truth(repeated.truth, np.arange(len(repeated)), repeated.known)
+    again = RepickedMetric(truth, repeated.probability, 0.7, names)
     once = np.ones((len(repeated), 1), dtype=np.float32)
     decision = repeated.probability >= np.quantile(repeated.probability[repeated.known], 0.7)
     expected = micro_f1(repeated.truth, decision & repeated.known)

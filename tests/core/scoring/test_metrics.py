@@ -2,19 +2,10 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, roc_auc_score
+from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
 
-from core.scoring.metrics import (
-    average_precision,
-    balanced_accuracy,
-    balanced_accuracy_at,
-    macro,
-    micro_f1,
-    padded_average_precision,
-    roc_auc,
-    row_f1,
-    top_one,
-)
+from core.scoring.metrics import balanced_accuracy, balanced_accuracy_at, macro, roc_auc, row_f1
+from tests.definitions import micro_f1
 
 
 @pytest.mark.parametrize("digits", [1, 8], ids=["ties", "distinct"])
@@ -22,9 +13,8 @@ def test_ranks_equal_scikit_learn(digits: int) -> None:
     generator = np.random.default_rng(0)
     truth = generator.random((300, 4)) < 0.2
     scores = np.round(generator.random((300, 4)) + 0.3 * truth, digits) / 2
-    for ours, theirs in ((roc_auc, roc_auc_score), (average_precision, average_precision_score)):
-        expected = [theirs(truth[:, species], scores[:, species]) for species in range(4)]
-        np.testing.assert_allclose(ours(truth, scores), expected)
+    expected = [roc_auc_score(truth[:, species], scores[:, species]) for species in range(4)]
+    np.testing.assert_allclose(roc_auc(truth, scores), expected)
 
 
 def test_the_score_at_many_thresholds_is_the_score_at_each() -> None:
@@ -85,33 +75,12 @@ def test_micro_f1_by_hand_and_by_scikit_learn() -> None:
     decision = np.array([[1, 1, 1], [0, 1, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0]], dtype=bool)
     np.testing.assert_allclose(row_f1(truth, decision), [4 / 5, 2 / 3, 0, 0, 1])
     assert micro_f1(truth, decision) == pytest.approx((4 / 5 + 2 / 3 + 1) / 5)
-    nocall = [np.column_stack([one, ~one.any(axis=1)]) for one in (truth, decision)]
-    assert micro_f1(truth, decision) == pytest.approx(f1_score(*nocall, average="samples"))
-
-
-def test_padded_precision_is_padded_once_not_per_batch() -> None:
-    generator = np.random.default_rng(1)
-    truth, scores = generator.random((40, 2)) < 0.2, generator.random((40, 2))
-    padded = padded_average_precision(truth, scores)
-    for species in range(2):
-        expected = average_precision_score(
-            np.append(truth[:, species], np.ones(5)), np.append(scores[:, species], np.ones(5))
-        )
-        assert padded[species] == pytest.approx(expected)
-    per_batch = np.mean(
-        [padded_average_precision(truth[i : i + 10], scores[i : i + 10]) for i in (0, 10, 20, 30)]
-    )
-    assert per_batch > padded.mean() + 0.05
 
 
 def test_a_species_without_positives_is_undefined_and_left_out_of_the_mean() -> None:
     truth = np.array([[1, 0], [0, 0], [1, 0]], dtype=bool)
     scores = np.array([[0.9, 0.1], [0.2, 0.2], [0.8, 0.3]])
-    for metric in (
-        roc_auc(truth, scores),
-        average_precision(truth, scores),
-        balanced_accuracy(truth, scores > 0.5),
-    ):
+    for metric in (roc_auc(truth, scores), balanced_accuracy(truth, scores > 0.5)):
         assert np.isnan(metric[1])
         assert macro(metric) == pytest.approx(1.0)
 
@@ -120,10 +89,3 @@ def test_constant_scores_have_no_skill() -> None:
     truth = np.array([[1], [0], [0], [0]], dtype=bool)
     scores = np.full((4, 1), 0.3)
     assert roc_auc(truth, scores)[0] == pytest.approx(0.5)
-    assert average_precision(truth, scores)[0] == pytest.approx(0.25)
-
-
-def test_top_one_counts_rows_with_a_positive_only() -> None:
-    truth = np.array([[1, 0], [0, 1], [0, 0]], dtype=bool)
-    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.9, 0.0]])
-    assert top_one(truth, scores) == pytest.approx(0.5)

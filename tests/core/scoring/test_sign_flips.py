@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from core.scoring.metrics import average_precision, balanced_accuracy, macro, micro_f1, roc_auc
+from core.scoring.metrics import balanced_accuracy, macro, roc_auc
 from core.scoring.sign_flips import flip_test, holm
+from tests.definitions import average_precision, micro_f1
 
 
 @pytest.fixture

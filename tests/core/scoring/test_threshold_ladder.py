@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from core.scoring.metrics import balanced_accuracy, macro, micro_f1
+from core.scoring.metrics import balanced_accuracy, macro
 from core.scoring.threshold_ladder import RepickedMetric, ThresholdLadder, middle_of_best
-from core.scoring.weighted_metrics import DecisionMetric
+from core.scoring.weighted_metrics import DecisionMetric, Truth
+from tests.definitions import micro_f1
 
 Case = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
@@ -28,7 +29,7 @@ def repeated(weights: np.ndarray, clusters: np.ndarray) -> list[np.ndarray]:
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.85, 1.0])
 def test_quantile_is_numpys_on_the_repeated_rows(case: Case, share: float) -> None:
     truth, probability, clusters, weights = case
-    ladder = ThresholdLadder(truth, probability, clusters)
+    ladder = ThresholdLadder(Truth(truth, clusters), probability)
     found = ladder.quantile(weights, ladder.below(weights), share)
     expected = [np.quantile(probability[rows], share) for rows in repeated(weights, clusters)]
     np.testing.assert_allclose(found, expected, atol=1e-12)
@@ -37,7 +38,7 @@ def test_quantile_is_numpys_on_the_repeated_rows(case: Case, share: float) -> No
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.85, 1.0])
 def test_decisions_are_those_of_the_threshold_of_the_very_resample(case: Case, share: float) -> None:
     truth, probability, clusters, weights = case
-    metric = RepickedMetric(truth, probability, clusters, share, ("score", "micro_f1"))
+    metric = RepickedMetric(Truth(truth, clusters), probability, share, ("score", "micro_f1"))
     found = metric.values(weights)
     for i, rows in enumerate(repeated(weights, clusters)):
         decision = probability[rows] >= np.quantile(probability[rows], share)
@@ -48,7 +49,7 @@ def test_decisions_are_those_of_the_threshold_of_the_very_resample(case: Case, s
 
 def test_no_threshold_scores_more_than_the_best_and_each_what_it_says(case: Case) -> None:
     truth, probability, clusters, weights = case
-    ladder = ThresholdLadder(truth, probability, clusters)
+    ladder = ThresholdLadder(Truth(truth, clusters), probability)
     below = ladder.below(weights)
     scores = ladder.macro_scores(below)
     found_by = zip(ladder.best(below), scores, ladder.share_below(below), strict=True)
@@ -62,11 +63,11 @@ def test_no_threshold_scores_more_than_the_best_and_each_what_it_says(case: Case
 
 def test_gradients_of_the_macro_score_are_those_of_the_decisions(case: Case) -> None:
     truth, probability, clusters, _ = case
-    ladder = ThresholdLadder(truth, probability, clusters)
+    ladder = ThresholdLadder(Truth(truth, clusters), probability)
     gradients = ladder.macro_gradients()
     for place in (0, len(ladder.thresholds) // 3, len(ladder.thresholds) - 1):
         decision = probability >= ladder.thresholds[place]
-        expected = DecisionMetric(truth, decision, clusters).gradients()["score"].mean(axis=1)
+        expected = DecisionMetric(Truth(truth, clusters), decision).gradients()["score"].mean(axis=1)
         np.testing.assert_allclose(gradients[:, place], expected, atol=1e-9)
 
 

@@ -7,21 +7,16 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, balanced_accuracy_score, roc_auc_score
 
-from core.scoring.metrics import (
-    average_precision,
-    balanced_accuracy,
-    micro_f1,
-    padded_average_precision,
-    roc_auc,
-    top_one,
-)
+from core.scoring.metrics import balanced_accuracy, roc_auc
 from core.scoring.weighted_metrics import (
     DecisionMetric,
     MicroF1Metric,
     RankMetric,
     TopOneMetric,
+    Truth,
     WeightedMetric,
 )
+from tests.definitions import average_precision, micro_f1, padded_average_precision, top_one
 
 ROW_METRICS = {
     "auc": roc_auc,
@@ -51,18 +46,21 @@ def repeated(metric: Callable[..., Any], clusters: np.ndarray, weights: np.ndarr
 
 def test_ranks_decisions_and_top_one_equal_the_metrics_of_repeated_rows(case: Case) -> None:
     truth, probability, clusters = case
-    weights = np.random.default_rng(1).integers(0, 4, (120, 9)).astype(np.float32)
-    found = RankMetric(truth, probability, clusters).values(weights)
+    weights, rows = (
+        np.random.default_rng(1).integers(0, 4, (120, 9)).astype(np.float32),
+        Truth(truth, clusters),
+    )
+    found = RankMetric(rows, probability).values(weights)
     for name, metric in ROW_METRICS.items():
         expected = repeated(metric, clusters, weights, truth, probability)
         np.testing.assert_allclose(found[name], expected, atol=1e-6)
-    score = DecisionMetric(truth, probability > 0.5, clusters).values(weights)["score"]
+    score = DecisionMetric(rows, probability > 0.5).values(weights)["score"]
     expected = repeated(balanced_accuracy, clusters, weights, truth, probability > 0.5)
     np.testing.assert_allclose(score, expected, atol=1e-12)
-    found_f1 = MicroF1Metric(truth, probability > 0.5, clusters).values(weights)["micro_f1"][:, 0]
+    found_f1 = MicroF1Metric(rows, probability > 0.5).values(weights)["micro_f1"][:, 0]
     expected = repeated(micro_f1, clusters, weights, truth, probability > 0.5)
     np.testing.assert_allclose(found_f1, expected, atol=1e-6)
-    top1 = TopOneMetric(truth, probability, clusters).values(weights)["top1"][:, 0]
+    top1 = TopOneMetric(rows, probability).values(weights)["top1"][:, 0]
     np.testing.assert_allclose(top1, repeated(top_one, clusters, weights, truth, probability), atol=1e-12)
 
 
@@ -72,8 +70,9 @@ def test_a_large_set_equals_scikit_learn_within_a_millionth() -> None:
     truth = generator.random((15_000, 2)) < (0.001, 0.1)
     probability = 1 / (1 + np.exp(-generator.normal(size=truth.shape) - 2 * truth))
     weights = (generator.poisson(1, (15_000, 2)) * generator.uniform(1, 1.25, (15_000, 1))).astype(np.float32)
-    ranks = RankMetric(truth, probability, np.arange(15_000)).values(weights)
-    score = DecisionMetric(truth, probability >= 0.6, np.arange(15_000)).values(weights)["score"]
+    rows = Truth(truth, np.arange(15_000))
+    ranks = RankMetric(rows, probability).values(weights)
+    score = DecisionMetric(rows, probability >= 0.6).values(weights)["score"]
     for species in range(2):
         for resample in range(2):
             of = truth[:, species], probability[:, species]
@@ -98,11 +97,12 @@ def numerical(metric: WeightedMetric, name: str, number: int) -> np.ndarray:
 
 def test_gradients_are_derivatives(case: Case) -> None:
     truth, probability, clusters = case
+    rows = Truth(truth, clusters)
     for metric in (
-        RankMetric(truth, probability, clusters),
-        DecisionMetric(truth, probability > 0.5, clusters),
-        MicroF1Metric(truth, probability > 0.5, clusters),
-        TopOneMetric(truth, probability, clusters),
+        RankMetric(rows, probability),
+        DecisionMetric(rows, probability > 0.5),
+        MicroF1Metric(rows, probability > 0.5),
+        TopOneMetric(rows, probability),
     ):
         for name, found in metric.gradients().items():
             np.testing.assert_allclose(found, numerical(metric, name, 120), atol=2e-5)
@@ -113,7 +113,7 @@ def test_area_by_hand() -> None:
     truth = np.array([[1], [0], [0], [0]], dtype=bool)
     probability = np.array([[0.8], [0.8], [0.5], [0.1]])
     weights = np.array([[2], [1], [1], [1]], dtype=np.float32)
-    found = RankMetric(truth, probability, np.arange(4)).values(weights)
+    found = RankMetric(Truth(truth, np.arange(4)), probability).values(weights)
     assert found["auc"][0, 0] == pytest.approx(2.5 / 3)
     assert found["average_precision"][0, 0] == pytest.approx(2 / 3)
     # five rows of ones on top: (5 * 1 + 2 * 7 / 8) / 7
@@ -123,7 +123,7 @@ def test_area_by_hand() -> None:
 def test_species_without_positives_or_negatives_are_undefined() -> None:
     truth = np.array([[0, 1], [0, 1], [0, 1]], dtype=bool)
     probability = np.array([[0.2, 0.3], [0.1, 0.9], [0.7, 0.5]])
-    metric = RankMetric(truth, probability, np.arange(3))
+    metric = RankMetric(Truth(truth, np.arange(3)), probability)
     found = metric.values(np.ones((3, 1), dtype=np.float32))
     assert np.isnan(found["auc"]).all()
     assert np.isnan(found["average_precision"][0, 0])

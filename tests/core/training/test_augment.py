@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from core.config import MixupConfig, SpecAugmentConfig
-from core.training.augment import Labelled, Mixing, draw_augmentation, draw_mixing, keep_mask
+from core.training.augment import Joining, Labelled, Mixing, draw_augmentation, draw_mixing, keep_mask
 from tests.conftest import Reference
 
 OFF = SpecAugmentConfig(probability=0.0)
@@ -111,3 +111,13 @@ def test_augmentation_is_a_function_of_its_generator() -> None:
         results.append((augment(parts), augment.mix_labels(labels).target))
     assert torch.equal(results[0][0], results[1][0])
     assert torch.equal(results[0][1], results[1][1])
+
+
+def test_labels_are_joined_and_spectrograms_halved() -> None:
+    first = Labelled(torch.tensor([[1.0, 0.0, 0.2]]), torch.tensor([[1.0, 1.0, 0.0]]), torch.tensor([0.5]))
+    second = Labelled(torch.tensor([[0.3, 0.7, 0.9]]), torch.ones(1, 3), torch.tensor([1.0]))
+    joining = Joining.of(torch.tensor([0]))
+    mixed = joining.mix_labels(first, second)
+    assert torch.allclose(mixed.target, torch.tensor([[1.0, 0.7, 0.9]]))
+    assert torch.equal(mixed.mask, first.mask)
+    assert joining.mix(torch.ones(1, 2), torch.zeros(1, 2)).tolist() == [[0.5, 0.5]]

@@ -23,6 +23,7 @@ print("code of", sys.modules["core.inference.run"].__file__)
 """
 
 
+@pytest.mark.slow
 def test_an_unpacked_bundle_predicts_the_same(trained: Trained, exported: Path, tmp_path: Path) -> None:
     path = bundle(BundleConfig(exported=str(exported), out=str(tmp_path / "bundle.zip")))
     folder = tmp_path / "elsewhere"

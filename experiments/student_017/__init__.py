@@ -1,0 +1,1 @@
+"""Experiment student_017."""
