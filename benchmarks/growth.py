@@ -116,6 +116,12 @@ def measure_row(num_recordings: int, num_species: int) -> dict[str, float]:
     return row | {name: statistics.median(values) for name, values in times.items()}
 
 
+def measure_apart(num_recordings: int, num_species: int) -> dict[str, float]:
+    """Return a row of the table from a process of its own, whose largest memory is the row's alone."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(measure_row, num_recordings, num_species).result()
+
+
 def print_growth(config: GrowthConfig) -> None:
     """Print the table, a row as it comes."""
     sizes = [(min(config.recordings), species) for species in config.species]
@@ -124,8 +130,7 @@ def print_growth(config: GrowthConfig) -> None:
     print("| recordings | species | read | folds | by author | labels | memory | gather labels | loss |")
     print("|---|---|---|---|---|---|---|---|---|")
     for number, species in sizes:
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-            row = process.submit(measure_row, number, species).result()
+        row = measure_apart(number, species)
         seconds = " | ".join(
             f"{row[f'{name}_s']:.1f} s" for name in ("read", "folds", "author_folds", "labels")
         )

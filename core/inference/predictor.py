@@ -13,7 +13,7 @@ from torch import Tensor
 
 from core.data.decoding import AudioError, Findings
 from core.data.remote import AudioSource
-from core.inference.batching import CPU_BYTES, BatchSize, Stretch, WindowPool
+from core.inference.batching import BatchSize, Stretch, WindowPool
 from core.inference.config import WindowConfig
 from core.inference.ensemble import Ensemble, Waves
 from core.inference.journal import FileFacts, FileResult
@@ -24,6 +24,8 @@ from core.machine import HeapTrimmer, usable_cores
 WINDOWS_OF_A_PIECE = 12
 """A file is cut into pieces of about so many."""
 MAX_DECODERS = 16
+GROWTH_BYTES = 125_000_000
+"""Freed main memory that is kept between batches."""
 GPU_AHEAD = 2
 """Batches that wait on a GPU while the one before them is fetched."""
 
@@ -66,7 +68,7 @@ class Predictor:
         self.on_gpu = device.type == "cuda"
         self.as_int16 = self.on_gpu  # half as much for the bus; as training's cache has them
         self.batch_size = BatchSize(device, config.batch)
-        self.heap = HeapTrimmer(CPU_BYTES)
+        self.heap = HeapTrimmer(GROWTH_BYTES)
         decoders = min(len(usable_cores()), MAX_DECODERS) if self.on_gpu else 1
         self.num_decoders = config.decoders or decoders
 

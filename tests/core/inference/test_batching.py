@@ -92,7 +92,7 @@ def sizes_for(seconds_of_a_window: dict[int, float]) -> list[int]:
 def test_the_size_grows_while_that_is_faster_and_memory_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sizes_for({12: 1.0, 24: 0.9, 48: 0.89}) == [12, 24, 48, 24]
     assert sizes_for({12: 1.0, 24: 1.1}) == [12, 24, 12]
-    assert sizes_for({12: 1.0, 24: 0.9, 48: 0.7, 96: 0.6}) == [12, 24, 48, 96, 96]
+    assert sizes_for({12: 1.0, 24: 0.9, 48: 0.7}) == [12, 24, 48, 48]
     monkeypatch.setattr(batching, "_most_bytes", lambda device: 0)
     monkeypatch.setattr(batching, "_peak_bytes", lambda device: 1)
     size = BatchSize(CPU)
