@@ -7,7 +7,9 @@ that make the same mistakes in part. The margin is set to shares of the true dif
 "equal" is wrong, and 5 % of them are allowed; above it, each is right. Of eight runs that are equally good
 the best is compared with every other: a set of them with any verdict is a false alarm, once by Holm over the
 pairs with the best, and once corrected for its choice. Settings of several seeds differ by a known amount;
-each seed has skills of its own and hears each recording in its own way.
+each seed has skills of its own and hears each recording in its own way. Sweeps of four parameters, of which
+none or one matters: how often some change along a parameter leaves zero out, and how often a p that is
+corrected for their number is below 0.05.
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +18,9 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import norm
 
+from analysis.sweep.effects import marginal_effect
+from analysis.sweep.permutation_null import shuffle_scores
+from analysis.sweep.swept import SweptParameter
 from benchmarks.coverage import QUANTITIES, World, true_values
 from core.config import MetricName, require
 from core.program import run_program
@@ -26,6 +31,12 @@ from core.scoring.sign_flips import holm
 
 EQUAL = World(recordings=(5, 8, 12, 20, 40, 80), other_recordings=60)
 LEVEL = 0.05
+SWEPT = (
+    SweptParameter("rate", is_log=True),
+    SweptParameter("strength"),
+    SweptParameter("kind", ("a", "b", "c"), is_ordered=False),
+    SweptParameter("switch", (False, True)),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +55,8 @@ class VerdictConfig:
     """Equal ones, of which the best is picked."""
     seeds: tuple[int, ...] = (3, 5)
     """Numbers of seeds of which settings are compared."""
+    trials: tuple[int, ...] = (12, 24, 48)
+    """Of sweeps."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
@@ -145,6 +158,46 @@ def coverage_over_seeds(
     return held / config.datasets, float(np.mean(widths))
 
 
+def sweep_alarms(num_trials: int, share: float, config: VerdictConfig) -> tuple[float, float]:
+    """Return how often a sweep seems to show something: by some interval, and by the corrected p.
+
+    Parameters
+    ----------
+    num_trials
+        Of the sweep.
+    share
+        Of the scores' variance that the first parameter explains; 0: nothing matters.
+    config
+        How many data sets and resamples.
+    """
+    by_interval = by_shuffles = 0
+    for number in range(config.datasets):
+        generator = np.random.default_rng([number, num_trials, 13])
+        rate, strength = generator.random((2, num_trials))
+        kind, switch = generator.integers(3, size=num_trials), generator.integers(2, size=num_trials)
+        places = [rate, strength, kind.astype(float), switch.astype(float)]
+        luck = generator.standard_t(5, num_trials) / np.sqrt(5 / 3)
+        score = 0.8 + 0.02 * (np.sqrt(share) * (rate - 0.5) * np.sqrt(12) + np.sqrt(1 - share) * luck)
+        changes = [
+            marginal_effect(one, at, score, num_resamples=config.resamples, seed=number).change
+            for one, at in zip(SWEPT, places, strict=True)
+        ]
+        by_interval += any(one is not None and not one.low <= 0 <= one.high for one in changes)
+        null = shuffle_scores(SWEPT, places, score, num_shuffles=1000, seed=number)
+        by_shuffles += null is not None and null.p <= LEVEL
+    return by_interval / config.datasets, by_shuffles / config.datasets
+
+
+def print_sweep_alarms(config: VerdictConfig) -> None:
+    """Print how often sweeps seem to show something."""
+    print("\n| trials | share explained by one of 4 parameters | some interval leaves 0 out | corrected p |")
+    print("|---|---|---|---|")
+    for num_trials in config.trials:
+        for share in (0.0, 0.3):
+            alone, corrected = sweep_alarms(num_trials, share, config)
+            print(f"| {num_trials} | {share} | {alone:.3f} | {corrected:.3f} |", flush=True)
+
+
 def measure_verdicts(config: VerdictConfig) -> None:
     """Print the table in Markdown."""
     print("| metric | true difference | margin | called equal |\n|---|---|---|---|")
@@ -165,6 +218,7 @@ def measure_verdicts(config: VerdictConfig) -> None:
             for together in (0.2, 0.7):
                 held, width = coverage_over_seeds(num_seeds, of_seed, together, config)
                 print(f"| {num_seeds} | {of_seed} | {together} | {held:.3f} | {width:.3f} |", flush=True)
+    print_sweep_alarms(config)
 
 
 if __name__ == "__main__":

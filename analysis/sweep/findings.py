@@ -19,6 +19,7 @@ import numpy as np
 from analysis.runs import Run, predictions_of
 from analysis.sweep.effects import Effect, marginal_effect
 from analysis.sweep.importance import Importance, importance_of
+from analysis.sweep.permutation_null import PermutationNull, shuffle_scores
 from analysis.sweep.swept import FOLD, FOLD_AND_SEEDS
 from analysis.sweep.trial_results import SweepResults, TrialResult
 from core.config import MetricName
@@ -187,6 +188,13 @@ class SweepFindings:
             confidence=self.confidence,
         )
 
+    @cached_property
+    def permutation_null(self) -> PermutationNull | None:
+        """Whether any parameter matters; None where trials are too few."""
+        folds = [place for place, one in enumerate(self.sweep.parameters) if one.key == FOLD]
+        fold = self._coordinates[folds[0]] if folds else None
+        return shuffle_scores(self.sweep.parameters, self._coordinates, self._metric, fold)
+
     @property
     def _metric(self) -> np.ndarray:
         return np.array([trial.metric.value for trial in self.sweep.ranked])
@@ -204,8 +212,11 @@ class SweepFindings:
         if self.effects:
             tables["marginal_effects"] = [row for one in self.effects for row in _effect_rows(one)]
         if self.importance is not None:
+            null = self.permutation_null
+            corrected = {one.key: p for one, p in null.corrected} if null is not None else {}
             tables["importance"] = [
-                {"parameter": one.key, "share": share} for one, share in self.importance.ranked
+                {"parameter": one.key, "share": share, "p_corrected": corrected.get(one.key)}
+                for one, share in self.importance.ranked
             ]
         return tables
 

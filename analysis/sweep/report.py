@@ -8,6 +8,7 @@ import pandas as pd
 from analysis.sweep.effects import Effect
 from analysis.sweep.findings import BestSetting, SweepFindings
 from analysis.sweep.importance import Importance
+from analysis.sweep.permutation_null import PermutationNull
 from analysis.sweep.swept import FOLD
 from analysis.sweep.trial_results import SweepResults
 from sweeps.parameters import value_text
@@ -25,7 +26,8 @@ def sweep_text(found: SweepFindings) -> str:
     parts = [heading, _trials_text(found), _settings_text(found)]
     parts += [_comparison_text(found), _repeat_text(sweep), _spreads_text(found)]
     if found.effects:
-        parts += [_effects_text(sweep, found.effects), _importance_text(found.importance)]
+        parts += [_effects_text(sweep, found.effects), _null_text(sweep, found.permutation_null)]
+        parts.append(_importance_text(found.importance))
     parts.append(_front_text(sweep))
     return "\n\n".join(part for part in parts if part)
 
@@ -160,6 +162,23 @@ def _effect_words(effect: Effect) -> str:
         ends = [value_text(parameter.value_at(float(end))) for end in (low, high)]
         change += f" from {ends[0]} to {ends[1]}{', log' if parameter.is_log else ''}"
     return "; ".join(filter(None, [change, effect.note])) or "mean of each value"
+
+
+def _null_text(sweep: SweepResults, null: PermutationNull | None) -> str:
+    """Return whether any parameter matters; empty where trials are too few."""
+    if null is None:
+        return ""
+    number = len(null.corrected)
+    what = "it" if number == 1 else f"the strongest of {number}"
+    within = ", within folds" if any(one.key == FOLD for one in sweep.parameters) else ""
+    lines = [
+        f"Does any parameter matter? p = {null.p:.2g} that {what} would look so strong if none did "
+        f"(scores exchanged among trials{within}, {null.num_shuffles:,} times); corrected for their number:",
+        *(f"  {parameter.key}: p = {p:.2g}" for parameter, p in null.corrected),
+    ]
+    if sweep.method == "bayes":
+        lines.append("  A bayes sweep chooses by earlier scores, which exchanges do not repeat: a hint only.")
+    return "\n".join(lines)
 
 
 def _importance_text(importance: Importance | None) -> str:

@@ -7,7 +7,8 @@ from sklearn.linear_model import LinearRegression
 
 from analysis.sweep.effects import marginal_effect
 from analysis.sweep.importance import importance_of
-from analysis.sweep.swept import SweptParameter
+from analysis.sweep.permutation_null import shuffle_scores
+from analysis.sweep.swept import FOLD, SweptParameter
 
 RANGE, OTHER = SweptParameter("a", is_log=True), SweptParameter("b")
 LISTED = SweptParameter("c", levels=("x", "y", "z"), is_ordered=False)
@@ -126,3 +127,55 @@ def test_importance_of_noise_comes_with_cautions() -> None:
     assert "12 trials for 2 parameters: a hint at most (wanted: 20)" in found.caution
     assert importance_of((RANGE, OTHER), [one[:5] for one in columns], np.arange(5.0)) is None
     assert importance_of((RANGE, OTHER), columns, np.ones(12)) is None
+
+
+def test_shuffled_scores_find_what_was_planted_and_correct_the_rest() -> None:
+    generator = np.random.default_rng(0)
+    steep, flat = generator.uniform(-2, 0, 24), generator.random(24)
+    kind = generator.integers(3, size=24).astype(float)
+    metric = 0.5 + 0.1 * steep + 0.02 * generator.standard_normal(24)
+    found = shuffle_scores((OTHER, RANGE, LISTED), (flat, steep, kind), metric)
+    assert found is not None
+    assert found.corrected[0][0] == RANGE
+    assert found.p == found.corrected[0][1] == pytest.approx(1 / 10_001)
+    assert all(p > 0.05 for parameter, p in found.corrected if parameter != RANGE)
+    hump = 0.5 - 0.1 * (flat - 0.5) ** 2 + 0.001 * generator.standard_normal(24)
+    bent = shuffle_scores((OTHER, RANGE), (flat, steep), hump)
+    assert bent is not None
+    assert bent.corrected[0][0] == OTHER
+    assert bent.p < 0.01
+
+
+def test_shuffled_scores_give_a_false_alarm_in_one_sweep_of_twenty() -> None:
+    alarms = 0
+    for seed in range(300):
+        generator = np.random.default_rng(seed)
+        places = [*generator.random((3, 12)), generator.integers(3, size=12).astype(float)]
+        parameters = (OTHER, RANGE, SweptParameter("d"), LISTED)
+        found = shuffle_scores(parameters, places, generator.standard_normal(12), num_shuffles=199, seed=seed)
+        assert found is not None
+        alarms += found.p <= 0.05
+    assert 4 <= alarms <= 29  # of 300 at 5 %, 99.9 % lie here
+
+
+def test_scores_of_different_folds_are_not_exchanged() -> None:
+    generator = np.random.default_rng(1)
+    fold = np.repeat([0.0, 1.0], 12)
+    where = SweptParameter(FOLD, levels=(0, 1), is_ordered=False)
+    along = fold + 0.3 * generator.random(24)  # varies with the fold above all, as the score does
+    metric = 0.6 + 0.2 * fold + 0.02 * generator.standard_normal(24)
+    blind = shuffle_scores((where, OTHER), (fold, along), metric)
+    found = shuffle_scores((where, OTHER), (fold, along), metric, fold)
+    assert blind is not None
+    assert found is not None
+    assert [parameter for parameter, _ in found.corrected] == [OTHER]
+    assert blind.p < 0.001
+    assert found.p > 0.05
+
+
+def test_too_few_trials_or_nothing_to_test_have_no_null() -> None:
+    generator = np.random.default_rng(0)
+    few, many = generator.random((2, 7)), generator.random((2, 9))
+    assert shuffle_scores((OTHER,), (few[0],), few[1]) is None
+    assert shuffle_scores((SweptParameter("seed", (0, 1, 2)),), (many[0],), many[1]) is None
+    assert shuffle_scores((OTHER,), (many[0],), np.ones(9)) is None

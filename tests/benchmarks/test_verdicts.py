@@ -37,5 +37,7 @@ def test_intervals_over_seeds_hold_the_truth() -> None:
 
 def test_the_table_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.coverage.LARGE", 2)
-    measure_verdicts(VerdictConfig(datasets=2, resamples=100, shares=(1.0,), runs=3, seeds=(2,)))
+    measure_verdicts(
+        VerdictConfig(datasets=2, resamples=100, shares=(1.0,), runs=3, seeds=(2,), trials=(12,))
+    )
     assert "| score | " in capsys.readouterr().out
