@@ -81,9 +81,9 @@ def _compare_runs(config: CompareConfig) -> None:
     if config.plan is not None:
         plan = read_plan(Path(config.plan))
         print(plan.describe(runs))
-        asked = replace(config, by=plan.unit, margin=plan.margin)
-        planned = _compared(asked, runs, plan.metric, plan.pairs_of(runs))
-        found = [replace(one, is_planned=True) for one in planned]
+        options = _of_score(config, config.settled(runs[0].valid))
+        del options["by"]
+        found = plan.compare(runs, config.of, num_flips=config.flips, **options)
         print("\n".join(f"  planned: {one.verdict}" for one in found), flush=True)
         print("Not planned:")
     for metric in config.metrics or dict.fromkeys((runs[0].valid.main_metric, *_ALWAYS_COMPARED)):

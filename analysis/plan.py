@@ -14,18 +14,19 @@ import hashlib
 import math
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
 import yaml
 
-from analysis.runs import Run, position_of
+from analysis.runs import Run, position_of, predictions_of
 from core.config import MetricName, require
 from core.config_checks import naming
 from core.run_folder import CLOCK, stamp_of
-from core.scoring.predictions import Unit
+from core.scoring.comparison import Comparison, compare_pairs
+from core.scoring.predictions import Of, Unit
 
 KEYS = {"metric", "unit", "margin", "comparisons"}
 
@@ -68,6 +69,33 @@ class Plan:
         return [
             (position_of(base, runs, where), position_of(run, runs, where)) for base, run in self.comparisons
         ]
+
+    def compare(self, runs: Sequence[Run], of: Of = "recordings", **options: Any) -> list[Comparison]:
+        """Return the planned comparisons; the runs they name must have judged the same clips.
+
+        Parameters
+        ----------
+        runs, of
+            Among which the named ones are, and what they judged.
+        options
+            Of `compare_pairs`: resamples, flips, confidence, quantile.
+
+        Raises
+        ------
+        ValueError
+            If a name is that of no run, or of several, or what two judged differs.
+        """
+        pairs = self.pairs_of(runs)
+        named = sorted({place for pair in pairs for place in pair})
+        found = compare_pairs(
+            predictions_of([runs[place] for place in named], of),
+            self.metric,
+            pairs=[(named.index(base), named.index(run)) for base, run in pairs],
+            by=self.unit,
+            margin=self.margin,
+            **options,
+        )
+        return [replace(one, is_planned=True) for one in found]
 
     def describe(self, runs: Sequence[Run]) -> str:
         """Return which plan it is, and whether it is older than the runs."""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import tyro
 
 from analysis.drawing.figure_files import save_drawings
+from analysis.plan import read_plan
 from analysis.report.drawings import decision_drawings, forest_drawings, learning_curves
 from analysis.report.page import page_content, render
 from analysis.report.selection import Selection, select
@@ -32,6 +33,8 @@ class ReportConfig:
     """One page, or each figure as a file with its caption."""
     title: str = "Bird-sound classifiers"
     """Heading of the page."""
+    plan: str | None = None
+    """A yaml with metric, unit, margin and comparisons that was written before the runs: they come first."""
     soundscapes: str | None = None
     """Folder of soundscapes to listen to; needs `probabilities`."""
     probabilities: str | None = None
@@ -49,6 +52,8 @@ class ReportConfig:
 
     def __post_init__(self) -> None:
         """Check what belongs together."""
+        is_page = self.format == "html"
+        require(self.plan is None or is_page, f"plan={self.plan}: shown on the page alone, --format=html")
         both = (self.soundscapes is None) == (self.probabilities is None)
         require(both, "soundscapes and probabilities: name both, or neither")
         alone = self.submission is None and self.truth is None
@@ -60,8 +65,7 @@ class ReportConfig:
         require(self.excerpt_seconds >= 5, f"excerpt_seconds={self.excerpt_seconds:g}: at least 5")
         require(self.media_megabytes > 0, f"media_megabytes={self.media_megabytes:g}: more than 0")
         require_finite(self)
-        expand_home(self, "runs", "out", "soundscapes", "probabilities", "submission", "truth")
-        is_page = self.format == "html"
+        expand_home(self, "runs", "out", "plan", "soundscapes", "probabilities", "submission", "truth")
         require(
             is_page or Path(self.out).suffix == "" or Path(self.out).is_dir(),
             f"out={self.out}: --format={self.format} wants a folder",
@@ -87,8 +91,15 @@ def write_report(config: ReportConfig) -> None:
     if config.format != "html":
         _write_figures(selection, evaluations, config)
         return
-    curves = learning_curves(selection, has_legend=False)
-    html = render(page_content(selection, curves, evaluations, title=config.title, browser=browser))
+    content = page_content(
+        selection,
+        learning_curves(selection, has_legend=False),
+        evaluations,
+        title=config.title,
+        plan=None if config.plan is None else read_plan(Path(config.plan)),
+        browser=browser,
+    )
+    html = render(content)
     write_atomically(Path(config.out), html)
     number, refused = len(selection.runs), "; ".join(selection.refused)
     print(

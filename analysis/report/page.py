@@ -13,12 +13,13 @@ import jinja2
 from markupsafe import Markup
 
 from analysis.drawing.figure_files import Drawing
+from analysis.plan import Plan
 from analysis.report.drawings import dashes_of, decision_drawings
 from analysis.report.inline_svg import inlined
 from analysis.report.leaderboard import comparisons, difference_board, leaderboard, species_board
 from analysis.report.origins import data_facts, environments
 from analysis.report.selection import Group, Selection
-from analysis.runs import config_differences
+from analysis.runs import Run, config_differences
 from core.scoring.comparison import show_p
 from core.scoring.evaluation import Evaluation
 from core.scoring.pictures import COLOURS
@@ -33,6 +34,7 @@ def page_content(
     evaluations: Mapping[str, Evaluation],
     *,
     title: str,
+    plan: Plan | None,
     browser: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Return everything that the template shows.
@@ -45,6 +47,8 @@ def page_content(
         Name of a run that validated something -> its metrics.
     title
         Of the page.
+    plan
+        What was to be compared before the runs began; None: nothing.
     browser
         Of `browser_content` of `analysis.report.soundscapes`; None: no soundscapes.
     """
@@ -59,6 +63,7 @@ def page_content(
             for i, run in enumerate(runs)
         },
         "groups": [_group_content(group, evaluations) for group in selection.groups],
+        "plan": None if plan is None else _plan_content(plan, runs),
         "curves": _charts_of(curves, readouts),
         "details": [
             {
@@ -79,6 +84,13 @@ def page_content(
         "environments": environments(runs),
         "left_out": _left_out_notes(selection, evaluations, (browser or {}).get("notes", [])),
     }
+
+
+def _plan_content(plan: Plan, runs: Sequence[Run]) -> dict[str, Any]:
+    """Return which plan it is, and what came of each comparison in it."""
+    valid = runs[0].valid
+    found = plan.compare(runs, confidence=valid.confidence, quantile=valid.threshold_quantile)
+    return {"description": plan.describe(runs), "comparisons": found}
 
 
 def _charts_of(drawings: Sequence[Drawing], readouts: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:

@@ -117,6 +117,26 @@ def test_each_table_of_predictions_is_read_once(
     assert sorted(read) == sorted(f"{path}/predictions.parquet" for path in paths)
 
 
+def test_planned_comparisons_come_first_and_the_rest_is_marked(make_run: MakeRun, tmp_path: Path) -> None:
+    paths = [make_run(name, fold="all", valid=FEW) for name in ("one", "two", "three")]
+    plan = tmp_path / "plan.yaml"
+    plan.write_text("metric: macro_auc\nmargin: 0.02\ncomparisons:\n  - [one, three]\n")
+    out = tmp_path / "report.html"
+    write_report(ReportConfig(runs=tuple(map(str, paths)), out=str(out), plan=str(plan)))
+    html, _ = read(out)
+    listed = html[
+        html.index('<ul class="planned">') : html.index("</ul>", html.index('<ul class="planned">'))
+    ]
+    assert listed.count("<li>") == 1
+    assert "three" in listed
+    assert "two" not in listed
+    assert "written" in html[html.index("Plan ") : html.index('<ul class="planned">')]
+    assert html.index('id="planned"') < html.index("Not planned, looked at after the fact.")
+    plan.write_text("metric: macro_auc\ncomparisons:\n  - [one, four]\n")
+    with pytest.raises(ValueError, match="four"):
+        write_report(ReportConfig(runs=tuple(map(str, paths)), out=str(out), plan=str(plan)))
+
+
 @pytest.fixture
 def hostile_run(make_run: MakeRun) -> Path:
     """Return a run whose species and settings try to be markup."""
