@@ -17,7 +17,7 @@ test: install-dev  ## Install with what the tests need, then run the default sui
 slow: install-dev  ## The tests that `make test` leaves out; some run BirdNET and Ray
 	$(BIN)/python -m pip install --quiet --no-deps -r requirements-birdnet.txt
 	$(BIN)/python -m pip install --quiet -r requirements-ray.txt
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile --durations=25
 
 docs: install-dev  ## The reference of every function in build/docs, from the docstrings; every link is checked
 	rm -rf build/docs

@@ -18,7 +18,11 @@ from tests.programs import run_program
 from tests.runs import ROOT, TINY_WORDS
 
 DEMO = demo_root()
-DOCUMENTS = ("README.md", *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").glob("*.md")))
+DOCUMENTS = (
+    "README.md",
+    "sweeps/README.md",
+    *sorted(str(file.relative_to(ROOT)) for file in (ROOT / "docs").glob("*.md")),
+)
 SHORT = ("--epochs=1", "--schedule=full", "--tracking.use=False", "--data.soundscapes=validate")
 TARGETS = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
@@ -93,9 +97,11 @@ def run_command(words: list[str], folder: Path) -> None:
         assert words[1] in TARGETS
     elif words[0] in {".ci/run", "pip"}:
         assert (ROOT / words[-1]).exists()
+    elif words[0] in {"wandb", "for"}:  # the clients run in tests/sweeps/test_wandb_clients.py
+        assert all((folder / word).exists() for word in words if word.endswith(".yaml"))
     elif "sweeps.local" in words:
-        words = ["1" if word == "6" else word for word in words[1:]]
-        start(folder, *words, *TINY_WORDS, *SHORT, f"--data.root={DEMO}")
+        words = [word for word in words[1:] if not word.isdigit() and word not in {"--count", "--jobs"}]
+        start(folder, *words, "--count=1", *TINY_WORDS, *SHORT, f"--data.root={DEMO}")
     elif "-m" in words:
         after = words.index("-m") + 1
         assert not status_of(words[after], *words[after + 1 :]), words
