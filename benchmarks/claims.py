@@ -7,7 +7,7 @@ variants are compared on the clips of all three: the paired interval of the diff
 difference of each seed stands beside it. Rules of the decision are judged on the clips of `base`,
 cross-fitted; what is done with windows, on soundscapes of 20 sites that nobody labelled and whose truth the
 generator knows. What is found is written to experiments/results.json, and experiments/RESULTS.md is made
-from it.
+from it. What is recorded there of variants whose runs are not here stays, if `base` scores as it did.
 """
 
 import json
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.experiments import train
-from benchmarks.judged_claims import Claim, RunsOfVariants, judge_claims
+from benchmarks.judged_claims import SHOWN_SCORES, Claim, RunsOfVariants, judge_claims, with_false_shares
 from benchmarks.results import RESULTS_RECORD, RESULTS_TABLE, render_results
 from core.config import require
 from core.files import write_atomically
@@ -144,6 +144,34 @@ def describe_variant(name: str, folders: Sequence[Path]) -> dict[str, Any]:
     }
 
 
+def add_recorded(found: dict[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was found with what is recorded of variants whose runs are not here.
+
+    Raises
+    ------
+    ValueError
+        If `base` scores otherwise than in the record: then the two do not belong together.
+    """
+    variants, before = ({one["name"]: one for one in side["variants"]} for side in (found, recorded))
+    kept = [one for name, one in before.items() if name not in variants]
+    if not kept:
+        return found
+    new, old = variants["base"], before["base"]
+    differing = [f"{key} {new[key]} ({old[key]})" for key in SHOWN_SCORES if new[key] != old[key]]
+    require(
+        not differing,
+        f"base: {', '.join(differing)} differs from {RESULTS_RECORD.name}; train every variant anew "
+        f"({', '.join(one['name'] for one in kept)} are missing)",
+    )
+    titles = [one["title"] for one in found["claims"]]
+    claims = found["claims"] + [one for one in recorded["claims"] if one["title"] not in titles]
+    order = {claim.title: place for place, claim in enumerate(CLAIMS)}
+    claims.sort(key=lambda one: order.get(one["title"], len(order)))
+    names = list(VARIANTS)
+    everything = sorted([*variants.values(), *kept], key=lambda one: names.index(one["name"]))
+    return {"claims": with_false_shares(claims), "variants": everything}
+
+
 def decide(config: ClaimsConfig) -> None:
     """Train where wanted, judge what is there, write the record and the table."""
     if config.train:
@@ -152,11 +180,12 @@ def decide(config: ClaimsConfig) -> None:
     require("base" in runs, f"outputs={config.outputs}: no runs of base with seeds {SEEDS}; use --train")
     judged, scores = judge_claims(CLAIMS, runs, Path(config.outputs) / "soundscapes")
     variants = [describe_variant(name, folders) | scores[name] for name, folders in runs.items()]
-    missing = sorted(VARIANTS.keys() - runs.keys())
-    record = {"seeds": SEEDS, "claims": judged, "variants": variants, "not_trained": missing}
+    record = add_recorded({"claims": judged, "variants": variants}, json.loads(RESULTS_RECORD.read_text()))
+    names = {one["name"] for one in record["variants"]}
+    record = {"seeds": SEEDS, **record, "not_trained": sorted(VARIANTS.keys() - names)}
     write_atomically(RESULTS_RECORD, json.dumps(record, indent=1) + "\n")
     write_atomically(RESULTS_TABLE, render_results(json.loads(RESULTS_RECORD.read_text())))
-    print(f"{len(judged)} claims: {RESULTS_RECORD}, {RESULTS_TABLE}")
+    print(f"{len(record['claims'])} claims: {RESULTS_RECORD}, {RESULTS_TABLE}")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,8 @@ RunsOfVariants = Mapping[str, Sequence[Path]]
 """Variant -> folders of its runs, one a seed."""
 Side = Literal["better", "worse", "equal"]
 SITES, SPLITS, PARTITIONS = 20, 5, 5
+SHOWN_SCORES: tuple[MetricName, ...] = ("score", "macro_auc", "padded_cmap")
+"""Of a variant's row."""
 RULES: dict[str, tuple[str, ThresholdRule, float]] = {
     "The published penalty of 0.4 helps": ("Choiuijin1125/bclef2022", "untuned", PENALTY),
     "A tuned quantile beats the untuned 0.85": ("the field", "quantile", 0.0),
@@ -94,14 +96,18 @@ def judge_claims(
     found += _judge_rules(pooled["base"])
     if soundscapes is not None:
         found += _judge_windows(runs["base"], soundscapes)
-    q = false_discovery_control([one["p"] for one in found])
     scores = {name: evaluate(one, ValidConfig()).metrics for name, one in pooled.items()}
     shown = {
-        name: {key: str(one[key]) for key in ("score", "macro_auc", "padded_cmap")}
-        | {"clips": len(pooled[name])}
+        name: {key: str(one[key]) for key in SHOWN_SCORES} | {"clips": len(pooled[name])}
         for name, one in scores.items()
     }
-    return [one | {"q": float(value)} for one, value in zip(found, q, strict=True)], shown
+    return with_false_shares(found), shown
+
+
+def with_false_shares(claims: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return claims with the share of false discoveries among all of them up to each."""
+    shares = false_discovery_control([one["p"] for one in claims])
+    return [{**one, "q": float(share)} for one, share in zip(claims, shares, strict=True)]
 
 
 def _row(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.claims import CLAIMS, VARIANTS
+from benchmarks.claims import CLAIMS, VARIANTS, add_recorded
 from benchmarks.judged_claims import Claim, judge_claims
 from benchmarks.results import RESULTS_RECORD, RESULTS_TABLE, render_results, verdict_of
 from tests.analysis.conftest import invent_predictions, run_maker
@@ -52,3 +52,17 @@ def test_a_better_variant_is_found_better(tmp_path: Path) -> None:
     assert scores.keys() == runs.keys()
     record = {"claims": judged, "not_trained": [], "variants": []}
     assert "| Strong is better | me | **holds** | strong minus base, macro_auc: +" in render_results(record)
+
+
+def test_what_is_recorded_of_absent_runs_stays_if_the_base_scores_as_it_did() -> None:
+    recorded = json.loads(RESULTS_RECORD.read_text())
+    base, *others = recorded["variants"]
+    (claim,) = [one for one in recorded["claims"] if one["title"] == CLAIMS[0].title]
+    found = {"claims": [claim | {"p": 1e-9}], "variants": [base | {"commits": ["0000000"]}]}
+    record = add_recorded(found, recorded)
+    assert record["variants"] == [base | {"commits": ["0000000"]}, *others]
+    assert [one["title"] for one in record["claims"]] == [one["title"] for one in recorded["claims"]]
+    assert record["claims"][0]["q"] < claim["q"]
+    found["variants"][0]["score"] = "0.100 [0.050, 0.150]"
+    with pytest.raises(ValueError, match=r"base: score 0\.100 .* differs from results\.json"):
+        add_recorded(found, recorded)
