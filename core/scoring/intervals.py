@@ -19,8 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
-from scipy.special import ndtr, ndtri
-from scipy.stats import t as student
+from scipy.special import ndtr, ndtri, stdtrit
 
 from core.config import ValidConfig
 from core.scoring.resampling import Influence, Resampler
@@ -163,7 +162,7 @@ class Draws:
 
     def influence(self, place: int = 0) -> Influence:
         """Return what the clusters' influences on a quantity tell."""
-        return self.resampler.influence(self.gradient[:, place])
+        return self.resampler.influences(self.gradient[:, [place]])[0]
 
     def intervals(self, confidence: float = CONFIDENCE, method: Method = "adjusted") -> list[Interval]:
         """Return each quantity with its interval.
@@ -179,8 +178,8 @@ class Draws:
             Which interval, see the module.
         """
         found = []
-        for place, value in enumerate(self.values):
-            influence = self.influence(place)
+        influences = self.resampler.influences(self.gradient)
+        for place, (value, influence) in enumerate(zip(self.values, influences, strict=True)):
             interval = _bounded(float(value), self.drawn[:, place], influence, confidence, method)
             if self.reach is not None and not np.isnan(self.reach[place]):
                 reach = float(self.reach[place])
@@ -276,7 +275,7 @@ def _bounded(
     tail = (1 - confidence) / 2
     levels = np.array([tail, 1 - tail])
     if method == "adjusted":
-        half_width = student.isf(tail, max(influence.effective_clusters - 1, 1))
+        half_width = -stdtrit(max(influence.effective_clusters - 1, 1), tail)
         levels = _corrected_levels(value, defined, influence, half_width)
     elif method == "bca":
         levels = _corrected_levels(value, defined, influence, -ndtri(tail))

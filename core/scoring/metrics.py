@@ -84,7 +84,10 @@ def balanced_accuracy_below(below: np.ndarray, totals: np.ndarray) -> np.ndarray
     with np.errstate(invalid="ignore", divide="ignore"):
         rejected = below[..., 0::2] / totals[..., 0::2]
         missed = below[..., 1::2] / totals[..., 1::2]
-        return np.asarray((1 - missed + rejected) / 2)
+        score = np.asarray(1 - missed)
+        score += rejected
+        score /= 2
+        return score
 
 
 def row_f1(truth: np.ndarray, decision: np.ndarray) -> np.ndarray:

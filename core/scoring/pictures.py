@@ -40,7 +40,13 @@ LEAST_SHARE = 0.005
 """Of the clips of a species, to have its number written."""
 MAX_NUMBERED_SPECIES = 40
 mpl.rcParams.update(
-    {"axes.spines.top": False, "axes.spines.right": False, "font.size": 9, "svg.fonttype": "none"}
+    {
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "font.size": 9,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "bird-sed",  # the same figure twice is the same file
+    }
 )
 
 

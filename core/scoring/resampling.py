@@ -9,6 +9,8 @@ its share of the uncertainty is missing from every interval, which is why such s
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,8 @@ BLOCK = 64
 RESAMPLES = ValidConfig.num_resamples
 """Behind an interval where nothing else is asked for: the same everywhere, so that equal questions have equal
 answers to the last digit."""
+MOST_KEPT_WEIGHTS = 1 << 25
+"""Weights of clusters in resamples that are kept for the next set of the same draws: 128 MB."""
 LEAST_VARIANCE = 1e-20
 """Less than this is none: what sums of many numbers leave behind."""
 
@@ -130,23 +134,10 @@ class Resampler:
         )
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Yield the weights of all resamples in blocks, (cluster, resample) float32."""
-        members = np.argsort(self.stratum_of_cluster, kind="stable")
-        first = np.cumsum(self.sizes) - self.sizes
-        stratum = self.stratum_of_cluster[members]
-        scale = np.ones(self.num_clusters, dtype=np.float32)
-        if self.one_less:
-            fewer = np.maximum(self.sizes - 1, 1)
-            scale = (self.sizes / fewer).astype(np.float32)[self.stratum_of_cluster]
-            stratum = np.repeat(np.arange(len(self.sizes)), fewer)
-        size, offset = self.sizes[stratum], first[stratum]  # of every draw
-        for start in range(0, self.num_resamples, BLOCK):
-            generator = np.random.default_rng([self.seed, start // BLOCK])
-            place = (generator.random((BLOCK, len(size))) * size).astype(np.intp) + offset
-            drawn = members[place] * BLOCK + np.arange(BLOCK)[:, None]
-            counts = np.bincount(drawn.ravel(), minlength=self.num_clusters * BLOCK)
-            weights = counts.reshape(-1, BLOCK).astype(np.float32) * scale[:, None]
-            yield np.ascontiguousarray(weights[:, : self.num_resamples - start])
+        """Yield the weights of all resamples in blocks, (cluster, resample) float32, not to be written to."""
+        of_draws = (self.stratum_of_cluster.tobytes(), self.num_resamples, self.seed, self.one_less)
+        is_kept = self.num_clusters * self.num_resamples <= MOST_KEPT_WEIGHTS
+        yield from _kept_blocks(*of_draws) if is_kept else _drawn_blocks(*of_draws)
 
     def without_each(self) -> Iterator[np.ndarray]:
         """Yield the weights of the rows without one cluster after the other, (cluster, left out) float32."""
@@ -158,8 +149,7 @@ class Resampler:
 
     def deviations(self, gradients: np.ndarray) -> np.ndarray:
         """Return gradients (cluster, ...) less their mean over the stratum."""
-        sums = np.zeros((len(self.sizes), *gradients.shape[1:]))
-        np.add.at(sums, self.stratum_of_cluster, gradients)
+        sums = sum_by_cluster(gradients, self.stratum_of_cluster)
         return np.asarray(gradients - (sums.T / self.sizes).T[self.stratum_of_cluster])
 
     def covariance(self, gradients: np.ndarray) -> np.ndarray:
@@ -172,16 +162,51 @@ class Resampler:
         centred = self.deviations(gradients) * scale[:, None]
         return np.asarray(centred.T @ centred)
 
-    def influence(self, gradient: np.ndarray) -> Influence:
-        """Return what the derivative of a quantity by the clusters' weights (cluster,) tells about it."""
-        centred = self.deviations(gradient)
-        by_stratum = np.bincount(self.stratum_of_cluster, centred**2)
-        total = by_stratum.sum()
-        variance = (by_stratum * self.sizes / np.maximum(self.sizes - 1, 1)).sum()
-        if not total > LEAST_VARIANCE:
-            return Influence(np.nan if np.isnan(total) else 0.0, 0.0, 1.0)
-        return Influence(
-            standard_error=float(np.sqrt(variance)),
-            acceleration=float((centred**3).sum() / (6 * total**1.5)),
-            effective_clusters=float(total**2 / (centred**4).sum()),
-        )
+    def influences(self, gradients: np.ndarray) -> list[Influence]:
+        """Return what the derivatives of quantities by the clusters' weights, (cluster, quantity), tell."""
+        scale = self.sizes / np.maximum(self.sizes - 1, 1)
+        found = []
+        for centred in np.ascontiguousarray(self.deviations(gradients).T):
+            squares = centred * centred
+            by_stratum = np.bincount(self.stratum_of_cluster, squares)
+            total = by_stratum.sum()
+            if not total > LEAST_VARIANCE:
+                found.append(Influence(np.nan if np.isnan(total) else 0.0, 0.0, 1.0))
+                continue
+            influence = Influence(
+                standard_error=float(np.sqrt((by_stratum * scale).sum())),
+                acceleration=float((squares * centred).sum() / (6 * total**1.5)),
+                effective_clusters=float(total**2 / (squares * squares).sum()),
+            )
+            found.append(influence)
+        return found
+
+
+@lru_cache(maxsize=1)
+def _kept_blocks(*of_draws: Any) -> list[np.ndarray]:
+    """Return the blocks of `_drawn_blocks`, which one set after another asks for: runs of the same clips."""
+    return list(_drawn_blocks(*of_draws))
+
+
+def _drawn_blocks(strata: bytes, num_resamples: int, seed: int, one_less: bool) -> Iterator[np.ndarray]:
+    """Yield the weights of `Resampler.blocks`; `strata` are those of the clusters."""
+    stratum_of_cluster = np.frombuffer(strata, dtype=np.intp)
+    number, sizes = len(stratum_of_cluster), np.bincount(stratum_of_cluster)
+    members = np.argsort(stratum_of_cluster, kind="stable")
+    first = np.cumsum(sizes) - sizes
+    stratum = stratum_of_cluster[members]
+    scale = np.ones(number, dtype=np.float32)
+    if one_less:
+        fewer = np.maximum(sizes - 1, 1)
+        scale = (sizes / fewer).astype(np.float32)[stratum_of_cluster]
+        stratum = np.repeat(np.arange(len(sizes)), fewer)
+    size, offset = sizes[stratum], first[stratum]  # of every draw
+    for start in range(0, num_resamples, BLOCK):
+        generator = np.random.default_rng([seed, start // BLOCK])
+        place = (generator.random((BLOCK, len(size))) * size).astype(np.intp) + offset
+        drawn = members[place] * BLOCK + np.arange(BLOCK)[:, None]
+        counts = np.bincount(drawn.ravel(), minlength=number * BLOCK)
+        weights = counts.reshape(-1, BLOCK).astype(np.float32) * scale[:, None]
+        block = np.ascontiguousarray(weights[:, : num_resamples - start])
+        block.flags.writeable = False
+        yield block

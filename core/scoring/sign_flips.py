@@ -5,8 +5,14 @@ whose prediction of a recording is called the first's is arbitrary; so the two p
 half of the recordings at random, the metric of both mixtures is computed anew, and p is the share of such
 differences that are at least as large as the one observed, the observed one counted among them (Phipson and
 Smyth 2010). All clips and species of a recording are exchanged together. For a mean of differences by
-recording this is the classical sign-flip test; here nothing is linearised, so it holds for areas under curves
-as well (Bandos, Rockette and Gur 2005).
+recording this is the classical sign-flip test, which holds for areas under curves as well (Bandos, Rockette
+and Gur 2005).
+
+Every row is in one mixture or in the other, so that each mixture holds all positives and negatives once. What
+is then a sum over rows (the 2022 score, micro F1, top-1 accuracy) or over pairs of rows (the area under the
+ROC curve) differs between the mixtures by a sum over recordings, each with the sign of its exchange: an odd
+function of the signs has no squares. Nothing is approximated. Average precision is neither, and is computed
+for both mixtures anew.
 
 The test is exact where predictions are exchangeable, and finds too little rather than too much where equally
 good models differ otherwise: two that trade species, one better at some, the other at others, were told apart
@@ -17,8 +23,9 @@ and model, which changes no area; for the 2022 score and micro F1 decisions are 
 model's threshold.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.stats import rankdata
@@ -30,6 +37,8 @@ from core.scoring.resampling import BLOCK
 from core.scoring.weighted_metrics import SETTLED_METRICS, Truth, WeightedMetric
 
 ROUNDING = 1e-7  # of float32: a difference less by so much is as large
+OF_ROWS_OR_PAIRS = (*SETTLED_METRICS, "auc", "top1")
+"""Metrics that are sums over rows or over pairs of rows."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +105,13 @@ def flip_test(
     number = int(cluster_of_row.max()) + 1
     known = np.ones(truth.shape, dtype=bool) if known is None else known
     metric = _both_models(truth, (first, second), cluster_of_row, name, quantile, known)
-    observed = float(_differences(metric, name, np.ones((number, 1), dtype=np.float32))[0])
+    differences = _by_signs(metric, name) if name in OF_ROWS_OR_PAIRS else partial(_of_mixtures, metric, name)
+    observed = float(differences(np.ones((number, 1), dtype=np.float32))[0])
     as_large = 0
     for start in range(0, num_flips, BLOCK):
         generator = np.random.default_rng([seed, start // BLOCK])
         kept = generator.integers(0, 2, (number, BLOCK), dtype=np.int8)[:, : num_flips - start]
-        found = _differences(metric, name, kept.astype(np.float32))
+        found = differences(kept.astype(np.float32))
         as_large += int((np.abs(found) >= abs(observed) - ROUNDING).sum())
     return FlipTest(observed, (1 + as_large) / (1 + num_flips))
 
@@ -132,11 +142,21 @@ def _within_species(probability: np.ndarray) -> np.ndarray:
     return np.where(probability == 1, 1.0, ranks)
 
 
-def _differences(metric: WeightedMetric, name: str, kept: np.ndarray) -> np.ndarray:
-    """Return second minus first of the macro metric, (flip,), for kept (cluster, flip) 1 or 0."""
+def _by_signs(metric: WeightedMetric, name: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what maps kept (cluster, flip) 1 or 0 to second minus first of the macro metric, (flip,).
+
+    The gradient is that where both models' rows count once: twice as many rows as a mixture has, so that its
+    part of a recording is half of that in a mixture, and kept minus exchanged is twice that.
+    """
+    first, second = np.split(macro(metric.gradients()[name]), 2)
+    change = 2 * (second - first)
+    return lambda kept: np.asarray(change @ (2 * kept - 1))
+
+
+def _of_mixtures(metric: WeightedMetric, name: str, kept: np.ndarray) -> np.ndarray:
+    """Return the same as `_by_signs` does, of both mixtures themselves."""
     first, second = np.concatenate([kept, 1 - kept]), np.concatenate([1 - kept, kept])
-    values = macro(metric.values(np.concatenate([first, second], axis=1))[name])
-    before, after = np.split(values, 2)
+    before, after = (macro(metric.values(weights)[name]) for weights in (first, second))
     difference: np.ndarray = after - before
     return difference
 

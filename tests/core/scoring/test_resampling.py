@@ -38,6 +38,12 @@ def test_resamples_depend_on_the_seed_alone() -> None:
     assert (first[: BLOCK + 1] == fewer).all()
 
 
+def test_draws_are_the_same_whether_they_are_kept_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = all_weights(Resampler(range(30), np.zeros(30), 100))
+    monkeypatch.setattr("core.scoring.resampling.MOST_KEPT_WEIGHTS", 0)
+    assert (all_weights(Resampler(range(30), np.zeros(30), 100)) == kept).all()
+
+
 def test_one_draw_less_makes_the_variance_that_of_the_sample() -> None:
     """Five recordings, drawn five times, give four fifths of s^2 / n; drawn four times, all of it."""
     values = np.array([1.0, 2.0, 4.0, 4.5, 9.0])
@@ -61,7 +67,7 @@ def test_each_cluster_is_left_out_once() -> None:
 
 def test_standard_error_by_influence_is_the_textbooks() -> None:
     values = np.random.default_rng(5).normal(size=200)
-    influence = Resampler(range(200), np.zeros(200), 1).influence((values - values.mean()) / 200)
+    influence = Resampler(range(200), np.zeros(200), 1).influences((values - values.mean())[:, None] / 200)[0]
     assert influence.standard_error == pytest.approx(values.std(ddof=1) / np.sqrt(200))
     assert influence.acceleration == pytest.approx(stats.skew(values) / 6 / np.sqrt(200))
     assert influence.effective_clusters == pytest.approx(200 / (stats.kurtosis(values) + 3))
