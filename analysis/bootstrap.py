@@ -16,6 +16,7 @@ from analysis.command import IntervalOptions
 from analysis.drawing.figure_files import save_figure
 from analysis.runs import find_runs, predictions_of
 from core.config import ValidConfig
+from core.data.taxonomy import Taxonomy
 from core.files import write_table
 from core.program import run_program
 from core.scoring.draws import draw_metrics
@@ -91,12 +92,13 @@ def _save_species_forest(
     file: Path,
     found: Mapping[str, Intervals],
     support: Mapping[str, int],
+    taxonomy: Taxonomy,
     config: BootstrapConfig,
     valid: ValidConfig,
 ) -> Path:
     """Draw the species: 2022 score of each run; of a single one also its ROC-AUC."""
     codes = sorted(support, key=lambda code: -support[code])
-    labels = [f"{code} ({support[code]})" for code in codes] + ["mean of species"]
+    labels = [f"{taxonomy.label(code)}, {support[code]}" for code in codes] + ["mean of species"]
     metrics = ("score", "macro_auc") if len(found) == 1 else ("score",)
     series = [
         Series(
@@ -108,7 +110,7 @@ def _save_species_forest(
     ]
     shown = " and ".join(SPECIES_LABELS[metric] for metric in metrics)
     caption = (
-        f"{shown} of each scored species (in brackets: {UNITS[config.by]} that hold it) of "
+        f"{shown} of each scored species, with the number of {UNITS[config.by]} that hold it, of "
         f"{', '.join(found)}; decisions at the {valid.threshold_quantile:g} quantile of the probabilities, "
         f"{config.threshold}. Lines: {valid.confidence:.0%} intervals ({config.method}) over "
         f"{valid.num_resamples:,} resamples of {UNITS[config.by]} within species. Hollow: no interval. "
@@ -150,7 +152,8 @@ def _score_runs(config: BootstrapConfig) -> None:
         print(f"  {write_table(pd.DataFrame(table), config.out)}")
     if config.figure is not None:
         predictions_of(runs, config.of)  # several runs share the axes only if they judged the same clips
-        print(f"  {_save_species_forest(Path(config.figure), found, supports, config, valid)}")
+        names = Taxonomy().with_codes(list(supports), *(run.taxonomy for run in runs))
+        print(f"  {_save_species_forest(Path(config.figure), found, supports, names, config, valid)}")
 
 
 if __name__ == "__main__":

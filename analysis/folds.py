@@ -22,8 +22,9 @@ from core.config_data import ColumnConfig
 from core.data.audit import FoldAudit, audit_folds, format_audit
 from core.data.competition import Competition, read_competition
 from core.data.folds import folds_of, soundscape_folds
+from core.data.taxonomy import Taxonomy
 from core.program import run_program
-from core.scoring.pictures import BLUE, GREY, ORANGE, VERMILION
+from core.scoring.pictures import BLUE, GREY, ORANGE, VERMILION, text_inches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,7 @@ def draw_audit(config: FoldsConfig) -> tuple[FoldAudit, FoldAudit]:
     drawings = [
         Drawing(
             "fold_species",
-            draw_species_by_fold(audit),
+            draw_species_by_fold(audit, competition.taxonomy),
             "Recordings of each scored species that validate in each fold, and that always train. Where a "
             f"cell is empty the fold says nothing of the species. {data}",
         ),
@@ -98,11 +99,23 @@ def _audit_of(competition: Competition, config: FoldsConfig, *, group_by_author:
     return audit_folds(competition, folds_of(competition, data), soundscapes)
 
 
-def draw_species_by_fold(audit: FoldAudit) -> Figure:
-    """Return a figure of the recordings of each scored species in each fold, the most frequent on top."""
+def draw_species_by_fold(audit: FoldAudit, taxonomy: Taxonomy | None = None) -> Figure:
+    """Return a figure of the recordings of each scored species in each fold, the most frequent on top.
+
+    Parameters
+    ----------
+    audit
+        Of the folds.
+    taxonomy
+        Knows names of the species; None: codes alone.
+    """
     table = audit.files.loc[audit.files.sum(axis=1).sort_values(ascending=False, kind="stable").index]
     counts = table.to_numpy()
-    figure = Figure(figsize=(2.2 + 0.55 * counts.shape[1], 1.3 + 0.27 * len(counts)), layout="constrained")
+    labels = [(taxonomy or Taxonomy()).label(code) for code in table.index]
+    figure = Figure(
+        figsize=(1.2 + text_inches(labels) + 0.55 * counts.shape[1], 1.3 + 0.27 * len(counts)),
+        layout="constrained",
+    )
     axes = figure.subplots()
     norm = LogNorm(0.4, max(int(counts.max()), 2))
     axes.imshow(np.ma.masked_equal(counts, 0), cmap="Blues", norm=norm, aspect="auto")
@@ -113,7 +126,7 @@ def draw_species_by_fold(audit: FoldAudit) -> Figure:
             color="white" if is_dark else "black",
         )  # fmt: skip
     axes.set_xticks(range(counts.shape[1]), [*table.columns[:-1], "always\ntrains"])
-    axes.set_yticks(range(len(table)), table.index)
+    axes.set_yticks(range(len(table)), labels)
     axes.axvline(counts.shape[1] - 1.5, color=GREY, linewidth=0.8)
     axes.set(xlabel="fold that validates", title="Recordings by fold")
     axes.tick_params(length=0)

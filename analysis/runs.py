@@ -18,6 +18,7 @@ import tyro
 from core.config import ValidConfig, require
 from core.config_checks import expand_home, naming, require_output
 from core.config_values import flatten, from_dict, require_types
+from core.data.taxonomy import Taxonomy, read_taxonomy
 from core.files import TABLE_ENDINGS, read_json, write_table
 from core.program import run_program
 from core.run_folder import RunFolder, run_name, stamp_of
@@ -64,6 +65,12 @@ class Run:
         file = self.folder / FILES["soundscapes"]
         require(file.is_file(), f"{file}: missing; {self.name} validated no labelled soundscapes")
         return with_counts(Predictions.read(file, self.name), self.trained)
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        """Names of the species, which the run wrote beside their scores; none where it did not."""
+        file = self.folder / "species.csv"
+        return read_taxonomy(file) if file.is_file() else Taxonomy()
 
     @property
     def trained(self) -> dict[int | None, dict[str, int]]:

@@ -221,20 +221,32 @@ def drop_drawing(found: Sequence[Transport], valid: ValidConfig, by: Unit) -> Dr
     return Drawing("drop", figure, caption)
 
 
-def predicted_drawing(rows: Sequence[Mapping[str, Any]], confidence: float) -> Drawing:
-    """Return the forest plot of the rank correlations, a line each measure, a colour each outcome."""
-    measures = list(dict.fromkeys((row["validated on"], row["measure"]) for row in rows))
-    outcomes = dict.fromkeys(row["predicts"] for row in rows)
-    none = Interval(np.nan, np.nan, np.nan)
-    at = {(row["validated on"], row["measure"], row["predicts"]): row["rank correlation"] for row in rows}
-    series = [Series(what, [at.get((*one, what), none) for one in measures]) for what in outcomes]
+def predicted_drawings(rows: Sequence[Mapping[str, Any]], confidence: float) -> list[Drawing]:
+    """Return forest plots of the rank correlations: a line each measure, a colour each outcome.
+
+    Outcomes of which the same measures know something stand in one figure, so that no line of it is empty.
+    """
+    known: dict[str, dict[tuple[str, str], Interval]] = {}
+    for row in rows:
+        of_outcome = known.setdefault(row["predicts"], {})
+        of_outcome[row["validated on"], row["measure"]] = row["rank correlation"]
+    together: dict[tuple[tuple[str, str], ...], list[Series]] = {}
+    for what, found in known.items():
+        together.setdefault(tuple(found), []).append(Series(what, list(found.values())))
     caption = (
         "Spearman's rank correlation, over runs, of a measure (lines) with what it is to predict (colours). "
         f"Lines: {confidence:.0%} intervals over runs. Hollow: fewer than {LEAST_PAIRS} runs, no interval. "
         "Dotted: it says nothing of the order."
     )
-    labels = [f"{measure}\nof {of}" for of, measure in measures]
-    return Drawing("predicted", draw_forest(labels, series, "rank correlation over runs", 0.0), caption)
+    drawings = []
+    for number, (measures, series) in enumerate(together.items()):
+        labels = [f"{measure} of {of}" for of, measure in measures]
+        axis = "rank correlation over runs"
+        if len(series) == 1:  # there is no legend
+            axis += f", with {series[0].name}"
+        key = f"predicted_{BOARD}" if number else "predicted"
+        drawings.append(Drawing(key, draw_forest(labels, series, axis, 0.0), caption))
+    return drawings
 
 
 def _why_not_ranked(runs: Sequence[Run], found: Sequence[Transport]) -> str:
@@ -282,7 +294,7 @@ def _measure_runs(config: TransportConfig) -> None:
         drawings.append(drop_drawing(found, valid, config.by))
     if rows:
         print(write_rows(rows, folder / "predicted.csv"))
-        drawings.append(predicted_drawing(rows, valid.confidence))
+        drawings += predicted_drawings(rows, valid.confidence)
     if drawings:
         save_drawings(drawings, folder, config.format)
 

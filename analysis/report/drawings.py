@@ -154,8 +154,8 @@ def decision_drawings(run: Run, number: int, threshold: float) -> list[Drawing]:
         f"{run.name}: predictions of all scored species in {len(found.count)} bins of about equally many "
         f"({int(np.median(found.count))} each), and how often they came true; bars are {confidence:.0%} "
         "bootstrap intervals over recordings. On the dotted line a probability means what it says: below it "
-        "is over-confident, above it under-confident. The calibration error is printed less "
-        "what chance alone adds to it."
+        "is over-confident, above it under-confident; a hollow point has no interval, as its clips are all "
+        "alike. The calibration error is printed less what chance alone adds to it."
     )
     return [
         Drawing(f"threshold-{number + 1}", draw_score_by_threshold(curve, decided=threshold), by_threshold),
@@ -179,12 +179,14 @@ def forest_drawings(selection: Selection, evaluations: Mapping[str, Evaluation])
         if run.name in evaluations:
             evaluation = evaluations[run.name]
             caption = (
-                f"{run.name}: each scored species by itself, in brackets the validated clips that hold it. "
+                f"{run.name}: each scored species by itself, and how many validated clips hold it. "
                 "Lines: bootstrap intervals over recordings; hollow: none, too few recordings or all alike."
             )
             if evaluation.left_out:
                 caption += f" Not judged: {', '.join(evaluation.left_out)}."
-            yield Drawing(f"species-{number}", draw_species_intervals(evaluation.per_species), caption)
+            yield Drawing(
+                f"species-{number}", draw_species_intervals(evaluation.per_species, run.taxonomy), caption
+            )
 
 
 def _leaderboard_drawing(group: Group, evaluations: Mapping[str, Evaluation], key: str) -> Drawing:
@@ -194,6 +196,7 @@ def _leaderboard_drawing(group: Group, evaluations: Mapping[str, Evaluation], ke
     caption = (
         f"Runs that judged the same {found[0].num_rows} clips. Dots are values, lines their "
         f"{group.runs[0].valid.confidence:.0%} bootstrap intervals over recordings, stratified by species. "
-        "Dotted: what a guess reaches in the 2022 score and in ROC-AUC."
+        "Hollow: no interval."
     )
-    return Drawing(key, draw_forest([run.name for run in group.runs], series, "value", 0.5), caption)
+    names, guess = [run.name for run in group.runs], "a guess, in 2022 score and ROC-AUC"
+    return Drawing(key, draw_forest(names, series, "value", 0.5, reference_name=guess), caption)

@@ -80,7 +80,7 @@ def _analyse_run(run: Run, scores: SpeciesScores, folder: Path | None, config: S
     confusion = confusion_of(run.predictions, quantile)
     mistakes = find_mistakes(run, config.clips, quantile)
     tables = {
-        "species": species_rows(scores),
+        "species": species_rows(scores, run.taxonomy),
         "confusions": confusion_rows(run, confusion, config.confusions, config),
         "hardest": [mistake.row for mistake in mistakes],
     }
@@ -105,7 +105,7 @@ def _analyse_run(run: Run, scores: SpeciesScores, folder: Path | None, config: S
             f"{quantile:g} quantile, in percent; off the diagonal it is not there. Species that are confused "
             "stand beside each other."
         )
-        confusions = Drawing("confusion", draw_confusion_matrix(confusion), caption)
+        confusions = Drawing("confusion", draw_confusion_matrix(confusion, run.taxonomy), caption)
         save_drawings([confusions, *_drawn_mistakes(run, mistakes, config.root)], folder, config.format)
 
 

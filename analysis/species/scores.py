@@ -7,6 +7,7 @@ from scipy.stats import spearmanr
 
 from analysis.command import ScoringOptions
 from analysis.runs import Run, predictions_of
+from core.data.taxonomy import Taxonomy
 from core.scoring.draws import draw_metrics
 from core.scoring.intervals import Interval
 
@@ -83,12 +84,15 @@ def correlation(values: np.ndarray, trained: np.ndarray) -> float:
     return float(spearmanr(values[known], trained[known]).statistic)
 
 
-def species_rows(found: SpeciesScores) -> list[dict[str, object]]:
-    """Return the table of species, the most trained first."""
+def species_rows(found: SpeciesScores, taxonomy: Taxonomy) -> list[dict[str, object]]:
+    """Return the table of species with the names that the taxonomy knows, the most trained first."""
     order = np.argsort(-np.nan_to_num(found.trained), kind="stable")
+    scientific, common, _ = zip(*map(taxonomy.names, found.species), strict=True)
     return [
         {
             "species": found.species[i],
+            "common name": common[i],
+            "scientific name": scientific[i],
             "trained": "unknown" if np.isnan(found.trained[i]) else f"{found.trained[i]:.4g}",
             "clips with it": int(found.positives[i]),
             "recordings": int(found.recordings[i]),

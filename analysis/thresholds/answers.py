@@ -137,7 +137,9 @@ def format_answers(answers: Answers) -> list[str]:
         "",
         *markdown(tables["rules"]),
         f"Safest: {chosen.name} ({describe_decision(chosen.config)}), whose difference to the untuned rule "
-        "has the highest of the lower bounds that hold for all rules at once.",
+        "has the highest lower bound for all at once: in "
+        f"{answers.by_threshold.confidence:.0%} of cases every rule of the table gains at least its own "
+        "bound. The best of many rules looks good by luck, for which this allows.",
         "",
         *markdown(tables["stability"]),
         *(
@@ -165,13 +167,15 @@ def _drawings_of(answers: Answers) -> Iterator[Drawing]:
         draw_rules(answers.judged),
         "2022 score of each rule of the decision, cross-fitted in several partitions of the recordings, and "
         "its paired difference to the untuned quantile. Strokes: score of the same rule on the rows that "
-        f"fitted it. {data}",
+        "fitted it. Arrow heads: each rule gains at least so much, all of them at once, which allows for the "
+        f"luck of the best of many rules. Hollow: no interval. {data}",
     )
     yield Drawing(
         "stability",
         draw_stability(answers.settings),
         "Left: thresholds fitted anew to resamples; one for all species, then each species', drawn to it "
-        f"where positives are few. Right: how often each value is chosen; orange: on all rows. {data}",
+        "where positives are few; hollow: no interval. Right: how often each value is chosen; orange: on "
+        f"all rows. {data}",
     )
     for curve, decided in ((answers.by_threshold, untuned), (answers.by_quantile, answers.quantile)):
         yield Drawing(
@@ -184,7 +188,8 @@ def _drawings_of(answers: Answers) -> Iterator[Drawing]:
         "reliability",
         draw_reliability({"as trained": answers.as_trained} | shown),
         "Share of predictions that came true beside their mean probability, in bins of equally many "
-        f"predictions, species pooled; temperature and isotonic fitted on other {answers.unit}s. {data}",
+        f"predictions, species pooled; temperature and isotonic fitted on other {answers.unit}s. Hollow: no "
+        f"interval, all alike. {data}",
     )
     if answers.penalty is None:
         return
@@ -193,14 +198,14 @@ def _drawings_of(answers: Answers) -> Iterator[Drawing]:
         draw_penalty(answers.penalty),
         "2022 score with the penalty minus without, at the 0.85 quantile. Left: by strength. Right: a "
         f"penalty of {PENALTY:g} on rows weighted as if species were heard in other proportions, and "
-        f"with all probabilities multiplied. {data}",
+        f"with all probabilities multiplied. Hollow: no interval. {data}",
     )
     yield Drawing(
         "penalty_species",
         draw_penalty_species(answers.penalty),
         f"What a penalty of {PENALTY:g} at the 0.85 quantile does to each species, and to the mean over "
-        "species where one of them is heard ten times as often; species of few recordings have no "
-        f"interval. {data}",
+        "species where one of them is heard ten times as often. Hollow: no interval, too few recordings or "
+        f"all alike. {data}",
     )
 
 

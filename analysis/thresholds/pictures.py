@@ -102,11 +102,12 @@ def draw_penalty(answer: PenaltyAnswer) -> Figure:
 
 def _draw_effects(axes: Axes, effects: Effects) -> None:
     """Draw effects over a number, with their band."""
-    places = np.array(list(effects), dtype=float)
-    values, low, high = bounds_of(list(effects.values()))
+    places, found = np.array(list(effects), dtype=float), list(effects.values())
+    values, low, high = bounds_of(found)
     axes.axhline(0, color=GREY, linewidth=0.8)
     axes.fill_between(places, low, high, color=BLUE, alpha=0.2, linewidth=0)
-    axes.plot(places, values, color=BLUE, marker="o", markersize=4)
+    axes.plot(places, values, color=BLUE)
+    draw_intervals(axes, places, found, BLUE, is_upright=True)
 
 
 def draw_penalty_species(answer: PenaltyAnswer) -> Figure:

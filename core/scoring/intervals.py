@@ -14,6 +14,7 @@ functions of them are `Draws` again, and `Draws.intervals` is the only place tha
 `benchmarks.coverage` measures how often each holds the truth.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
@@ -66,13 +67,20 @@ class Interval:
         """Return such as `0.812 [0.774, 0.846]`; what is unknown is said."""
         if np.isnan(self.value):
             return "undefined"
-        return f"{self.value:.3f} {self.format_bounds()}"
+        return f"{self.value:z.{self._decimals}f} {self.format_bounds()}"
+
+    @property
+    def _decimals(self) -> int:
+        """Three; as many more as tell the largest number from 0."""
+        largest = float(np.nanmax(np.abs([self.value, self.low, self.high])))
+        return 3 if largest == 0 or largest >= 0.0005 else 1 - math.floor(math.log10(largest))
 
     def format_bounds(self, sign: Literal["", "+"] = "") -> str:
         """Return such as `[0.774, 0.846]`, with a `sign` of both bounds where asked; or `(no interval)`."""
         if np.isnan(self.low):
             return "(no interval)"
-        return f"[{self.low:{sign}.3f}, {self.high:{sign}.3f}]"
+        form = f"{sign}z.{self._decimals}f"
+        return f"[{self.low:{form}}, {self.high:{form}}]"
 
     def as_dict(self) -> dict[str, float | None]:
         """Return `value`, `low` and `high`, with None for what is undefined."""

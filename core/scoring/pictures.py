@@ -14,9 +14,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import LogLocator, NullLocator, PercentFormatter
 from matplotlib.transforms import ScaledTranslation
 
+from core.data.taxonomy import Taxonomy
 from core.scoring.confusion import Confusion
 from core.scoring.intervals import Interval, bounds_of
 from core.scoring.metric_names import IN_CORE, SPECIES_LABELS
@@ -28,7 +29,10 @@ ORANGE, PURPLE, SKY = "#E69F00", "#CC79A7", "#56B4E9"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000")
 """For one line or group each, after Okabe and Ito: told apart by colour-blind readers too."""
 NOTE_COLOUR = "#444444"
+TEXT_SIZE = 7.5
 FOREST_LINE_INCHES = 0.24
+FOREST_AXES_INCHES, FOREST_LEAST_INCHES = 4.8, 7.2
+"""Of the axis of a forest, whatever stands beside it; and of all of it."""
 LEGEND_GAP_INCHES = 0.42
 CURVE_SIZE = (4.8, 3.7)
 """In inches, of a chart that stands beside others: its text can still be read at 400 pixels."""
@@ -73,9 +77,10 @@ def draw_intervals(
     colour: str,
     *,
     label: str | None = None,
+    marker: str = "o",
     is_upright: bool = False,
 ) -> None:
-    """Draw values with their intervals; hollow points have none.
+    """Draw values with their intervals; hollow points have none, here and in every picture.
 
     Parameters
     ----------
@@ -89,6 +94,8 @@ def draw_intervals(
         Of all.
     label
         In the legend; None: not there.
+    marker
+        Shape of the points.
     is_upright
         Whether values go up, or across.
     """
@@ -98,7 +105,7 @@ def draw_intervals(
     bars(places[bounded], low[bounded], high[bounded], color=colour, linewidth=1.5)
     for chosen, fill, name in ((bounded, colour, label), (~bounded, "white", None)):
         points = (places[chosen], value[chosen]) if is_upright else (value[chosen], places[chosen])
-        axes.plot(*points, "o", color=colour, markerfacecolor=fill, markersize=4.2, label=name)
+        axes.plot(*points, marker, color=colour, markerfacecolor=fill, markersize=4.2, label=name)
 
 
 def draw_forest(
@@ -107,6 +114,7 @@ def draw_forest(
     axis_label: str,
     reference: float,
     texts: Sequence[str] = (),
+    reference_name: str = "",
 ) -> Figure:
     """Return a forest plot: points and their intervals, a line each.
 
@@ -122,21 +130,26 @@ def draw_forest(
         Where a dotted line means no skill, or no difference.
     texts
         (line,) to the right of the axes, a row for each series; empty: none.
+    reference_name
+        Of the dotted line in the legend of several series; empty: not there.
     """
     height = FOREST_LINE_INCHES * len(labels) * max(len(series), 1) ** 0.7
-    legend = FOREST_LINE_INCHES * math.ceil(len(series) / 3)
-    figure = Figure(figsize=(7.2, 0.8 + height + legend), layout="constrained")
+    legend = FOREST_LINE_INCHES * math.ceil((len(series) + bool(reference_name)) / 3)
+    beside = text_inches(labels) + text_inches(texts, TEXT_SIZE)
+    width = max(FOREST_LEAST_INCHES, FOREST_AXES_INCHES + beside)
+    figure = Figure(figsize=(width, 0.8 + height + legend), layout="constrained")
     axes = figure.subplots()
     span = 0.36 * (1 - 1 / len(series))
     lines = np.arange(len(labels))
     for number, one in enumerate(series):
         shift = span * (2 * number / (len(series) - 1) - 1) if len(series) > 1 else 0.0
         draw_intervals(axes, lines + shift, one.intervals, COLOURS[number % len(COLOURS)], label=one.name)
+    dotted = axes.axvline(reference, color="black", linewidth=0.7, linestyle=":")
     if len(series) > 1:
+        dotted.set_label(reference_name or "_")
         for line in lines[::2]:  # told apart where a line holds several intervals
             axes.axhspan(line - 0.5, line + 0.5, color=GREY, alpha=0.08, linewidth=0)
         figure.legend(loc="outside upper left", frameon=False, fontsize=8, ncols=3)
-    axes.axvline(reference, color="black", linewidth=0.7, linestyle=":")
     axes.set_yticks(lines, labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlabel(axis_label)
@@ -144,10 +157,16 @@ def draw_forest(
     axes.tick_params(axis="y", length=0)
     for line, text in enumerate(texts):
         axes.annotate(
-            text, (1.01, line), xycoords=("axes fraction", "data"), va="center", fontsize=7.5,
+            text, (1.01, line), xycoords=("axes fraction", "data"), va="center", fontsize=TEXT_SIZE,
             color=NOTE_COLOUR,
         )  # fmt: skip
     return figure
+
+
+def text_inches(texts: Sequence[str], size: float = 9.0) -> float:
+    """Return about how wide texts of a font `size` in points are, by the longest of their lines."""
+    lines = (line for text in texts for line in text.split("\n"))
+    return 0.6 * size / 72 * max(map(len, lines), default=0)
 
 
 def set_log_ticks(axis: Axis) -> None:
@@ -169,21 +188,25 @@ def add_legend_below(figure: Figure, *, columns: int) -> None:
     )  # fmt: skip
 
 
-def draw_species_intervals(per_species: pd.DataFrame) -> Figure:
+def draw_species_intervals(per_species: pd.DataFrame, taxonomy: Taxonomy | None = None) -> Figure:
     """Return a forest plot of the scored species that could be scored, most positive clips first.
 
     Parameters
     ----------
     per_species
         Of `core.scoring.evaluation.Evaluation`.
+    taxonomy
+        Knows names of the species; None: codes alone.
     """
     table = per_species[per_species["score"].notna()].sort_values("positives", ascending=False)
     series = [
         Series(SPECIES_LABELS[name], species_intervals(table, IN_CORE[name]))
         for name in ("score", "macro_auc", "cmap")
     ]
-    labels = [f"{code} ({number})" for code, number in zip(table["species"], table["positives"], strict=True)]
-    return draw_forest(labels, series, "value with its bootstrap interval", 0.5)
+    names = map((taxonomy or Taxonomy()).label, table["species"])
+    labels = [f"{name}, {number}" for name, number in zip(names, table["positives"], strict=True)]
+    guess = "a guess, in the first two"
+    return draw_forest(labels, series, "value with its bootstrap interval", 0.5, reference_name=guess)
 
 
 def species_intervals(per_species: pd.DataFrame, name: str) -> list[Interval]:
@@ -192,17 +215,26 @@ def species_intervals(per_species: pd.DataFrame, name: str) -> list[Interval]:
     return [Interval(*bounds) for bounds in zip(*columns, strict=True)]
 
 
-def draw_confusion_matrix(confusion: Confusion) -> Figure:
-    """Return a heat map of what clips of each species are taken for, in percent."""
-    number = len(confusion.species)
+def draw_confusion_matrix(confusion: Confusion, taxonomy: Taxonomy | None = None) -> Figure:
+    """Return a heat map of what clips of each species are taken for, in percent.
+
+    Parameters
+    ----------
+    confusion
+        Of the clips.
+    taxonomy
+        Knows names of the species; None: codes alone.
+    """
+    number, taxonomy = len(confusion.species), taxonomy or Taxonomy()
     size = 1.8 + 0.34 * number
-    figure = Figure(figsize=(size + 0.8, size), layout="constrained")
+    rows = zip(map(taxonomy.label, confusion.species), confusion.num_clips, strict=True)
+    labels = [f"{name}, {clips}" for name, clips in rows]
+    figure = Figure(figsize=(size + 0.2 + text_inches(labels), size), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(confusion.share, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(number), confusion.species, rotation=60, ha="right", rotation_mode="anchor")
-    rows = zip(confusion.species, confusion.num_clips, strict=True)
-    axes.set_yticks(range(number), [f"{code} ({clips})" for code, clips in rows])
-    axes.set(xlabel="species called", ylabel="clips of (number)", title="What is taken for what")
+    axes.set_yticks(range(number), labels)
+    axes.set(xlabel="species called", ylabel="clips of, number", title="What is taken for what, in percent")
     if number <= MAX_NUMBERED_SPECIES:
         for row, column in np.argwhere(confusion.share >= LEAST_SHARE):
             share = confusion.share[row, column]
@@ -214,7 +246,8 @@ def draw_confusion_matrix(confusion: Confusion) -> Figure:
         axes.text((number - 1) / 2, int(row), "no clip", ha="center", va="center", fontsize=7, color=GREY)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    figure.colorbar(image, ax=axes, label="share of the clips", shrink=0.7)
+    shares = PercentFormatter(1.0)
+    figure.colorbar(image, ax=axes, label="share of the clips", shrink=0.7, format=shares)
     return figure
 
 
@@ -240,7 +273,7 @@ def draw_score_by_threshold(
     axes.fill_between(
         positions, curve.low[drawn], curve.high[drawn], color=BLUE, alpha=0.2, linewidth=0, label=band
     )
-    axes.plot(positions, curve.score[drawn], color=BLUE, label="these rows", gid="2022 score")
+    axes.plot(positions, curve.score[drawn], color=BLUE, label="2022 score", gid="2022 score")
     axes.axvspan(
         curve.best.low, curve.best.high, color=VERMILION, alpha=0.12, linewidth=0, label=f"{band} of the best"
     )
@@ -271,15 +304,15 @@ def draw_reliability(found: Mapping[str, Reliability], *, title: str = "Reliabil
     """
     figure = Figure(figsize=(CURVE_SIZE[0], CURVE_SIZE[1] + 0.45 * (len(found) - 1)), layout="constrained")
     axes = figure.subplots()
-    top = max(max(np.nanmax(one.predicted), np.nanmax(one.high)) for one in found.values())
+    top = max(np.nanmax([one.predicted, one.observed, one.high]) for one in found.values())
     top = min(1.0, 1.08 * float(top))
     axes.plot([0, top], [0, top], color=GREY, linewidth=1, linestyle=":", label="as often as predicted")
     for (name, one), colour, marker in zip(found.items(), (BLUE, VERMILION, GREEN), "os^", strict=False):
-        bounds = np.clip([one.observed - one.low, one.high - one.observed], 0, None)
-        axes.errorbar(
-            one.predicted, one.observed, yerr=bounds, color=colour, marker=marker, markersize=4, capsize=2,
-            linewidth=1, gid=name,
-            label=f"{name}: calibration error {one.error},\nBrier score {one.brier}",
+        axes.plot(one.predicted, one.observed, color=colour, linewidth=1, gid=name)
+        bins = [Interval(*bounds) for bounds in zip(one.observed, one.low, one.high, strict=True)]
+        label = f"{name}: calibration error {one.error},\nBrier score {one.brier}"
+        draw_intervals(
+            axes, one.predicted, bins, colour, label=label, marker=marker, is_upright=True
         )  # fmt: skip
     axes.set(xlim=(0, top), ylim=(-0.01 * top, top), xlabel="mean probability of a bin", title=title)
     axes.set_ylabel("share that was true, with interval")

@@ -12,7 +12,7 @@ from scipy.stats import chi2
 
 from core.scoring.draws import draw_quantity
 from core.scoring.intervals import CONFIDENCE, Draws, Interval, bounds_of
-from core.scoring.resampling import Resampler, sum_by_cluster
+from core.scoring.resampling import LEAST_VARIANCE, Resampler, sum_by_cluster
 
 BINS = 10
 
@@ -26,12 +26,14 @@ class Reliability:
     predicted, observed
         (bin,) mean probability and share of positives.
     low, high
-        (bin,) interval of `observed` over recordings.
+        (bin,) interval of `observed` over recordings; nan where all are alike, as in a bin where nothing came
+        true.
     count
         (bin,) predictions.
     error
         Expected calibration error: the mean distance of `observed` from `predicted`, weighted by `count`,
-        less what it is too high by: a distance is never below 0, so chance alone makes one.
+        less what it is too high by: a distance is never below 0, so chance alone makes one. 0 without an
+        interval: no more than chance makes in any resample.
     raw_error
         The same as it is usually printed, chance included.
     brier
@@ -82,9 +84,16 @@ def reliability(
     drawn, (count, predicted, _) = draw_reliability_numbers(truth, probability, resampler, bins)
     *observed, error, brier = drawn.intervals(confidence)
     error = Interval(max(error.value, 0.0), max(error.low, 0.0), max(error.high, 0.0))
+    *observed, error, brier = map(_without_a_point, [*observed, error, brier])
     shares, low, high = bounds_of(observed)
     raw_error = float((np.abs(shares - predicted / count) * count).sum() / count.sum())
     return Reliability(predicted / count, shares, low, high, count, error, raw_error, brier)
+
+
+def _without_a_point(one: Interval) -> Interval:
+    """Return an interval, without bounds where it is a point: no spread is known of what is all alike."""
+    is_point = one.high - one.low < LEAST_VARIANCE**0.5
+    return replace(one, low=np.nan, high=np.nan) if is_point else one
 
 
 def draw_reliability_numbers(

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from core.config import FeatureConfig
 from core.models.log_mel import bands_of_hertz
 from core.scoring.metric_names import LABELS
-from core.scoring.pictures import BLUE, GREEN, GREY, VERMILION
+from core.scoring.pictures import BLUE, GREEN, GREY, VERMILION, set_log_ticks
 
 # Margins are fixed numbers: to find them, a constrained layout takes half of the time of a picture.
 PICTURE_DPI = 120
@@ -41,13 +42,15 @@ def draw_curves(history: Sequence[dict[str, Any]], file: Path) -> Path:
     losses, scores, rates = figure.subplots(1, 3)
     _lines(losses, history, LOSSES)
     losses.set(title="Loss", ylabel="loss", yscale="log")
+    set_log_ticks(losses.yaxis)
     _lines(scores, history, SCORES)
     scores.set(title="Validation on scored species", ylabel="metric", ylim=(0, 1.02))
-    scores.axhline(0.5, color="black", linewidth=0.6, linestyle=":")
+    scores.axhline(0.5, color="black", linewidth=0.6, linestyle=":", label="a guess, in the first two")
     _lines(rates, history, {"train/lr": ("learning rate", BLUE)})
     rates.set(title="Learning rate")
     for axes in (losses, scores, rates):
         axes.set_xlabel("optimiser step")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
         if axes.get_legend_handles_labels()[1]:
             axes.legend(frameon=False, fontsize=8)
     figure.savefig(file, dpi=PICTURE_DPI)

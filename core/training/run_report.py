@@ -169,7 +169,7 @@ def report_run(
     if evaluation is not None:
         _attempt("species.csv", lambda: _write_species(evaluation, taxonomy, folder))
         print("\n" + format_table(evaluation, title, config.valid))
-        drawn |= score_pictures(config, predictions, evaluation)
+        drawn |= score_pictures(config, predictions, evaluation, taxonomy)
     _print_soundscapes(config, soundscapes, heard, evaluation, title)
     print(f"Run folder: {folder.path}", flush=True)
     return evaluation, _draw(drawn, folder.path)
@@ -294,7 +294,7 @@ def _write_species(evaluation: Evaluation, taxonomy: Taxonomy, folder: RunFolder
 
 
 def score_pictures(
-    config: Config, predictions: Predictions, evaluation: Evaluation
+    config: Config, predictions: Predictions, evaluation: Evaluation, taxonomy: Taxonomy
 ) -> dict[str, Callable[[Path], object]]:
     """Return what draws species, score by threshold, reliability and confusion, by name.
 
@@ -306,6 +306,8 @@ def score_pictures(
         Of the validated clips, at least one.
     evaluation
         Of them.
+    taxonomy
+        Names of species.
     """
     truth, probability, valid = predictions.truth, predictions.probability, config.valid
     resampler = predictions.resampler(num_resamples=config.valid.num_resamples)
@@ -320,10 +322,12 @@ def score_pictures(
         return draw_reliability({"as trained": found}, title=f"Reliability of {title}")
 
     figures: dict[str, Callable[[], Figure]] = {
-        "species": lambda: draw_species_intervals(evaluation.per_species),
+        "species": lambda: draw_species_intervals(evaluation.per_species, taxonomy),
         "score_by_threshold": draw_curve,
         "reliability": draw_calibration,
-        "confusion": lambda: draw_confusion_matrix(confusion_of(predictions, valid.threshold_quantile)),
+        "confusion": lambda: draw_confusion_matrix(
+            confusion_of(predictions, valid.threshold_quantile), taxonomy
+        ),
     }
     return {
         name: lambda file, draw=draw: draw().savefig(file, dpi=PICTURE_DPI)  # type: ignore[misc]

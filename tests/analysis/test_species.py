@@ -15,6 +15,7 @@ from analysis.species.hardest import clips_of_mistakes, find_mistakes
 from analysis.species.pictures import draw_mistakes, draw_scores_by_count
 from analysis.species.scores import correlation, score_species, species_rows
 from core.config import DataConfig
+from core.data.taxonomy import Taxonomy
 from core.run_folder import open_run_folder
 from core.scoring.confusion import called_and_there, confusion_of, similarity_order
 from core.scoring.metrics import roc_auc
@@ -99,7 +100,7 @@ def test_a_species_of_few_recordings_has_no_interval(make_run: MakeRun) -> None:
     table = invent_predictions((0, 1, 2))
     rare = (table["species"] == "aniani") & (table["recording"] > "aniani/XC01.ogg")
     found = score_species(find_runs([make_run(predictions=table[~rare], fold="all")])[0], FEW)
-    notes = {row["species"]: row["note"] for row in species_rows(found)}
+    notes = {row["species"]: row["note"] for row in species_rows(found, Taxonomy())}
     assert notes == {"akiapo": "", "aniani": "recordings: 2, no interval", "apapan": ""}
     assert np.isnan(found.auc[1].low)
     assert "aniani" in {text.get_text() for text in draw_scores_by_count([found]).axes[0].texts}
@@ -115,12 +116,13 @@ def test_more_recordings_and_better_scores_correlate() -> None:
 def test_figures_carry_species_and_shares(make_run: MakeRun) -> None:
     run = planted(make_run)
     confusion = confusion_of(run.predictions, 0.85)
-    axes = draw_confusion_matrix(confusion).axes[0]
+    axes, bar = draw_confusion_matrix(confusion).axes
+    assert [text.get_text() for text in bar.get_yticklabels()][-1] == "100%"
     assert [text.get_text() for text in axes.get_yticklabels()] == [
-        f"{code} (9)" for code in confusion.species
+        f"{code}, 9" for code in confusion.species
     ]
     assert {text.get_text() for text in axes.texts} >= {"100", "89"}
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("species called", "clips of (number)")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("species called", "clips of, number")
     left, right = draw_scores_by_count([score_species(run, FEW)]).axes
     assert {text.get_text() for text in left.texts} == set(SPECIES)
     assert left.get_xscale() == "log"

@@ -22,6 +22,14 @@ def draw_mean(values: np.ndarray, number: int = 4000, *, one_less: bool = True) 
     return draw_quantity(mean_of(values), resampler)
 
 
+def test_a_number_is_never_shown_as_nothing_that_is_something() -> None:
+    assert str(Interval(0.5, 0.25, 0.75)) == "0.500 [0.250, 0.750]"
+    assert str(Interval(-0.0002, -0.01, 0.002)) == "0.000 [-0.010, 0.002]"
+    assert str(Interval(0.00012, 0.0, 0.00034)) == "0.00012 [0.00000, 0.00034]"
+    assert str(Interval(0.0, 0.0, 0.0)) == "0.000 [0.000, 0.000]"
+    assert str(Interval(0.0, np.nan, np.nan)) == "0.000 (no interval)"
+
+
 def test_interval_of_a_mean_is_the_normal_one() -> None:
     values = np.random.default_rng(0).normal(size=400)
     interval = draw_mean(values).interval(method="percentile")

@@ -101,10 +101,16 @@ def test_the_figures_hold_curve_marks_and_labels() -> None:
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("quantile of all probabilities", "2022 score")
     found = {
         "before": reliability(truth, probability, sampler),
-        "after": reliability(truth, truth.astype(float), sampler),
+        "after": reliability(truth, np.where(truth, 0.9, probability / 10), sampler),
     }
     axes = draw_reliability(found).axes[0]
-    assert len(axes.containers) == 2
+    shares = [line for line in axes.lines if line.get_gid() in found]
+    assert len(shares) == 2
+    hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
+    alike = [one.predicted[np.isnan(one.low)] for one in found.values()]  # all of a bin are false, or true
+    drawn = np.concatenate([np.asarray(line.get_xdata()) for line in hollow])
+    np.testing.assert_array_equal(drawn, np.concatenate(alike))
+    assert len(alike[1]) > 0
     words = legend(axes)
     assert f"before: calibration error {found['before'].error}" in "\n".join(words)
     assert axes.get_xlabel() == "mean probability of a bin"
