@@ -155,7 +155,8 @@ def decision_drawings(run: Run, number: int, threshold: float) -> list[Drawing]:
         f"({int(np.median(found.count))} each), and how often they came true; bars are {confidence:.0%} "
         "bootstrap intervals over recordings. On the dotted line a probability means what it says: below it "
         "is over-confident, above it under-confident; a hollow point has no interval, as its clips are all "
-        "alike. The calibration error is printed less what chance alone adds to it."
+        "alike. The calibration error is printed less what chance alone adds to it; the Brier score also "
+        "falls where species are told apart better."
     )
     return [
         Drawing(f"threshold-{number + 1}", draw_score_by_threshold(curve, decided=threshold), by_threshold),

@@ -10,6 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from analysis.report.selection import Group
 from analysis.runs import Run, config_differences
 from core.config import MetricName
+from core.data.taxonomy import Taxonomy
 from core.scoring.comparison import Comparison, compare_pairs
 from core.scoring.evaluation import Evaluation, evaluate
 from core.scoring.intervals import Interval
@@ -112,12 +113,23 @@ def distinctions(runs: Sequence[Run]) -> list[str]:
     return found
 
 
-def species_board(evaluation: Evaluation) -> dict[str, Any]:
-    """Return what the page shows of a run's species: a row each, most positive clips first."""
+def species_board(evaluation: Evaluation, taxonomy: Taxonomy) -> dict[str, Any]:
+    """Return what the page shows of a run's species: a row each, most positive clips first.
+
+    Parameters
+    ----------
+    evaluation
+        Of the run.
+    taxonomy
+        Knows names of its species.
+    """
     table = evaluation.per_species.sort_values("positives", ascending=False, kind="stable")
     cells = zip(*(species_intervals(table, IN_CORE[name]) for name in SPECIES_COLUMNS), strict=True)
     return {
-        "rows": [{**row, "cells": found} for row, found in zip(table.to_dict("records"), cells, strict=True)],
+        "rows": [
+            {**row, "cells": found, "names": taxonomy.names(row["species"])[:2]}
+            for row, found in zip(table.to_dict("records"), cells, strict=True)
+        ],
         "columns": [
             (SPECIES_LABELS[name], ColumnScale(0.0, 1.0, GUESSES.get(name))) for name in SPECIES_COLUMNS
         ],

@@ -15,11 +15,13 @@ from markupsafe import Markup
 from analysis.drawing.figure_files import Drawing
 from analysis.plan import Plan
 from analysis.report.drawings import dashes_of, decision_drawings
+from analysis.report.glossary import Glossary
 from analysis.report.inline_svg import inlined
 from analysis.report.leaderboard import comparisons, difference_board, leaderboard, species_board
 from analysis.report.origins import data_facts, environments
 from analysis.report.selection import Group, Selection
 from analysis.runs import Run, config_differences
+from core.data.taxonomy import Taxonomy
 from core.scoring.comparison import show_p
 from core.scoring.evaluation import Evaluation
 from core.scoring.pictures import COLOURS
@@ -54,6 +56,7 @@ def page_content(
     """
     runs = selection.runs
     readouts: dict[str, dict[str, Any]] = {}
+    codes = sorted({code for run in runs for code in run.taxonomy.codes})
     return {
         "title": title,
         "created": time.strftime("%Y-%m-%d %H:%M"),
@@ -69,7 +72,7 @@ def page_content(
             {
                 "number": number,
                 "name": run.name,
-                "species": species_board(evaluations[run.name]),
+                "species": species_board(evaluations[run.name], run.taxonomy),
                 "charts": _charts_of(
                     decision_drawings(run, number, evaluations[run.name].threshold), readouts
                 ),
@@ -79,6 +82,7 @@ def page_content(
         ],
         "readouts": readouts,
         "browser": browser,
+        "taxonomy": Taxonomy().with_codes(codes, *(run.taxonomy for run in runs)),
         "settings": list(config_differences(runs).iterrows()),
         "configurations": [(run.name, json.dumps(run.config, indent=2)) for run in runs],
         "environments": environments(runs),
@@ -155,7 +159,9 @@ def render(content: dict[str, Any], page: str = "page") -> str:
     def signed(number: float) -> str:
         return f"{number:+.3f}".replace("-", MINUS)
 
+    words = Glossary()
     environment.filters |= {"signed": signed, "p_value": show_p, "data_uri": data_uri}
+    environment.filters["words"] = words.explain
     environment.tests["known"] = math.isfinite
     policy = (
         "default-src 'none'; img-src data:; media-src data:; "
@@ -163,7 +169,7 @@ def render(content: dict[str, Any], page: str = "page") -> str:
         "base-uri 'none'; form-action 'none'"
     )
     template = environment.get_template(f"{page}.html.jinja")
-    return template.render(content, policy=policy, style=Markup(style), script=Markup(script))
+    return template.render(content, policy=policy, style=Markup(style), script=Markup(script), glossary=words)
 
 
 def _fingerprint(text: str) -> str:

@@ -16,6 +16,42 @@ FLAGS = [
     "--autoplay-policy=no-user-gesture-required",
 ]  # fmt: skip
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+OVERLAPS = """() => {
+  const boxes = [];
+  const clipped = (box, element) => {
+    let { left, right, top, bottom } = box;
+    for (let one = element; one && one !== document.documentElement; one = one.parentElement) {
+      if (one.nodeName !== "svg" && getComputedStyle(one).overflowX === "visible") continue;
+      if (one instanceof SVGElement) continue;
+      const room = one.getBoundingClientRect();
+      left = Math.max(left, room.left); right = Math.min(right, room.right);
+    }
+    return { left, right, top, bottom };
+  };
+  const walker = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const element = walker.currentNode.parentElement, text = walker.currentNode.data.trim();
+    if (!text || element.closest("script, style, title, option, .unseen, metadata")) continue;
+    if (!element.checkVisibility()) continue;
+    const range = document.createRange();
+    range.selectNodeContents(walker.currentNode);
+    for (const rect of range.getClientRects()) {
+      const box = clipped(rect, element);
+      if (box.right - box.left > 2) boxes.push({ ...box, text });
+    }
+  }
+  boxes.sort((a, b) => a.top - b.top);
+  const found = [];
+  boxes.forEach((a, i) => {
+    for (let j = i + 1; j < boxes.length && boxes[j].top < a.bottom - 3; j += 1) {
+      const b = boxes[j];
+      const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+      if (wide > 1.5 && Math.min(a.bottom, b.bottom) - b.top > 3) found.push(`${a.text} | ${b.text}`);
+    }
+  });
+  return found;
+}"""
+"""Pairs of texts of which one is printed over the other, as far as both can be seen."""
 LOADED = "images => images.map(image => image.complete && image.naturalWidth > 0)"
 
 needs_chromium = pytest.mark.skipif(

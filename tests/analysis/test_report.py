@@ -232,7 +232,7 @@ def test_species_without_positives_are_named_not_scored(make_run: MakeRun) -> No
     table = invent_predictions((0,))
     table["truth:apapan"] = False
     (run,) = find_runs([make_run(predictions=table)])
-    found = species_board(evaluate(run.predictions, ValidConfig()))
+    found = species_board(evaluate(run.predictions, ValidConfig()), run.taxonomy)
     assert found["left_out"] == ["apapan"]
     (row,) = [row for row in found["rows"] if row["species"] == "apapan"]
     assert row["positives"] == row["recordings"] == 0

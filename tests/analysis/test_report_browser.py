@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 
 from analysis.report.__main__ import ReportConfig, write_report
 from core.config import MixupConfig
-from tests.analysis.browsers import LOADED, OVERFLOW, Opened, needs_chromium, wait_for_time
+from tests.analysis.browsers import LOADED, OVERFLOW, OVERLAPS, Opened, needs_chromium, wait_for_time
 from tests.analysis.conftest import invent_predictions, run_maker
 from tests.analysis.test_report import FEW, write_soundscapes
 
@@ -28,7 +28,10 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if i == 4:
             table["truth:apapan"] = False
         make(f"run_{i}", predictions=table, valid=FEW, mixup=MixupConfig(alpha=0.2 + 0.1 * i))
-    make("another_with_a_long_name", predictions=invent_predictions((1,)), valid=FEW)
+    apart = make("another_with_a_long_name_that_has_no_end", predictions=invent_predictions((1,)), valid=FEW)
+    names = "species,common_name,scientific_name\n"
+    names += "akiapo,Akiapolaau,Hemignathus wilsoni\naniani,Anianiau,Magumma parva\n"
+    (apart / "species.csv").write_text(names)
     make("unfinished", finished=False)
     given: Any = {name: str(path) for name, path in write_soundscapes(root / "scapes").items()}
     write_report(ReportConfig(runs=(str(root / "outputs"),), out=str(root / "report.html"), **given))
@@ -179,6 +182,60 @@ def test_a_phone_never_scrolls_sideways(browser: Browser, file: Path) -> None:
     assert opened.page.evaluate("document.documentElement.clientWidth") == WIDTH
     opened.context.close()
     assert opened.said == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1400])
+def test_nothing_is_printed_over_anything_else(browser: Browser, file: Path, width: int, scheme: Any) -> None:
+    opened = Opened(browser, file, viewport={"width": width, "height": 900}, color_scheme=scheme)
+    page = opened.page
+    assert page.evaluate(OVERFLOW) == 0
+    for number in range(page.locator("#run-choice option").count()):
+        page.locator("#run-choice").select_option(index=number)
+        assert page.evaluate(OVERLAPS) == []
+    for table in page.locator(".scroll").all():  # what lies to the right, too
+        table.evaluate("box => { box.scrollLeft = 0.5 * box.scrollWidth; }")
+    page.locator("details").evaluate_all("all => all.forEach(one => { one.open = true; })")
+    assert page.evaluate(OVERFLOW) == 0
+    page.evaluate("document.querySelector('h1').style.marginBottom = '-2rem'")
+    assert len(page.evaluate(OVERLAPS)) > 0  # what is printed over something is found
+    assert opened.said == []
+    opened.context.close()
+
+
+def test_each_word_of_the_glossary_has_its_line_where_it_stands(desktop: Opened) -> None:
+    words = desktop.page.locator("#words dt").all_inner_texts()
+    lines = desktop.page.locator("#words dd").all_inner_texts()
+    assert {"2022 score", "can find", "stratified", "calibration error", "Log-mel"} <= set(words)
+    told = desktop.page.locator("abbr").evaluate_all("all => all.map(one => [one.textContent, one.title])")
+    assert set(zip(words, lines, strict=True)) == {(word, line) for word, line in told}
+
+
+def test_species_have_their_names_and_are_found_by_them(desktop: Opened) -> None:
+    page = desktop.page
+    page.locator("#run-choice").select_option(label="another_with_a_long_name_that_has_no_end, fold 0")
+    page.locator("#species-filter").fill("magumma")
+    row = page.locator(".panel:not([hidden]) table.species tbody tr:visible")
+    assert row.locator("th").inner_text().startswith("aniani\nAnianiau, Magumma parva")
+    page.locator("#species-filter").fill("")
+    assert "Akiapolaau, Hemignathus wilsoni" in page.locator(".scape:visible figcaption").inner_text()
+
+
+def test_figures_of_the_report_print_nothing_over_anything_else(
+    browser: Browser, file: Path, tmp_path: Path
+) -> None:
+    runs = tuple(str(file.parent / "outputs" / name) for name in ("run_0", "run_1", "run_4"))
+    write_report(ReportConfig(runs=runs, out=str(tmp_path), format="svg"))
+    figures = sorted(tmp_path.glob("*.svg"))
+    assert {"leaderboard.svg", "species-1.svg", "threshold-1.svg", "differences.svg"} <= {
+        figure.name for figure in figures
+    }
+    opened = Opened(browser, figures[0], viewport={"width": 1400, "height": 900})
+    for figure in figures:
+        opened.page.goto(figure.as_uri())
+        assert (figure.name, opened.page.evaluate(OVERLAPS)) == (figure.name, [])
+    assert opened.said == []
+    opened.context.close()
 
 
 def test_what_tries_to_be_a_script_is_text(browser: Browser, tmp_path: Path) -> None:

@@ -43,7 +43,10 @@
     const wanted = filter.value.trim().toLowerCase();
     for (const panel of panels) {
       const rows = [...one("table.species", panel).tBodies[0].rows];
-      rows.forEach((row) => { row.hidden = !row.cells[0].dataset.value.toLowerCase().includes(wanted); });
+      rows.forEach((row) => {
+        const { value, names } = row.cells[0].dataset;
+        row.hidden = !`${value} ${names}`.toLowerCase().includes(wanted);
+      });
       if (!panel.hidden) {
         const shown = rows.filter((row) => !row.hidden).length;
         one("#species-count").textContent = `${shown} of ${rows.length} species`;
