@@ -1,14 +1,16 @@
 """From the settings to what predicts: the models, their engine and the device."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from core.inference.config import Backend, InferenceConfig
 from core.inference.engines.backends import with_backend
 from core.inference.engines.export import open_export
+from core.inference.engines.fingerprint import describe_change, fingerprint
 from core.inference.ensemble import Ensemble, load_ensemble
 from core.inference.predictor import Predictor
 
@@ -25,14 +27,19 @@ class Models:
         The bird / no-call model, or None.
     folder
         The export that the models are of, or None.
-    fastest
-        The engine to take on a CPU where none is wished for.
+    manifest
+        What the export says of itself, or None.
     """
 
     ensemble: Ensemble
     nocall: Ensemble | None
     folder: Path | None
-    fastest: Backend
+    manifest: Mapping[str, Any] | None
+
+    @property
+    def fastest(self) -> Backend:
+        """The engine to take on a CPU where none is wished for."""
+        return "torch" if self.manifest is None else self.manifest["backend"]
 
 
 def load_models(config: InferenceConfig) -> Models:
@@ -44,7 +51,7 @@ def load_models(config: InferenceConfig) -> Models:
         If checkpoints or export cannot be used, or were made for another context.
     """
     folder: Path | None = None
-    fastest: Backend = "torch"
+    manifest: Mapping[str, Any] | None = None
     species: Literal["all"] | None = "all" if config.species == "all" else None
     if config.exported is None:
         ensemble = load_ensemble(
@@ -57,7 +64,6 @@ def load_models(config: InferenceConfig) -> Models:
     else:
         folder = Path(config.exported)
         ensemble, manifest = open_export(folder, config.combine, species)
-        fastest = manifest["backend"]
         if config.windows.context != manifest["context"]:
             message = (
                 f"windows.context={config.windows.context}, but {folder} was made for {manifest['context']}: "
@@ -67,7 +73,7 @@ def load_models(config: InferenceConfig) -> Models:
     nocall = None
     if config.nocall is not None:
         nocall = load_ensemble([config.nocall], which=config.which, species=["bird"])
-    return Models(ensemble, nocall, folder, fastest)
+    return Models(ensemble, nocall, folder, manifest)
 
 
 def choose_device(name: str | None) -> torch.device:
@@ -94,6 +100,12 @@ def open_predictor(config: InferenceConfig, models: Models, device: torch.device
     """
     backend = choose_backend(config, models, device)
     ensemble = with_backend(models.ensemble, backend, device, config.windows.context, models.folder)
+    manifest = models.manifest
+    if manifest is not None and device.type == "cpu" and backend in manifest.get("fingerprints", {}):
+        found = fingerprint(ensemble, config.windows.context, manifest["species"])
+        change = describe_change(backend, manifest, found)
+        if change:
+            print(change, flush=True)
     nocall = models.nocall and with_backend(models.nocall, "torch", device, 1)
     by_segment = config.detections_by == "segment"
     return Predictor(ensemble, config.windows, device, nocall, segments=by_segment, strict=config.strict)

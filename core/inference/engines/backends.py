@@ -171,7 +171,8 @@ def _build_network(
         raise BackendError(message)
     if backend == "onnxruntime":
         return _OnnxNetwork(file, model, num_parts)
-    return _OpenVinoNetwork(file, model, num_parts, "bf16" if backend == "openvino_bf16" else "f32")
+    # what is not quantised runs in bfloat16 beside int8, which is a fifth to a quarter faster than in float32
+    return _OpenVinoNetwork(file, model, num_parts, "f32" if backend == "openvino" else "bf16")
 
 
 def with_backend(

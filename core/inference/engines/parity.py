@@ -7,7 +7,7 @@ changes), the two metrics where the truth is known (change with its interval), a
 import itertools
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from core.data.decoding import AudioError
 from core.data.soundscapes import WINDOW_SECONDS, find_soundscapes, read_targets
 from core.inference.config import ExportConfig
 from core.inference.engines.backends import Backend, BackendError, with_backend
+from core.inference.engines.fingerprint import fingerprint
 from core.inference.ensemble import Ensemble, Waves
 from core.inference.predictor import take_windows
 from core.inference.windows import WindowFormat, cut_pieces
@@ -57,6 +58,8 @@ class Parity:
     changed: float
     score: Interval | None
     auc: Interval | None
+    fingerprint: tuple[float, ...] = ()
+    """Logits of an invented sound, see `core.inference.engines.fingerprint`."""
 
     @property
     def passed(self) -> bool:
@@ -142,7 +145,10 @@ def measure_engines(
             print(f"{backend}: cannot be used here: {error}", flush=True)
             continue
         speed = _model_windows_per_second(engine, windows, context)
-        rows.append(_compare_engine(backend, speed, reference, found, windows))
+        compared = _compare_engine(backend, speed, reference, found, windows)
+        if backend != "torch_compile":  # which would be compiled for the few windows of a fingerprint
+            compared = replace(compared, fingerprint=tuple(fingerprint(engine, context)))
+        rows.append(compared)
     return rows
 
 
@@ -211,7 +217,12 @@ def report_parity(rows: Sequence[Parity]) -> dict[str, Any]:
     print(f"\n{chosen} is used unless another --backend is named", flush=True)
     return {
         "backend": chosen,
-        "parity": [{**asdict(row), "passed": row.passed} for row in engines],
+        "parity": [
+            {name: value for name, value in asdict(row).items() if name != "fingerprint"}
+            | {"passed": row.passed}
+            for row in engines
+        ],
+        "fingerprints": {row.backend: row.fingerprint for row in engines if row.fingerprint},
         "machine": describe_environment(torch.device("cpu")),
     }
 

@@ -110,6 +110,37 @@ def test_an_export_is_all_that_the_main_command_needs(
     np.testing.assert_allclose(table["auto"], table["runs"], atol=0.2 if "bf16" in chosen else 1e-5)
 
 
+def test_an_engine_whose_numbers_changed_since_the_export_is_told(
+    trained: Trained, exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = shutil.copytree(exported, tmp_path / "moved")
+    manifest = json.loads((moved / "ensemble.json").read_text())
+    data = (str(trained.root / "test_soundscapes"),)
+    for backend in EXACT_BACKENDS[1:]:
+        predict(
+            InferenceConfig(
+                exported=str(moved), backend=backend, soundscapes=data, out=str(tmp_path / "a.csv")
+            )
+        )
+        assert "computes otherwise" not in capsys.readouterr().out
+    manifest["fingerprints"]["onnxruntime"][0] += 0.5
+    manifest["machine"]["packages"]["onnxruntime"] = "1.0"
+    (moved / "ensemble.json").write_text(json.dumps(manifest))
+    predict(
+        InferenceConfig(
+            exported=str(moved),
+            backend="onnxruntime",
+            soundscapes=data,
+            out=str(tmp_path / "b.csv"),
+            species="all",
+        )
+    )
+    told = capsys.readouterr().out
+    assert "backend=onnxruntime computes otherwise than when the export was made" in told
+    assert "differ by up to 0.5 (onnxruntime 1.0 then, " in told
+    assert len(pd.read_csv(tmp_path / "b.csv")) > 0
+
+
 def test_whole_networks_take_waves(trained: Trained, exported: Path) -> None:
     ensemble = load_ensemble(trained.runs[:1])
     wave = torch.randn(3, 160000) * 0.1
