@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from core.config import require
 from core.data.soundscapes import WINDOW_SECONDS, read_targets
@@ -36,10 +37,18 @@ def read_soundscapes(
     """
     table = read_table("probabilities", probabilities)
     message = f"probabilities={probabilities}: needs file_id, end_time and a column per species"
-    species = [str(name) for name in table.columns if name not in ROW + ORIGIN]
-    require(set(ROW) <= set(table.columns) and len(species) > 0, message)
-    table = table.assign(**{name: numbers(table, name, probabilities) for name in ("end_time", *species)})
+    require(set(ROW) <= set(table.columns) and len(_species_of(table)) > 0, message)
+    table = table.assign(end_time=numbers(table, "end_time", probabilities))
     table = table.sort_values(list(ROW), ignore_index=True)
+    return predictions_of_windows(table, probabilities, truth, counts)
+
+
+def predictions_of_windows(
+    table: pd.DataFrame, file: Path, truth: Path | None = None, counts: Sequence[dict[str, int]] = ()
+) -> Predictions:
+    """Return the windows of a table in its order; see `read_soundscapes`, whose `file` holds it."""
+    species = _species_of(table)
+    table = table.assign(**{name: numbers(table, name, file) for name in ("end_time", *species)})
     recording, end = table["file_id"].to_numpy(str), table["end_time"].to_numpy(float)
     shape = (len(table), len(species))
     target, known = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
@@ -54,6 +63,11 @@ def read_soundscapes(
         start_seconds=end - WINDOW_SECONDS,
         known=known,
         counts=np.broadcast_to(trained, shape).astype(float),
-        name=probabilities.stem,
+        name=file.stem,
         **{name: table[name].to_numpy(str) for name in ORIGIN if name in table},
     )
+
+
+def _species_of(table: pd.DataFrame) -> list[str]:
+    """Return the columns that are species."""
+    return [str(name) for name in table.columns if name not in ROW + ORIGIN]

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from core.data.demo.build import demo_root
+from core.data.demo.build import demo_root, tiny_plan
 from tests.analysis.sweeps import MadeTrial, mixup_values, write_sweep
 from tests.folders import make_year
 from tests.programs import run_program
@@ -83,6 +84,7 @@ def filled(words: list[str], run: str, other: str) -> list[str]:
     """Return words with runs and folders in the place of their names."""
     whole = {"RUN": run, "A": run, "OTHER": other, "B": other, "FOLDER": str(DEMO)}
     whole |= {"ANNOTATIONS": f"{DEMO}/train_soundscapes_labels.csv", "test.csv": f"{DEMO}/test.csv"}
+    whole["SPECIES"] = tiny_plan().scored[0]
     parts = {"FOLDER/": f"{DEMO}/", "=FOLDER": f"={DEMO}", "=RUN": f"={run}"}
     words = [whole.get(word, word) for word in words]
     words += ["--splits=2"] if {"analysis.thresholds", "analysis.ensemble"} & set(words) else []
@@ -104,6 +106,8 @@ def run_command(words: list[str], folder: Path) -> None:
         start(folder, *words, "--count=1", *TINY_WORDS, *SHORT, f"--data.root={DEMO}")
     elif "-m" in words:
         after = words.index("-m") + 1
+        if words[after : after + 2] == ["analysis.survey", "density"]:
+            hear_sample(folder)
         assert not status_of(words[after], *words[after + 1 :]), words
     else:
         program = next(word for word in words if word.endswith("run.py"))
@@ -113,6 +117,15 @@ def run_command(words: list[str], folder: Path) -> None:
         elif "--resume" not in given:  # which would go on with a run that nothing stopped
             root = [] if any("root" in word for word in given) else [f"--data.root={DEMO}"]
             train(folder, program, *root, *given)
+
+
+def hear_sample(folder: Path) -> None:
+    """Write the verdicts of somebody who hears the species in every second clip of a survey."""
+    sample = pd.read_csv(folder / "survey" / "sample.csv")
+    kinds = np.where(np.arange(len(sample)) % 2, "positive", "negative")
+    verdicts = {"filename": sample["file_id"] + ".ogg", "window_offset_s": sample["begin"]}
+    table = pd.DataFrame({**verdicts, "label": sample["species"], "label_type": kinds})
+    table.to_csv(folder / "verdicts.csv", index=False)
 
 
 def status_of(module: str, *words: str) -> object:

@@ -1,6 +1,7 @@
 """Sound in a page: a spectrogram in a small picture, and audio in a small file."""
 
 import io
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +13,7 @@ from matplotlib import colormaps
 from PIL import Image
 
 from core.config import FeatureConfig
-from core.data.audio import stream_mono
+from core.data.audio import stream_rates
 from core.models.log_mel import LogMel, bands_of_hertz
 
 AUDIO_RATE = 24000
@@ -29,24 +30,25 @@ FLOOR_DB = -2.0
 TICKS_KHZ = (0.5, 1, 2, 4, 8)
 
 
-def read_stretch(path: Path, sample_rate: int, start: float, end: float) -> np.ndarray:
-    """Return the samples between two times, (sample,) float32; no more than that is held.
+def read_stretch(path: Path, sample_rates: Sequence[int], start: float, end: float) -> list[np.ndarray]:
+    """Return the samples between two times, (sample,) float32 for each rate; no more than that is held.
 
     Parameters
     ----------
-    path, sample_rate
+    path, sample_rates
         File, and samples per second that are wanted.
     start, end
         In seconds.
     """
-    first, last, position = round(start * sample_rate), round(end * sample_rate), 0
-    kept = [np.zeros(0, np.float32)]
-    for block in stream_mono(path, sample_rate):
-        kept.append(block[max(first - position, 0) : max(last - position, 0)])
-        position += len(block)
-        if position >= last:
+    kept, positions = [[np.zeros(0, np.float32)] for _ in sample_rates], [0 for _ in sample_rates]
+    for blocks in stream_rates(path, sample_rates, start=start):
+        for i, (block, rate) in enumerate(zip(blocks, sample_rates, strict=True)):
+            first, last = (max(round(time * rate) - positions[i], 0) for time in (start, end))
+            kept[i].append(block[first:last])
+            positions[i] += len(block)
+        if all(n >= end * rate for n, rate in zip(positions, sample_rates, strict=True)):
             break
-    return np.concatenate(kept)
+    return [np.concatenate(one) for one in kept]
 
 
 def picture(wave: np.ndarray, kind: Literal["WEBP", "PNG"] = "WEBP") -> bytes:

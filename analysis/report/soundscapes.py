@@ -147,7 +147,7 @@ def _read_excerpt(decided: Decided, name: str, path: Path, longest: float) -> Ex
         seen = decided.marks[windows] + 1e-6 * decided.predictions.probability[windows].max(axis=1)
         start = float(starts[np.convolve(seen, np.ones(number), "valid").argmax()])
         end = min(start + number * WINDOW_SECONDS, total)
-    wave = read_stretch(path, PICTURE.sample_rate, start, end)
+    wave, sound = read_stretch(path, (PICTURE.sample_rate, AUDIO_RATE), start, end)
     if len(wave) == 0:
         raise AudioError(f"it ends before {start:.0f} s")
     if (seconds := len(wave) / PICTURE.sample_rate) < end - start - 0.1:  # its header says more
@@ -158,7 +158,7 @@ def _read_excerpt(decided: Decided, name: str, path: Path, longest: float) -> Ex
         end - start,
         total,
         picture(wave),
-        ogg(read_stretch(path, AUDIO_RATE, start, end)),
+        ogg(sound),
         windows[(starts >= start - 0.01) & (starts < end - 0.01)],
     )
 

@@ -15,6 +15,7 @@ from core.scoring.intervals import QUANTILE
 from core.scoring.predictions import Predictions
 
 Pick = Literal["uncertain", "diverse", "top"]
+Reason = Pick | Literal["drawn"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,7 @@ class Question(NamedTuple):
 
     window: int
     species: int
-    way: Pick
+    way: Reason
 
 
 def choose_questions(

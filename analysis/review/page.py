@@ -19,6 +19,7 @@ _REASONS = {
     "uncertain": "near the decision",
     "diverse": "unlike the others",
     "top": "most probable of its species",
+    "drawn": "drawn at random",
 }
 _SUGGESTED = 6
 
@@ -49,7 +50,9 @@ def read_clips(
         likely = [i for i in np.argsort(-probability, kind="stable") if i != species][:_SUGGESTED]
         facts = {
             "file": names[name], "site": str(all_of.site[window]), "time": str(all_of.start_time[window]),
-            "code": all_of.species[species], "probability": round(float(probability[species]), 3),
+            "code": all_of.species[species],
+            # who listens to a random sample is not told what the network believes
+            "probability": None if way == "drawn" else round(float(probability[species]), 3),
             "reason": _REASONS[way], "likely": [all_of.species[i] for i in likely],
         }  # fmt: skip
         clips.append(sound | facts)
@@ -60,20 +63,20 @@ def _sound(path: Path, start: float, seconds: float, context: float) -> dict[str
     """Return picture and sound of a clip's loudest window on the grid of 5 s, with its context."""
     begin, rate = WINDOW_SECONDS * float(start // WINDOW_SECONDS), PICTURE.sample_rate
     if seconds > WINDOW_SECONDS:
-        wave, size = read_stretch(path, rate, begin, start + seconds), WINDOW_SECONDS * rate
+        (wave,), size = read_stretch(path, (rate,), begin, start + seconds), WINDOW_SECONDS * rate
         loudness = [
             np.square(np.diff(wave[at : at + size])).sum() for at in range(0, max(len(wave), 1), size)
         ]
         begin += WINDOW_SECONDS * float(np.argmax(loudness))
     first, last = max(begin - context, 0.0), begin + WINDOW_SECONDS + context
-    wave = read_stretch(path, rate, first, last)
+    wave, sound = read_stretch(path, (rate, AUDIO_RATE), first, last)
     last = first + len(wave) / rate
     if last - begin < PICTURE.hop_length / rate:
         raise AudioError(f"it ends before {begin:g} s")
     return {
         "begin": begin, "first": round(first, 3), "last": round(last, 3),
         "image": data_uri(picture(wave, "PNG"), "image/png"),
-        "audio": data_uri(ogg(read_stretch(path, AUDIO_RATE, first, last), "VORBIS"), "audio/ogg"),
+        "audio": data_uri(ogg(sound, "VORBIS"), "audio/ogg"),
     }  # fmt: skip
 
 

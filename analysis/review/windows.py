@@ -50,13 +50,15 @@ class Listenable:
 
     @classmethod
     def of_soundscapes(
-        cls, probabilities: str, soundscapes: Sequence[str], names: str | None
+        cls, probabilities: str | Predictions, soundscapes: Sequence[str], names: str | None
     ) -> "Listenable":
-        """Return the windows of `core.inference`; `names`: a taxonomy, or None: that beside them."""
+        """Return the windows of `core.inference`, or some; `names`: a taxonomy, or None: that beside them."""
         files = find_soundscapes(soundscapes)
         beside = find_taxonomies(Path(soundscapes[0]).expanduser().absolute().parent)
         tables = [read_taxonomy(table) for table in ([Path(names)] if names is not None else beside)]
-        return cls._of(read_soundscapes(Path(probabilities)), float(WINDOW_SECONDS), files, tables)
+        if isinstance(probabilities, str):
+            probabilities = read_soundscapes(Path(probabilities))
+        return cls._of(probabilities, float(WINDOW_SECONDS), files, tables)
 
     @classmethod
     def of_run(cls, run: Run, names: str | None) -> "Listenable":

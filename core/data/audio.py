@@ -21,6 +21,8 @@ CANCELLING_SHARE = 0.05
 """Of the louder channel's power, below which the mean of channels has lost the sound."""
 LISTED_OFFSET = 0.005
 LISTED_CLIPPING = 1e-4
+LEAD_SECONDS = 0.5
+"""Before what is wanted, that a resampler hears of."""
 FULL_SCALE = 127 / 128  # the highest sample of 8 bits
 PLAUSIBLE_BITS, USUAL_BITS = 1000, 64_000  # a second, at least and typically
 
@@ -52,7 +54,7 @@ def stream_mono(path: Path, sample_rate: int, findings: Findings | None = None) 
 
 
 def stream_rates(
-    path: Path, sample_rates: Sequence[int], findings: Findings | None = None
+    path: Path, sample_rates: Sequence[int], findings: Findings | None = None, *, start: float = 0.0
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """Yield the recording's blocks at several sample rates, decoded once; see `stream_mono`.
 
@@ -64,6 +66,9 @@ def stream_rates(
         (rate,) wanted samples per second.
     findings
         As `stream_mono`.
+    start
+        Seconds from which the sound is wanted: blocks that end long before are not resampled, zeros stand
+        for them.
 
     Yields
     ------
@@ -76,19 +81,26 @@ def stream_rates(
         As `stream_mono`.
     """
     found = findings if findings is not None else Findings()
-    mixer, present = _Mixer(), 0
+    mixer, present, frames, is_wanted = _Mixer(), 0, 0, False
     resamplers: list[soxr.ResampleStream | None] = []
     silence = np.zeros(0, np.float32)
     for rate, block in decode(path, found):
         if rate != present:  # of the first block, or of another stream in the same file
             if resamplers:
+                is_wanted = True
                 yield tuple(r.resample_chunk(silence, last=True) if r else silence for r in resamplers)
             resamplers = [None if r == rate else soxr.ResampleStream(rate, r, 1) for r in sample_rates]
             present = rate
         mono = mixer.mix(block)
         if not np.isfinite(mono).all():
             raise AudioError("samples that are not finite numbers")
-        yield tuple(r.resample_chunk(mono) if r else mono for r in resamplers)
+        before, frames = frames, frames + len(mono)
+        is_wanted = is_wanted or frames > (start - LEAD_SECONDS) * rate
+        if is_wanted:
+            yield tuple(r.resample_chunk(mono) if r else mono for r in resamplers)
+        else:
+            ends = [(before * r // rate, frames * r // rate) for r in sample_rates]
+            yield tuple(np.zeros(last - first, np.float32) for first, last in ends)
     found.notes += mixer.notes()
     yield tuple(r.resample_chunk(silence, last=True) if r else silence for r in resamplers)
 

@@ -93,7 +93,7 @@
     one("#species").textContent = `${common}?`;
     const facts = [
       scientific === common ? "" : scientific, clip.code === common ? "" : clip.code,
-      `probability ${clip.probability.toFixed(2)}`, clip.reason,
+      clip.probability === null ? "" : `probability ${clip.probability.toFixed(2)}`, clip.reason,
       `${clip.file}, ${clip.begin} to ${clip.begin + seconds} s`, clip.site && `site ${clip.site}`, clip.time,
     ];
     one("#facts").replaceChildren(...facts.filter(Boolean).map((fact) => made("span", fact)));

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from analysis.report.media import read_stretch
 from core.data.audio import duration_seconds, read_mono, stream_mono, to_int16
 from core.data.decoding import AudioError, Findings
 
@@ -304,3 +305,14 @@ def test_samples_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
 
 def test_int16_clips_instead_of_wrapping() -> None:
     assert to_int16(np.array([2.0, -2.0, 0.5])).tolist() == [32767, -32768, 16384]
+
+
+def test_a_stretch_is_the_same_when_what_lies_long_before_is_not_resampled(tmp_path: Path) -> None:
+    time = np.arange(90 * 22050) / 22050
+    wave = 0.3 * np.sin(2 * np.pi * (20 * time + 0.2 * time**2))  # its pitch tells the time
+    soundfile.write(tmp_path / "long.wav", wave, 22050)
+    found = read_stretch(tmp_path / "long.wav", (16000, 8000), 61.0, 63.0)
+    for one, rate in zip(found, (16000, 8000), strict=True):
+        whole = read_mono(tmp_path / "long.wav", rate)[61 * rate : 63 * rate]
+        assert len(one) == len(whole)
+        assert np.abs(one - whole).max() < 0.01
