@@ -131,6 +131,9 @@ def estimate_density(config: DensityConfig) -> None:
     for design in designs:
         windows = read_scores(config.predictions, design.species)
         heard = match_verdicts(windows, design, clips[clips["species"].eq(design.species)], config)
+        if heard is None:
+            print(f"{design.species}: no verdict on a clip of its sample\n")
+            continue
         alike, assumed = choose_alike(heard, config)
         found = density_rows(heard, alike, config)
         by_stratum = stratum_rows(heard, config)
@@ -138,6 +141,8 @@ def estimate_density(config: DensityConfig) -> None:
         rows += found
         strata += by_stratum
         drawings += density_drawings(design.species, found, config)
+    message = f"verdicts: none is about a clip in {config.survey}; name what its page downloaded"
+    require(len(rows) > 0, message)
     if config.out is None:
         return
     folder = Path(config.out)
@@ -148,8 +153,10 @@ def estimate_density(config: DensityConfig) -> None:
 
 def match_verdicts(
     windows: ScoredWindows, design: Design, clips: pd.DataFrame, config: DensityConfig
-) -> Heard:
-    """Return the verdicts on the clips of a species' sample; others are no random sample, and left out.
+) -> Heard | None:
+    """Return the verdicts on the clips of a species' sample, None where there is none.
+
+    Others are no random sample, and left out.
 
     Parameters
     ----------
@@ -168,8 +175,8 @@ def match_verdicts(
     verdicts = verdicts[verdicts["species"].eq(design.species)]
     keys = ["file_id", "begin"]
     sampled = clips[keys].merge(verdicts, "inner", keys)
-    named = f"verdicts: none is about a clip of {design.species} in {config.survey}"
-    require(len(sampled) > 0, f"{named}; name the file that its page downloaded")
+    if len(sampled) == 0:
+        return None
     rows, is_there = windows.find(sampled), sampled["positive"].to_numpy(bool)
     require(bool((rows >= 0).all()), message)
     visit, days = windows.visits(config)

@@ -13,6 +13,8 @@ from core.data.tables import numbers, read_table
 from core.files import read_json
 from core.scoring.survey import stratum_of
 
+_KEYS = ("species", "edges", "sites", "windows")
+
 
 @dataclass(frozen=True)
 class Design:
@@ -65,10 +67,8 @@ class Design:
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `read_designs` reads."""
-        return {
-            "species": self.species, "edges": list(self.edges), "sites": list(self.sites),
-            "windows": self.windows.tolist(),
-        }  # fmt: skip
+        values = (self.species, list(self.edges), list(self.sites), self.windows.tolist())
+        return dict(zip(_KEYS, values, strict=True))
 
 
 def read_designs(folder: Path) -> tuple[list[Design], pd.DataFrame]:
@@ -82,10 +82,12 @@ def read_designs(folder: Path) -> tuple[list[Design], pd.DataFrame]:
     file = folder / "survey.json"
     require(file.is_file(), f"survey={folder}: no survey.json; name the folder that `sample` wrote")
     content = read_json(file)
-    require("designs" in content, f"{file}: no designs; draw the sample again")
+    found = content.get("designs", [])
+    is_whole = bool(found) and all(set(_KEYS) <= set(one) for one in found)
+    require(is_whole, f"{file}: a design needs {', '.join(_KEYS)}; draw the sample again")
     designs = [
         Design(one["species"], tuple(one["edges"]), tuple(one["sites"]), np.array(one["windows"], dtype=int))
-        for one in content["designs"]
+        for one in found
     ]
     clips = read_table("survey", folder / "sample.csv", ("species", "file_id", "begin", "stratum"))
     return designs, clips.assign(begin=numbers(clips, "begin", folder / "sample.csv"))

@@ -143,8 +143,9 @@ def _read_parquet(path: Path, species: str) -> _Columns:
         column: Any = table[name].combine_chunks()
         if not pa.types.is_dictionary(column.type):
             column = column.dictionary_encode()
-        words = np.array(column.dictionary.to_pylist(), dtype=object)
-        coded[name] = (column.indices.to_numpy(zero_copy_only=False), words)
+        words = [*map(str, column.dictionary.to_pylist()), *([""] if column.null_count else [])]
+        indices = column.indices.fill_null(len(words) - 1)
+        coded[name] = (indices.to_numpy(zero_copy_only=False), np.array(words, dtype=object))
     return end.astype(np.float32), score, coded
 
 

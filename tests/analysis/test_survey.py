@@ -21,7 +21,7 @@ PLACE = ("--soundscapes", "field")
 Truth = dict[tuple[str, float], bool]
 
 
-def write_field(folder: Path) -> Truth:
+def write_field(folder: Path, files: int = FILES) -> Truth:
     """Write soundscapes of 20 s, their probabilities, and a taxonomy; return where the bird sings.
 
     It sings at the ridge in a third of the windows, in the valley never; the recorder of the valley failed
@@ -30,7 +30,7 @@ def write_field(folder: Path) -> Truth:
     generator, tables = np.random.default_rng(1), []
     truth: Truth = {}
     noise = generator.normal(0, 0.05, 5 * WINDOWS * RATE)
-    for site, day, minute in itertools.product(SITES, range(DAYS), range(FILES)):
+    for site, day, minute in itertools.product(SITES, range(DAYS), range(files)):
         if (site, day) == ("valley", DAYS - 1):
             continue
         name = f"{site}/2025060{day + 1}_050{minute}00"
@@ -111,7 +111,11 @@ def test_a_survey_recovers_what_sings_where_and_when(field: Truth) -> None:
     assert {file.name for file in Path("out").glob("*.png")} == {f"sites_{CODE}.png", f"days_{CODE}.png"}
 
 
-def test_sites_by_their_own_verdicts_are_the_truth_where_every_window_was_heard(field: Truth) -> None:
+def test_sites_by_their_own_verdicts_are_the_truth_where_every_window_was_heard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    field = write_field(tmp_path, files=1)
     answer(sample("--clips=999", "--by_site", table="p.csv"), field)
     told, found = density("--format=svg", table="p.csv")
     assert "Each site is told by its own verdicts" in told
@@ -217,7 +221,8 @@ def test_a_mistake_of_a_survey_is_one_line(field: Truth, words: list[str], messa
 
 
 def test_other_predictions_and_other_verdicts_are_refused(field: Truth) -> None:
-    answer(sample("--clips=10", "--strata=2"), field)
+    clips = sample("--clips=10", "--strata=2")
+    answer(clips, field)
     table = pd.read_parquet("p.parquet")
     table.assign(**{CODE: table[CODE] / 2}).to_parquet("changed.parquet")
     words = ["--verdicts", "verdicts.csv"]
@@ -226,5 +231,12 @@ def test_other_predictions_and_other_verdicts_are_refused(field: Truth) -> None:
     Path("verdicts.csv").write_text("filename,window_offset_s,label,label_type\nx.wav,0,akiapo,positive\n")
     error = refusal("analysis.survey", "density", "p.parquet", *words)
     assert "verdicts.csv: no verdict about these soundscapes; it names x.wav, they are as ridge/" in error
+    elsewhere = sorted(field.keys() - {(clip["file"], clip["begin"]) for clip in clips})[:3]
+    answer([{"file": file, "begin": begin} for file, begin in elsewhere], field)
+    error = refusal("analysis.survey", "density", "p.parquet", *words)
+    assert "verdicts: none is about a clip in survey; name what its page downloaded" in error
+    Path("survey/survey.json").write_text('{"designs": [{}]}')
+    error = refusal("analysis.survey", "density", "p.parquet", *words)
+    assert "survey.json: a design needs species, edges, sites, windows; draw the sample again" in error
     with pytest.raises(ValueError, match="power=2: a probability"):
         SampleConfig(predictions="p", species=("a",), soundscapes=("f",), power=2)
