@@ -13,6 +13,7 @@ from core.data.soundscapes import find_soundscapes
 from core.data.taxonomy import read_taxonomy
 from tests.analysis.browsers import LOADED, OVERFLOW, Opened, needs_chromium, wait_for_time
 from tests.analysis.test_review import content_of, write_field
+from tests.programs import run_program
 
 pytestmark = needs_chromium
 
@@ -115,3 +116,18 @@ def test_the_page_says_nothing_asks_for_nothing_and_never_scrolls_sideways(
     ]
     assert opened.page.locator("#image").evaluate_all(LOADED) == [True]
     assert opened.page.evaluate(OVERFLOW) == 0
+
+
+def test_a_page_of_a_random_sample_does_not_tell_the_score(browser: Browser, tmp_path: Path) -> None:
+    given, out = write_field(tmp_path), tmp_path / "survey"
+    words = ("--species", "akiapo", "--clips=6", "--strata=2", f"--out={out}")
+    run_program(
+        "analysis.survey", "sample", given["probabilities"], *words, "--soundscapes", *given["soundscapes"]
+    )
+    opened = Opened(browser, out / "review.html", viewport={"width": 1400, "height": 800})
+    assert opened.page.locator("#species").inner_text() == "Akiapolaau?"
+    facts = opened.page.locator("#facts").inner_text()
+    assert "drawn at random" in facts
+    assert "probability" not in facts
+    assert opened.said == []
+    opened.context.close()
