@@ -149,7 +149,9 @@ def draw_throughput(sweep: SweepResults) -> Figure | None:
     for place, trial in enumerate(front):
         colour, marker = COLOURS[place % len(COLOURS)], MARKERS[place % len(MARKERS)]
         label = f"{trial.name}: {trial.metric}\n{trial.clips_per_second:.3g} clips per second"
-        axes.plot(x[place], y[place], marker, color=colour, markersize=8, zorder=4, label=label)
+        fill = "white" if math.isnan(trial.metric.low) else colour
+        point = (x[place], y[place], marker)
+        axes.plot(*point, color=colour, markerfacecolor=fill, markersize=8, zorder=4, label=label)
     if speed.max() > 5 * speed.min():
         axes.set_xscale("log")
         set_log_ticks(axes.xaxis)
@@ -222,6 +224,8 @@ def draw_history(sweep: SweepResults) -> Figure:
     (axes,) = figure.axes
     axes.set_facecolor("white")
     axes.grid(visible=False)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("trial")
     axes.lines[0].set(label="best so far", color="black", linewidth=0.9)
     stopped = [(place, one.metric.value) for place, one in enumerate(sweep.trials) if one.state == STOPPED]
     if stopped:

@@ -1,6 +1,7 @@
 """What figures of a sweep say and where they put it."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import matplotlib as mpl
@@ -105,6 +106,12 @@ def test_throughput_names_the_trials_on_the_front_and_its_units() -> None:
         "trial 1: 0.700 [0.650, 0.750]\n30 clips per second",
         "trial 2: 0.900 [0.850, 0.950]\n5 clips per second",
     ]
+    without = sweep_of([0.6, 0.7], [10.0, 20.0])
+    trials = tuple(replace(one, metric=Interval(one.metric.value, np.nan, np.nan)) for one in without.trials)
+    bare = draw_throughput(replace(without, trials=trials))
+    assert bare is not None
+    shown = [line for line in bare.axes[0].lines if line.get_marker() == "o" and np.size(line.get_xydata())]
+    assert {line.get_markerfacecolor() for line in shown} == {"white"}  # none has an interval
     assert draw_throughput(sweep_of([0.6, 0.7], [math.nan, math.nan])) is None
 
 
@@ -141,7 +148,9 @@ def test_the_lowest_is_the_best_where_lower_is_better() -> None:
 def test_optunas_plots_name_metric_and_parameters_and_leave_no_trace(sweep: SweepResults) -> None:
     before = dict(mpl.rcParams)
     (history,) = draw_history(sweep).axes
-    assert history.get_ylabel() == "2022 score"
+    assert (history.get_xlabel(), history.get_ylabel()) == ("trial", "2022 score")
+    (few,) = draw_history(sweep_of([0.7, 0.75, 0.72], [1.0, 2.0, 3.0])).axes
+    assert all(tick == round(tick) for tick in few.get_xticks())
     pair = draw_pair(sweep, PARAMETERS[:2]).axes[0]
     assert (pair.get_xlabel(), pair.get_ylabel()) == ("model.backbone", "optim.lr")
     assert dict(mpl.rcParams) == before

@@ -53,10 +53,13 @@ def test_a_run_killed_within_an_epoch_ends_with_the_same_weights(
     assert "Resuming" in shown
     assert (run / "summary.json").exists(), shown
     assert "Labelled soundscapes: 4 windows of 1 files train" in shown
+    assert shown.count("macro ROC-AUC") == 2  # of recordings and of soundscapes, each once
     assert tensors(run) == tensors(uninterrupted)
     judged = [pd.read_parquet(one / FILES["soundscapes"]) for one in (run, uninterrupted)]
     pd.testing.assert_frame_equal(*judged)
     assert num_steps(tmp_path) == len((uninterrupted / "metrics.jsonl").read_text().splitlines())
+    again = finish(start(tmp_path, f"--resume={run}"))
+    assert again.count("macro ROC-AUC") == 2
 
 
 @pytest.mark.slow
