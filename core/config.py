@@ -292,6 +292,9 @@ class BackboneConfig(ModelConfig):
     """Dropout in the head."""
     drop_path: float = 0.0
     """Stochastic depth of the backbone."""
+    recompute: bool = False
+    """Keep no block's feature maps in training but compute them anew for the gradient (checkpointing): about
+    a third slower, room for larger batches, the same numbers."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

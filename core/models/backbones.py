@@ -5,6 +5,7 @@ backbone; else a clear error, or random weights where the configuration allows t
 """
 
 import importlib.resources
+from functools import partial
 from typing import Any, Literal
 
 import huggingface_hub
@@ -16,6 +17,7 @@ from core.config import BUNDLED_BACKBONE
 from core.machine import answers
 
 LITE0 = BUNDLED_BACKBONE.partition(".")[0]
+NO_GRADIENT_TASK = -1  # what torch's autograd says where no gradient is being computed
 LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 
 
@@ -24,7 +26,12 @@ class PretrainedUnavailableError(ValueError):
 
 
 def create_backbone(
-    name: str, pretrained: bool | Literal["if_reachable"], *, drop_path: float = 0.0, **options: Any
+    name: str,
+    pretrained: bool | Literal["if_reachable"],
+    *,
+    drop_path: float = 0.0,
+    recompute: bool = False,
+    **options: Any,
 ) -> nn.Module:
     """Return a timm model without pooling and classifier, for one input channel.
 
@@ -37,6 +44,8 @@ def create_backbone(
         answers.
     drop_path
         Stochastic depth rate.
+    recompute
+        Whether blocks are computed anew for the gradient, see `recompute_blocks`.
     options
         Further arguments of that model, such as `img_size`.
 
@@ -53,6 +62,14 @@ def create_backbone(
         raise ValueError(message)
     if drop_path:
         options["drop_path_rate"] = drop_path
+    backbone = _create(name, pretrained, options)
+    if recompute:
+        recompute_blocks(backbone, name)
+    return backbone
+
+
+def _create(name: str, pretrained: bool | Literal["if_reachable"], options: dict[str, Any]) -> nn.Module:
+    """Return the model with weights as `create_backbone` says."""
     if not pretrained:
         return _build(name, pretrained=False, **options)
     try:
@@ -64,6 +81,35 @@ def create_backbone(
         return _build(name, pretrained=False, **options)
 
 
+def recompute_blocks(backbone: Any, name: str) -> None:
+    """Let a timm backbone compute its blocks anew for the gradient, in training only.
+
+    A batch norm sees each batch twice then, which would count it twice in its running statistics: the second
+    time they are left alone, so that a training gives the same numbers as without.
+
+    Raises
+    ------
+    ValueError
+        If timm cannot do so with this model.
+    """
+    try:
+        backbone.set_grad_checkpointing(True)
+    except (AssertionError, AttributeError) as error:
+        message = f"model.recompute=True: timm has no checkpointing for {name}; use --model.recompute=False"
+        raise ValueError(message) from error
+    backbone.set_grad_checkpointing(False)
+    backbone.recomputes = True
+    for module in backbone.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            momentum = module.momentum
+            module.register_forward_pre_hook(partial(_set_momentum, momentum=momentum))
+
+
+def _set_momentum(module: nn.Module, _: Any, momentum: float | None) -> None:
+    """Freeze the running statistics of a batch norm while a gradient is computed."""
+    module.momentum = 0.0 if torch._C._current_graph_task_id() != NO_GRADIENT_TASK else momentum  # type: ignore[assignment]
+
+
 def feature_map(backbone: Any, images: Tensor) -> Tensor:
     """Return the last feature map, (batch, channel, height, width), of (batch, 1, height, width) images.
 
@@ -72,6 +118,8 @@ def feature_map(backbone: Any, images: Tensor) -> Tensor:
     ValueError
         If the backbone yields no map (a vision transformer's tokens, say).
     """
+    if getattr(backbone, "recomputes", False):
+        backbone.set_grad_checkpointing(backbone.training)
     try:
         maps = backbone.forward_features(images)
     except AssertionError as error:  # how timm's transformers refuse a picture of another size

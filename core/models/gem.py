@@ -31,7 +31,9 @@ class GemNet(SpeciesModel):
 
     def __init__(self, config: GemConfig, features: FeatureConfig, num_species: int) -> None:
         super().__init__(features)
-        self.backbone = create_backbone(config.backbone, config.pretrained, drop_path=config.drop_path)
+        self.backbone = create_backbone(
+            config.backbone, config.pretrained, drop_path=config.drop_path, recompute=config.recompute
+        )
         self.pool = GeM(config.exponent)
         self.dropout = nn.Dropout(config.dropout)
         self.head = nn.Linear(num_features(self.backbone), num_species)

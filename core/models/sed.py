@@ -32,7 +32,9 @@ class TimmSED(SpeciesModel):
     def __init__(self, config: TimmConfig, features: FeatureConfig, num_species: int) -> None:
         super().__init__(features)
         self.pool_axis = config.pool_axis
-        self.backbone = create_backbone(config.backbone, config.pretrained, drop_path=config.drop_path)
+        self.backbone = create_backbone(
+            config.backbone, config.pretrained, drop_path=config.drop_path, recompute=config.recompute
+        )
         self.head = AttentionHead(num_features(self.backbone), num_species, config.dropout)
 
     def classify(self, parts: Tensor) -> Output:

@@ -31,7 +31,9 @@ class Distilled(SpeciesModel):
     def __init__(self, config: DistilledConfig, features: FeatureConfig, num_species: int) -> None:
         super().__init__(features)
         self.labels_teach_all = True
-        self.backbone = create_backbone(config.backbone, config.pretrained, drop_path=config.drop_path)
+        self.backbone = create_backbone(
+            config.backbone, config.pretrained, drop_path=config.drop_path, recompute=config.recompute
+        )
         channels = num_features(self.backbone)
         self.projection = nn.Linear(channels, config.embedding_size)
         self.norm = nn.LayerNorm(config.embedding_size)

@@ -24,7 +24,9 @@ class NocallNet(SpeciesModel):
 
     def __init__(self, config: NocallConfig, features: FeatureConfig, num_species: int) -> None:
         super().__init__(features)
-        self.backbone = create_backbone(config.backbone, config.pretrained, drop_path=config.drop_path)
+        self.backbone = create_backbone(
+            config.backbone, config.pretrained, drop_path=config.drop_path, recompute=config.recompute
+        )
         channels = num_features(self.backbone)
         self.attention = nn.Sequential(
             nn.Linear(channels, config.hidden), nn.ReLU(), nn.Linear(config.hidden, 1)
