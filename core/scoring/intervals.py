@@ -37,6 +37,7 @@ in 92 to 98 % of data sets from ten recordings on, in 85 to 97 % with four to ni
 with two in half. Means over species do not suffer: 95 % with twenty species of 2 to 30 recordings, but for
 cmAP: average precision of few positives is too high on average, which no interval makes good.
 """
+ROUNDING_OF_SCORES = 1e-6
 MANY = 1 / 3
 """Share of species with too few recordings from which on cmAP reads high."""
 
@@ -71,9 +72,9 @@ class Interval:
 
     @property
     def _decimals(self) -> int:
-        """Three; as many more as tell the largest number from 0."""
+        """Three; as many more as tell the largest number from 0, where it is more than rounding."""
         largest = float(np.nanmax(np.abs([self.value, self.low, self.high])))
-        return 3 if largest == 0 or largest >= 0.0005 else 1 - math.floor(math.log10(largest))
+        return 3 if not ROUNDING_OF_SCORES < largest < 0.0005 else 1 - math.floor(math.log10(largest))
 
     def format_bounds(self, sign: Literal["", "+"] = "") -> str:
         """Return such as `[0.774, 0.846]`, with a `sign` of both bounds where asked; or `(no interval)`."""

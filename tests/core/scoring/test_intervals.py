@@ -27,6 +27,7 @@ def test_a_number_is_never_shown_as_nothing_that_is_something() -> None:
     assert str(Interval(-0.0002, -0.01, 0.002)) == "0.000 [-0.010, 0.002]"
     assert str(Interval(0.00012, 0.0, 0.00034)) == "0.00012 [0.00000, 0.00034]"
     assert str(Interval(0.0, 0.0, 0.0)) == "0.000 [0.000, 0.000]"
+    assert str(Interval(7e-17, 0.0, 2e-16)) == "0.000 [0.000, 0.000]"
     assert str(Interval(0.0, np.nan, np.nan)) == "0.000 (no interval)"
 
 
