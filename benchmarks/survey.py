@@ -114,17 +114,13 @@ def draw_survey(
             for weights in (np.ones(len(cell)), heard, positive)
         )
     )
-    totals = (one.sum(axis=0) for one in (parts.windows, parts.verdicts, parts.positives))
-    windows, verdicts, positives = totals
-    return Survey(windows, verdicts, positives, seed), parts
+    return parts.together(seed), parts
 
 
 def grouped(parts: Counts, groups: int) -> Counts:
     """Return the parts joined in groups of equally many that follow one another."""
     shape = (groups, -1, parts.windows.shape[1])
-    return Counts(
-        *(one.reshape(shape).sum(axis=1) for one in (parts.windows, parts.verdicts, parts.positives))
-    )
+    return parts.each(lambda one: one.reshape(shape).sum(axis=1))
 
 
 def beta_interval(survey: Survey, prior: float) -> tuple[float, float]:

@@ -8,6 +8,7 @@ than by chance is told. Where each site was sampled by itself, its density, and 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from analysis.drawing.figure_files import Drawing, save_drawings
 from analysis.drawing.table_files import markdown, slug, write_rows
 from analysis.survey.config import DensityConfig
 from analysis.survey.design import Design, read_designs
-from analysis.survey.windows import NO_VISIT, ScoredWindows, read_scores, read_verdicts
+from analysis.survey.windows import NO_VISIT, ScoredWindows, read_scores
 from core.config import require
 from core.scoring.intervals import Interval
 from core.scoring.pictures import BLUE, GREY, Series, draw_forest, draw_intervals
@@ -48,8 +49,8 @@ class Heard:
         (site,) names, sorted.
     days
         (visit,) first day of each.
-    windows, verdicts, positives
-        (site, visit, stratum) int; the first visit is that of windows without a date.
+    counts
+        Of (site, visit, stratum); the first visit is that of windows without a date.
     site, visit, stratum, is_there
         (verdict,) where each is in those, and what was heard.
     num_clips, num_others
@@ -59,9 +60,7 @@ class Heard:
     design: Design
     sites: tuple[str, ...]
     days: np.ndarray
-    windows: np.ndarray
-    verdicts: np.ndarray
-    positives: np.ndarray
+    counts: Counts
     site: np.ndarray
     visit: np.ndarray
     stratum: np.ndarray
@@ -72,11 +71,7 @@ class Heard:
     @property
     def visits(self) -> Counts:
         """Each visit of all sites by cell, those without a date first."""
-        return Counts(*(self._by_cell(one) for one in self._arrays))
-
-    @property
-    def _arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return self.windows, self.verdicts, self.positives
+        return self.counts.each(self._by_cell)
 
     def _by_cell(self, array: np.ndarray) -> np.ndarray:
         """Return (visit, cell) of (site, visit, stratum)."""
@@ -86,13 +81,12 @@ class Heard:
 
     def survey(self, seed: int) -> Survey:
         """Return what the verdicts say of all cells."""
-        windows, verdicts, positives = (self._by_cell(one).sum(axis=0) for one in self._arrays)
-        return Survey(windows, verdicts, positives, seed)
+        return self.visits.together(seed)
 
     def fit(self, alike: Alike, seed: int) -> tuple[float, float]:
         """Return log loss and p of the verdicts under what sites, or days of a site, have in common."""
         if len(self.sites) > 1 and not self.design.sites:
-            parts = Counts(*(one.sum(axis=1) for one in self._arrays))
+            parts = self.counts.each(lambda one: one.sum(axis=1))
             expected = self.survey(seed).expected(parts, alike)[self.site, self.stratum]
             return fit_of_verdicts(self.site, expected, self.is_there, seed=seed)
         visits = [known.expected(both, alike) for _, known, _, both in self.by_site(seed)]
@@ -104,16 +98,9 @@ class Heard:
         """Yield each site, what is known of its shares, its counts, and those of visits, undated first."""
         survey = self.survey(seed)
         for place, name in enumerate(self.sites):
-            here = [one[place] for one in self._arrays]
-            totals = [one.sum(axis=0) for one in here]
-            windows, verdicts, positives = totals
-            known = Survey(windows, verdicts, positives, seed) if self.design.sites else survey
-            yield (
-                name or UNTOLD,
-                known,
-                Counts(*(one[None] for one in totals)),
-                Counts(*here),
-            )
+            visits = self.counts.each(itemgetter(place))
+            here = visits.together(seed)
+            yield name or UNTOLD, here if self.design.sites else survey, here.whole, visits
 
 
 def estimate_density(config: DensityConfig) -> None:
@@ -171,8 +158,7 @@ def match_verdicts(
     )
     cell = design.cells(windows)
     require(bool(np.array_equal(np.bincount(cell, minlength=design.number), design.windows)), message)
-    verdicts = read_verdicts(config.verdicts, windows.names["file_id"])
-    verdicts = verdicts[verdicts["species"].eq(design.species)]
+    verdicts = windows.verdicts(config.verdicts)
     keys = ["file_id", "begin"]
     sampled = clips[keys].merge(verdicts, "inner", keys)
     if len(sampled) == 0:
@@ -188,10 +174,10 @@ def match_verdicts(
     def count(places: np.ndarray) -> np.ndarray:
         return np.bincount(places, minlength=math.prod(shape)).reshape(shape)
 
+    counts = Counts(count(place), count(place[rows]), count(place[rows[is_there]]))
     return Heard(
-        design, tuple(windows.sites[order].tolist()), days, count(place), count(place[rows]),
-        count(place[rows[is_there]]), site[rows], visit[rows] - NO_VISIT, stratum[rows], is_there, len(clips),
-        len(verdicts) - len(sampled),
+        design, tuple(windows.sites[order].tolist()), days, counts, site[rows], visit[rows] - NO_VISIT,
+        stratum[rows], is_there, len(clips), len(verdicts) - len(sampled),
     )  # fmt: skip
 
 
@@ -212,7 +198,7 @@ def density_rows(heard: Heard, alike: Alike, config: DensityConfig) -> list[dict
         survey: Survey, parts: Counts, alike: Alike, site: str, days: Sequence[str]
     ) -> list[dict[str, Any]]:
         some = parts.windows.any(axis=1)
-        parts = Counts(parts.windows[some], parts.verdicts[some], parts.positives[some])
+        parts = parts.each(itemgetter(some))
         return [
             {
                 "species": heard.design.species, "site": site, "day": day, "windows": int(windows.sum()),
@@ -265,7 +251,8 @@ def _described(
     """Return what is printed of a species."""
     species, unheard = heard.design.species, heard.num_clips - len(heard.is_there)
     remarks = [
-        f"{species}: {heard.windows.sum():,} windows, {len(heard.is_there)} of {heard.num_clips} clips heard",
+        f"{species}: {heard.counts.windows.sum():,} windows, "
+        f"{len(heard.is_there)} of {heard.num_clips} clips heard",
         f"{unheard} without a verdict are taken to be like others of their stratum" if unheard else "",
         f"{heard.num_others} verdicts on other windows are left out" if heard.num_others else "",
     ]
@@ -282,7 +269,7 @@ def _described(
         for row in wide
     ]
     days = sum(bool(row["site"] and row["day"]) for row in rows)
-    untold = int(heard.windows[:, 0].sum())
+    untold = int(heard.counts.windows[:, 0].sum())
     return [
         "; ".join(filter(None, remarks)), "",
         *markdown(by_stratum),

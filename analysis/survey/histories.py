@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.drawing.table_files import slug
 from analysis.survey.config import HistoriesConfig
-from analysis.survey.windows import NO_VISIT, ScoredWindows, read_scores, read_verdicts
+from analysis.survey.windows import NO_VISIT, ScoredWindows, read_scores
 from core.config import require
 from core.files import write_table
 
@@ -64,8 +64,7 @@ def detection_history(windows: ScoredWindows, config: HistoriesConfig) -> tuple[
     if config.threshold is not None:
         is_found = windows.score >= config.threshold
     if config.verdicts:
-        verdicts = read_verdicts(config.verdicts, windows.names["file_id"])
-        verdicts = verdicts[verdicts["species"].eq(windows.species)]
+        verdicts = windows.verdicts(config.verdicts)
         rows = windows.find(verdicts)
         is_found[rows[rows >= 0]] = verdicts["positive"].to_numpy(bool)[rows >= 0]
         if config.threshold is None:

@@ -90,6 +90,11 @@ class ScoredWindows:
         keys = zip(codes.tolist(), wanted["begin"].round().tolist(), strict=True)
         return np.array([row_of.get(key, -1) for key in keys], dtype=int)
 
+    def verdicts(self, tables: Sequence[str]) -> pd.DataFrame:
+        """Return what was answered about whole windows and this species; see `read_verdicts`."""
+        found = read_verdicts(tables, self.names["file_id"])
+        return found[found["species"].eq(self.species)]
+
 
 def read_scores(file: str | Path, species: str) -> ScoredWindows:
     """Return the windows of one species; of a .parquet no other column of scores is read.

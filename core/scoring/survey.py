@@ -13,11 +13,14 @@ bound) or of a negative (for the lower) is added, in the stratum where a clip st
 after Fay and Feuer's (1997) interval of weighted rates. `benchmarks.survey` measures how often this holds.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from typing import Literal
 
 import numpy as np
+from scipy.special import expit
 
 from core.scoring.decisions import clipped_logit
 from core.scoring.intervals import CONFIDENCE, Interval
@@ -57,7 +60,7 @@ def stratum_edges(score: np.ndarray, number: int, bins: Bins = "halving") -> np.
     steps = np.arange(1, number)
     if bins == "logit":
         low, high = clipped_logit(np.quantile(score, [OUTER_SHARE, 1 - OUTER_SHARE]))
-        edges = 1 / (1 + np.exp(-(low + (high - low) * steps / number)))
+        edges = expit(low + (high - low) * steps / number)
     else:
         shares = 1 - 0.5**steps if bins == "halving" else steps / number
         edges = np.quantile(score, shares)
@@ -123,7 +126,8 @@ def draw_clips(cell: np.ndarray, clips: np.ndarray, generator: np.random.Generat
     [3 2]
     """
     order = np.lexsort((generator.random(len(cell)), cell))
-    first = np.cumsum(np.bincount(cell, minlength=len(clips))) - np.bincount(cell, minlength=len(clips))
+    windows = np.bincount(cell, minlength=len(clips))
+    first = np.cumsum(windows) - windows
     drawn = np.concatenate([order[start : start + n] for start, n in zip(first, clips, strict=True)])
     return np.asarray(generator.permutation(drawn))
 
@@ -146,9 +150,22 @@ class Counts:
     verdicts: np.ndarray
     positives: np.ndarray
 
+    @property
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Windows, verdicts and positives."""
+        return self.windows, self.verdicts, self.positives
+
+    def each(self, action: Callable[[np.ndarray], np.ndarray]) -> "Counts":
+        """Return what an action makes of windows, of verdicts and of positives."""
+        return Counts(*map(action, self.arrays))
+
+    def together(self, seed: int = 0) -> "Survey":
+        """Return what the verdicts of all parts say."""
+        return Survey(*self.each(lambda one: one.sum(axis=0)).arrays, seed)
+
     def of_cells(self, chosen: np.ndarray) -> "Counts":
         """Return the same parts with the windows of some cells (cell,) bool alone; the others have none."""
-        return Counts(self.windows * chosen, self.verdicts * chosen, self.positives * chosen)
+        return self.each(lambda one: one * chosen)
 
 
 @dataclass(frozen=True)
@@ -223,8 +240,7 @@ class Survey:
         step = max(_BLOCK // (_FEWER * len(self.windows)), 1)
         draws = _DRAWS if len(parts.windows) == 1 else _FEWER
         for first in range(0, len(parts.windows), step):
-            some = slice(first, first + step)
-            block = Counts(parts.windows[some], parts.verdicts[some], parts.positives[some])
+            block = parts.each(itemgetter(slice(first, first + step)))
             low, high = (self._draw_positives(block, sign, draws) for sign in (-1, 1))
             found += self._intervals(block, low, high, confidence)
         return found
