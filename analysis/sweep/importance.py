@@ -90,7 +90,7 @@ def importance_of(
     number, variance = len(metric), float(np.var(metric))
     if number < LEAST_TRIALS or variance == 0 or not parameters:
         return None
-    blocks = [_features(*pair) for pair in zip(parameters, coordinates, strict=True)]
+    blocks = [one.columns(places) for one, places in zip(parameters, coordinates, strict=True)]
     predicted, without = _forest_predictions(blocks, metric, num_trees)
     error = (predicted - metric) ** 2
     resampler = Resampler(range(number), np.zeros(number), num_resamples)
@@ -100,14 +100,6 @@ def importance_of(
     shares = Draws(resampler, means, drawn, (grown - means) / number).intervals(confidence)
     ranked = sorted(zip(parameters, shares, strict=True), key=lambda pair: -pair[1].value)
     return Importance(ranked, float(1 - error.mean() / variance), number)
-
-
-def _features(parameter: SweptParameter, coordinates: np.ndarray) -> np.ndarray:
-    """Return what a tree sees of a parameter, (trial, column): its coordinate, or a column for each value."""
-    if parameter.levels and not parameter.is_ordered:
-        indicators: np.ndarray = (coordinates[:, None] == np.arange(len(parameter.levels))).astype(float)
-        return indicators
-    return coordinates[:, None]
 
 
 def _forest_predictions(

@@ -106,10 +106,9 @@ def shuffle_scores(
 
 def _basis(parameter: SweptParameter, coordinates: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Return orthonormal columns (trial, column) of what a parameter can explain within groups."""
-    if parameter.levels and not parameter.is_ordered:
-        columns = (coordinates[:, None] == np.unique(coordinates)).astype(float)
-    else:
-        columns = np.stack([coordinates, (coordinates - coordinates.mean()) ** 2], axis=1)
+    columns = parameter.columns(coordinates)
+    if columns.shape[1] == 1:  # a parabola
+        columns = np.concatenate([columns, (columns - columns.mean()) ** 2], axis=1)
     within = np.stack([_without_means(column, group) for column in columns.T], axis=1)
     left, sizes, _ = np.linalg.svd(within, full_matrices=False)
     basis: np.ndarray = left[:, sizes > NEGLIGIBLE * max(sizes.max(), 1)]

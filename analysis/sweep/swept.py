@@ -75,6 +75,13 @@ class SweptParameter:
         """Return `coordinate` of several values, (value,) float64."""
         return np.array([self.coordinate(value) for value in values], dtype=float)
 
+    def columns(self, coordinates: np.ndarray) -> np.ndarray:
+        """Return what a model sees of (trial,) coordinates, (trial, column): these, or a column a name."""
+        if self.levels and not self.is_ordered:
+            indicators: np.ndarray = (coordinates[:, None] == np.arange(len(self.levels))).astype(float)
+            return indicators
+        return coordinates[:, None]
+
 
 def swept_parameters(parameters: Iterable[Parameter]) -> list[SweptParameter]:
     """Return what a sweep file varies, without seeds that every trial draws anew."""
