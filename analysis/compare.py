@@ -82,7 +82,6 @@ def _compare_runs(config: CompareConfig) -> None:
         plan = read_plan(Path(config.plan))
         print(plan.describe(runs))
         options = _of_score(config, config.settled(runs[0].valid))
-        del options["by"]
         found = plan.compare(runs, config.of, num_flips=config.flips, **options)
         print("\n".join(f"  planned: {one.verdict}" for one in found), flush=True)
         print("Not planned:")

@@ -78,7 +78,7 @@ class Plan:
         runs, of
             Among which the named ones are, and what they judged.
         options
-            Of `compare_pairs`: resamples, flips, confidence, quantile.
+            Of `compare_pairs`: resamples, flips, confidence, quantile. Unit and margin are the plan's.
 
         Raises
         ------
@@ -91,9 +91,7 @@ class Plan:
             predictions_of([runs[place] for place in named], of),
             self.metric,
             pairs=[(named.index(base), named.index(run)) for base, run in pairs],
-            by=self.unit,
-            margin=self.margin,
-            **options,
+            **options | {"by": self.unit, "margin": self.margin},
         )
         return [replace(one, is_planned=True) for one in found]
 
