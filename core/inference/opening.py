@@ -10,7 +10,7 @@ import torch
 from core.inference.config import Backend, InferenceConfig
 from core.inference.engines.backends import with_backend
 from core.inference.engines.export import open_export
-from core.inference.engines.fingerprint import describe_change, fingerprint
+from core.inference.engines.fingerprint import describe_change
 from core.inference.ensemble import Ensemble, load_ensemble
 from core.inference.predictor import Predictor
 
@@ -100,10 +100,8 @@ def open_predictor(config: InferenceConfig, models: Models, device: torch.device
     """
     backend = choose_backend(config, models, device)
     ensemble = with_backend(models.ensemble, backend, device, config.windows.context, models.folder)
-    manifest = models.manifest
-    if manifest is not None and device.type == "cpu" and backend in manifest.get("fingerprints", {}):
-        found = fingerprint(ensemble, config.windows.context, manifest["species"])
-        change = describe_change(backend, manifest, found)
+    if models.manifest is not None and device.type == "cpu":
+        change = describe_change(ensemble, backend, models.manifest)
         if change:
             print(change, flush=True)
     nocall = models.nocall and with_backend(models.nocall, "torch", device, 1)

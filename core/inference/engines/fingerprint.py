@@ -48,9 +48,23 @@ def fingerprint(ensemble: Ensemble, context: int, species: Sequence[str] | None 
     return found
 
 
-def describe_change(backend: Backend, manifest: Mapping[str, Any], found: Sequence[float]) -> str:
-    """Return how an engine's logits differ from those that the export recorded; empty if they do not."""
-    recorded = manifest["fingerprints"][backend]
+def describe_change(ensemble: Ensemble, backend: Backend, manifest: Mapping[str, Any]) -> str:
+    """Return how an engine's logits differ from those that the export recorded; empty if they do not.
+
+    Parameters
+    ----------
+    ensemble
+        Its networks in the engine.
+    backend
+        Which.
+    manifest
+        Of the export; without logits of this engine nothing is computed.
+    """
+    rows = [row for row in manifest.get("parity", []) if row["backend"] == backend]
+    recorded = rows[0].get("fingerprint") if rows else None
+    if not recorded:
+        return ""
+    found = fingerprint(ensemble, manifest["context"], manifest["species"])
     largest = float(np.abs(np.subtract(recorded, found)).max())
     if largest <= TOLERANCE:
         return ""

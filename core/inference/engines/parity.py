@@ -217,12 +217,7 @@ def report_parity(rows: Sequence[Parity]) -> dict[str, Any]:
     print(f"\n{chosen} is used unless another --backend is named", flush=True)
     return {
         "backend": chosen,
-        "parity": [
-            {name: value for name, value in asdict(row).items() if name != "fingerprint"}
-            | {"passed": row.passed}
-            for row in engines
-        ],
-        "fingerprints": {row.backend: row.fingerprint for row in engines if row.fingerprint},
+        "parity": [{**asdict(row), "passed": row.passed} for row in engines],
         "machine": describe_environment(torch.device("cpu")),
     }
 
