@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -103,6 +103,28 @@ def contents(run: Path) -> dict[str, object]:
     return found
 
 
+def losses_in(folder: Path, statuses: list[int], expected: Mapping[str, object], what: str) -> list[str]:
+    """Return a line for each thing that a training which went on after a kill lacks; remove it if it ended.
+
+    Parameters
+    ----------
+    folder
+        Where it went.
+    statuses
+        Of its processes.
+    expected
+        The `contents` of one that lived.
+    what
+        The kill.
+    """
+    left = [path.parent for path in folder.glob("*/*/summary.json")]
+    if any(statuses) or len(left) != 1:
+        return [f"{what}: statuses {statuses}, {len(left)} finished runs"]
+    found = contents(left[0])
+    shutil.rmtree(folder)
+    return [f"{what}: {name} differs" for name in expected if found.get(name) != expected[name]]
+
+
 def count_losses(train: Callable[[Path, bool], None], folder: Path) -> list[str]:
     """Kill a training before each of its file operations, go on, and compare with one that lived.
 
@@ -129,15 +151,7 @@ def count_losses(train: Callable[[Path, bool], None], folder: Path) -> list[str]
         train_in_child(partial(train, torn, False), torn, kill_at)
         runs = list(torn.glob("*/*/config.json"))
         status, _ = train_in_child(partial(train, torn, bool(runs)), torn)
-        left = [path.parent for path in torn.glob("*/*/summary.json")]
-        if status or len(left) != 1:
-            lost.append(f"operation {kill_at}: status {status}, {len(left)} finished runs")
-            continue
-        found = contents(left[0])
-        lost += [
-            f"operation {kill_at}: {name} differs" for name in expected if found.get(name) != expected[name]
-        ]
-        shutil.rmtree(torn)
+        lost += losses_in(torn, [status], expected, f"operation {kill_at}")
     print(f"{number} file operations, {len(lost)} losses")
     return lost
 
@@ -248,15 +262,7 @@ def count_losses_of_pairs(config: Callable[[Path, bool], Config], folder: Path, 
         died += train_pair(config(torn, False), torn, places) != [0, 0]
         goes_on = bool(list(torn.glob("*/*/config.json")))
         statuses = train_pair(config(torn, goes_on), torn, {})
-        left = [path.parent for path in torn.glob("*/*/summary.json")]
-        if statuses != [0, 0] or len(left) != 1:
-            lost.append(f"kill of {places}: statuses {statuses}, {len(left)} finished runs")
-            continue
-        found = contents(left[0])
-        lost += [
-            f"kill of {places}: {name} differs" for name in expected if found.get(name) != expected[name]
-        ]
-        shutil.rmtree(torn)
+        lost += losses_in(torn, statuses, expected, f"kill of {places}")
     print(f"{died} kills of two processes, {len(lost)} losses")
     return lost
 
