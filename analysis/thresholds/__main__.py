@@ -25,6 +25,7 @@ from analysis.thresholds.rules import PENALTY, THRESHOLDS, all_rules
 from analysis.thresholds.stability import refit
 from core.config import ValidConfig, require
 from core.config_checks import expand_home
+from core.data.taxonomy import Taxonomy
 from core.program import run_program
 from core.scoring.cross_fit import parts_of
 from core.scoring.fitting import CALIBRATIONS, Calibration, FitConfig
@@ -90,8 +91,8 @@ def judge_thresholds(config: ThresholdsConfig) -> list[Answers]:
     """Judge each run, print the answers and write them where wanted; return them."""
     judged = list(_read_predictions(config))
     found = []
-    for rows, valid, origin in judged:
-        answers = _judge_predictions(rows, config, config.settled(valid), origin)
+    for rows, valid, origin, taxonomy in judged:
+        answers = _judge_predictions(rows, config, config.settled(valid), origin, taxonomy)
         print("\n".join(format_answers(answers)), flush=True)
         chosen = answers.choose(config.rule)
         if config.out is not None:
@@ -101,19 +102,19 @@ def judge_thresholds(config: ThresholdsConfig) -> list[Answers]:
     return found
 
 
-def _read_predictions(config: ThresholdsConfig) -> list[tuple[Predictions, ValidConfig, str]]:
-    """Return what is to be judged, how it is scored, and in words where it comes from."""
+def _read_predictions(config: ThresholdsConfig) -> list[tuple[Predictions, ValidConfig, str, Taxonomy]]:
+    """Return what is to be judged, how it is scored, in words where it comes from, and species' names."""
     if config.probabilities is None:
         runs = find_runs(config.runs)
-        return [(predictions_of([run])[0], run.valid, _origin_of(run)) for run in runs]
+        return [(predictions_of([run])[0], run.valid, _origin_of(run), run.taxonomy) for run in runs]
     assert config.truth is not None
-    counts = [
-        species for run in find_runs(config.checkpoints) for species in run.trained.values()
-    ] if config.checkpoints else []  # fmt: skip
+    trained = find_runs(config.checkpoints) if config.checkpoints else []
+    counts = [species for run in trained for species in run.trained.values()]
     rows = read_soundscapes(Path(config.probabilities), Path(config.truth), counts)
     message = f"truth={config.truth}: {(~rows.known).any(axis=1).sum()} windows lack a row of some species"
     require(bool(rows.known.all()), message)
-    return [(rows, ValidConfig(), config.probabilities)]
+    taxonomy = Taxonomy().with_codes(rows.species, *(run.taxonomy for run in trained))
+    return [(rows, ValidConfig(), config.probabilities, taxonomy)]
 
 
 def _origin_of(run: Run) -> str:
@@ -122,7 +123,7 @@ def _origin_of(run: Run) -> str:
 
 
 def _judge_predictions(
-    rows: Predictions, config: ThresholdsConfig, valid: ValidConfig, origin: str
+    rows: Predictions, config: ThresholdsConfig, valid: ValidConfig, origin: str, taxonomy: Taxonomy
 ) -> Answers:
     """Return what is known about the thresholds of predictions."""
     by, confidence, quantile = config.by, valid.confidence, valid.threshold_quantile
@@ -157,6 +158,7 @@ def _judge_predictions(
     return Answers(
         rows,
         origin,
+        taxonomy,
         by,
         quantile,
         judged,

@@ -13,6 +13,7 @@ from analysis.thresholds.penalty import PenaltyAnswer, describe_penalty
 from analysis.thresholds.pictures import draw_penalty, draw_penalty_species, draw_rules, draw_stability
 from analysis.thresholds.rules import PENALTY
 from analysis.thresholds.stability import FittedSetting
+from core.data.taxonomy import Taxonomy
 from core.scoring.decisions import describe_decision
 from core.scoring.judging import JudgedCalibration, JudgedRule, safest, write_tuned
 from core.scoring.pictures import draw_reliability, draw_score_by_threshold
@@ -31,8 +32,8 @@ class Answers:
 
     Attributes
     ----------
-    rows, origin
-        The predictions, and where they come from in words.
+    rows, origin, taxonomy
+        The predictions, where they come from in words, and names of their species.
     unit, quantile
         What is drawn as a whole, and which quantile of all values the untuned rule decides at.
     judged
@@ -49,6 +50,7 @@ class Answers:
 
     rows: Predictions
     origin: str
+    taxonomy: Taxonomy
     unit: Unit
     quantile: float
     judged: list[JudgedRule]
@@ -172,7 +174,7 @@ def _drawings_of(answers: Answers) -> Iterator[Drawing]:
     )
     yield Drawing(
         "stability",
-        draw_stability(answers.settings),
+        draw_stability(answers.settings, answers.taxonomy),
         "Left: thresholds fitted anew to resamples; one for all species, then each species', drawn to it "
         "where positives are few; hollow: no interval. Right: how often each value is chosen; orange: on "
         f"all rows. {data}",
@@ -202,7 +204,7 @@ def _drawings_of(answers: Answers) -> Iterator[Drawing]:
     )
     yield Drawing(
         "penalty_species",
-        draw_penalty_species(answers.penalty),
+        draw_penalty_species(answers.penalty, answers.taxonomy),
         f"What a penalty of {PENALTY:g} at the 0.85 quantile does to each species, and to the mean over "
         "species where one of them is heard ten times as often. Hollow: no interval, too few recordings or "
         f"all alike. {data}",

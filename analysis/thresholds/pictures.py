@@ -18,9 +18,10 @@ from analysis.thresholds.penalty import (
 )
 from analysis.thresholds.rules import PENALTY, THRESHOLDS
 from analysis.thresholds.stability import FittedSetting
+from core.data.taxonomy import Taxonomy
 from core.scoring.intervals import Interval, bounds_of
 from core.scoring.judging import JudgedRule
-from core.scoring.pictures import BLUE, COLOURS, GREY, ORANGE, VERMILION, draw_intervals
+from core.scoring.pictures import BLUE, COLOURS, GREY, ORANGE, VERMILION, draw_intervals, text_inches
 
 PENALTY_PANELS = {
     BY_STRENGTH: ("By strength", "strength of the penalty"),
@@ -64,18 +65,28 @@ def _draw_rows(axes: Axes, rows: np.ndarray, intervals: Sequence[Interval], colo
         draw_intervals(axes, np.array([row]), [interval], colour)
 
 
-def draw_stability(settings: Sequence[FittedSetting]) -> Figure:
-    """Return a figure of where thresholds lie in resamples, and of how often each choice is made."""
+def draw_stability(settings: Sequence[FittedSetting], taxonomy: Taxonomy | None = None) -> Figure:
+    """Return a figure of where thresholds lie in resamples, and of how often each choice is made.
+
+    Parameters
+    ----------
+    settings
+        Fitted, each by itself.
+    taxonomy
+        Knows names of the species; None: codes alone.
+    """
     thresholds = [one for one in settings if not one.is_choice]
     choices = [one for one in settings if one.is_choice]
-    figure = Figure(
-        figsize=(9, max(1.4 + 0.26 * len(thresholds), 1.1 + 1.3 * len(choices))), layout="constrained"
-    )
-    left, right = figure.subfigures(1, 2, width_ratios=(1.15, 1), squeeze=False)[0]
+    names = [one.name.removeprefix("threshold of ") for one in thresholds]
+    labels = [(taxonomy or Taxonomy()).label(name) for name in names]
+    widths = (3.8 + text_inches(labels), 4.2)
+    height = max(1.4 + 0.26 * len(thresholds), 1.1 + 1.3 * len(choices))
+    figure = Figure(figsize=(sum(widths), height), layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=widths, squeeze=False)[0]
     axes = left.subplots()
     rows = np.arange(len(thresholds))[::-1]
     _draw_rows(axes, rows, [one.interval for one in thresholds], [VERMILION] + [BLUE] * (len(rows) - 1))
-    axes.set_yticks(rows, [one.name.removeprefix("threshold of ") for one in thresholds])
+    axes.set_yticks(rows, labels)
     axes.set(xlabel="fitted threshold, with interval", title="Thresholds")
     panels = right.subplots(len(choices), 1, squeeze=False)
     for panel, one in zip(panels[:, 0], choices, strict=True):
@@ -83,6 +94,7 @@ def draw_stability(settings: Sequence[FittedSetting]) -> Figure:
         colours = [ORANGE if value else BLUE for value in np.isclose(values, one.interval.value)]
         width = 0.8 * np.diff(values).min(initial=0.1)
         panel.bar(values, [one.shares[value] for value in values], width, color=colours)
+        panel.xaxis.set_major_locator(MaxNLocator(6))
         panel.set(ylabel="share", title=f"{one.name[:1].upper()}{one.name[1:]}")
     return figure
 
@@ -110,16 +122,26 @@ def _draw_effects(axes: Axes, effects: Effects) -> None:
     draw_intervals(axes, places, found, BLUE, is_upright=True)
 
 
-def draw_penalty_species(answer: PenaltyAnswer) -> Figure:
-    """Return a figure of what the penalty does to each species, and where each is heard more often."""
+def draw_penalty_species(answer: PenaltyAnswer, taxonomy: Taxonomy | None = None) -> Figure:
+    """Return a figure of what the penalty does to each species, and where each is heard more often.
+
+    Parameters
+    ----------
+    answer
+        What is known about the penalty.
+    taxonomy
+        Knows names of the species; None: codes alone.
+    """
     order, by_species = np.argsort(answer.shares, kind="stable"), answer.effects[BY_SPECIES]
     codes = np.array(list(by_species))[order]
+    labels = list(map((taxonomy or Taxonomy()).label, codes))
     rows = np.arange(len(codes))
-    figure = Figure(figsize=(9, 1.3 + 0.28 * len(codes)), layout="constrained")
+    figure = Figure(figsize=(8.3 + text_inches(labels), 1.3 + 0.28 * len(codes)), layout="constrained")
     left, middle, right = figure.subplots(1, 3, sharey=True, width_ratios=(1, 2, 2))
     left.barh(rows, answer.shares[order], color=GREY)
-    left.set_yticks(rows, codes)
+    left.set_yticks(rows, labels)
     left.set(xlabel="share of what trained", title="Training")
+    left.xaxis.set_major_locator(MaxNLocator(3))
     for axes in (middle, right):
         axes.axvline(0, color=GREY, linewidth=0.8)
         axes.xaxis.set_major_locator(MaxNLocator(5))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from analysis.runs import find_runs
 from analysis.thresholds.__main__ import ThresholdsConfig, judge_thresholds, penalty_by_rule
@@ -22,6 +23,7 @@ from analysis.thresholds.penalty import (
 from analysis.thresholds.pictures import draw_penalty, draw_penalty_species, draw_rules, draw_stability
 from analysis.thresholds.rules import all_rules, best_rule, tuned_rule
 from analysis.thresholds.stability import refit
+from core.data.taxonomy import Taxonomy
 from core.scoring.cross_fit import parts_of
 from core.scoring.decisions import read_tuned
 from core.scoring.fitting import FitConfig, fit_decision
@@ -207,6 +209,7 @@ FEW += ["--rare_boosts", "0", "0.5", "--shrinkages", "0", "10"]
 
 def test_the_program_writes_tables_figures_and_settings(make_run: MakeRun, tmp_path: Path) -> None:
     path, out = make_run(fold="all"), tmp_path / "out"
+    (path / "species.csv").write_text("species,common_name\nakiapo,Akiapolaau\n")
     words = ["analysis.thresholds", str(path), "--out", str(out), "--format=svg", *FEW]
     printed = run_program(*words, "--rule=one threshold", "--calibration=Platt")
     assert "| untuned quantile, penalty 0.4 |" in printed
@@ -218,6 +221,8 @@ def test_the_program_writes_tables_figures_and_settings(make_run: MakeRun, tmp_p
     assert {"2022 score", "2022 score low", "2022 score high"} <= set(rules)
     for name in ("rules", "stability", "score_by_threshold", "score_by_quantile", "reliability", "penalty"):
         assert "timm_007" in (out / f"{name}.svg").read_text(), "the caption says what was judged"
+    for name in ("stability", "penalty_species"):
+        assert "Akiapolaau (akiapo)" in (out / f"{name}.svg").read_text(), "species have their names"
     assert len(pd.read_csv(out / "score_by_quantile.csv")) == 50
     assert "rule=unheard of: none of safest, untuned quantile" in refusal(*words, "--rule=unheard of")
 
@@ -283,8 +288,29 @@ def test_figures_carry_the_data_and_its_names() -> None:
         np.asarray(panels[1].lines[1].get_ydata()), [one.value for one in answer.effects[BY_TILT].values()]
     )
     assert panels[0].get_ylabel() == "score with minus score without"
-    names = [text.get_text() for text in draw_penalty_species(answer).axes[0].get_yticklabels()]
-    assert names == ["rare", "middle", "common"]
+    assert labels_of(draw_penalty_species(answer)) == ["rare", "middle", "common"]
+
+
+def labels_of(figure: Figure) -> list[str]:
+    """Return what stands beside the rows of the first panel."""
+    return [text.get_text() for text in figure.axes[0].get_yticklabels()]
+
+
+def test_long_names_of_species_stand_beside_the_plots_and_squeeze_none() -> None:
+    rows = invent()
+    settings = refit(rows, PLAIN, resampler_of(rows, 20))
+    answer = judge_penalty(rows, {}, resampler_of(rows, 20))
+    taxonomy = Taxonomy.of(tuple(SIZES), common=("Akiapolaau", "", "Bird of a name that is long " * 2))
+    long = f"{taxonomy.common[2]} (rare)"
+    plain, named = ([draw_stability(settings, n), draw_penalty_species(answer, n)] for n in (None, taxonomy))
+    assert labels_of(named[0]) == ["one threshold", "Akiapolaau (common)", "middle", long]
+    assert labels_of(named[1]) == [long, "middle", "Akiapolaau (common)"]
+    for before, after in zip(plain, named, strict=True):
+        widths = []
+        for figure in (before, after):
+            figure.draw_without_rendering()
+            widths.append([axes.get_window_extent().width for axes in figure.axes])
+        assert min(np.array(widths[1]) / widths[0]) > 0.9
 
 
 def test_mistakes_are_named(make_run: MakeRun, tmp_path: Path) -> None:
