@@ -35,6 +35,8 @@ ASSUMED: dict[Alike, str] = {
 }
 """What is printed of an assumption."""
 MAX_PANELS, PANELS_A_ROW, MAX_TICKS = 12, 3, 4
+ROOM_BELOW = 0.06
+"""Below 0, of what is above, so that the axis cuts no point in half."""
 
 
 @dataclass(frozen=True)
@@ -347,7 +349,7 @@ def draw_visits(panels: dict[str, list[dict[str, Any]]], whole: Interval) -> Fig
         one.set_title(site, fontsize=8)
         one.grid(axis="y", color=GREY, alpha=0.25, linewidth=0.6)
         one.set_xticks(ticks, [str(day) for day in ticks], rotation=40, ha="right", fontsize=7)
-        one.set_ylim(bottom=0)
+    axes[0, 0].set_ylim(bottom=-ROOM_BELOW * axes[0, 0].get_ylim()[1])
     for one in axes.flat[len(panels) :]:
         one.set_visible(False)
     figure.supylabel("call density", fontsize=9)

@@ -10,7 +10,9 @@ import pytest
 import soundfile
 
 from analysis.survey.config import SampleConfig, VisitOptions
+from analysis.survey.density import draw_visits
 from analysis.survey.windows import read_scores
+from core.scoring.intervals import Interval
 from tests.analysis.test_review import content_of
 from tests.programs import refusal, run_program
 
@@ -109,6 +111,16 @@ def test_a_survey_recovers_what_sings_where_and_when(field: Truth) -> None:
     assert strata["precision from here"].iloc[0] == pytest.approx(whole["density"])
     assert strata["recall from here"].iloc[0] == 1
     assert {file.name for file in Path("out").glob("*.png")} == {f"sites_{CODE}.png", f"days_{CODE}.png"}
+
+
+def test_a_density_of_zero_is_drawn_as_a_whole_point() -> None:
+    found = [Interval(0.0, 0.0, 0.2), Interval(0.4, 0.2, 0.5)]
+    rows = [{"day": f"2025-06-0{i}", "density": one} for i, one in enumerate(found, start=1)]
+    figure = draw_visits(dict.fromkeys("abcdef", rows), found[1])
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        below = axes.transData.transform((0, 0))[1] - axes.get_window_extent().y0
+        assert below > figure.dpi / 72 * axes.lines[0].get_markersize() / 2
 
 
 def test_sites_by_their_own_verdicts_are_the_truth_where_every_window_was_heard(
