@@ -24,6 +24,7 @@ from core.scoring.intervals import CONFIDENCE, METHODS, Draws, Interval
 from core.scoring.metric_names import IN_CORE, LABELS, SPECIES_LABELS
 from core.scoring.pictures import Series, draw_forest
 from core.scoring.predictions import UNITS
+from core.wording import counted
 
 WITH_SPECIES = ("score", "macro_auc", "cmap", "padded_cmap")
 SPECIES_SHOWN = ("score", "macro_auc", "cmap")
@@ -79,7 +80,7 @@ def _describe_run(found: Intervals, support: Mapping[str, int], config: Bootstra
         cells = [found[metric, MEAN_OF_SPECIES, method] for method in METHODS]
         notes = [cells[0].note] if cells[0].note else []
         if cells[0].num_dropped:
-            notes.append(f"{cells[0].num_dropped} resamples lack a species")
+            notes.append(f"{counted(cells[0].num_dropped, 'resamples')} without some species")
         lines.append(line(label, cells=cells, notes=notes))
     lines.append(line("species", f"{config.by}s", cells=[SPECIES_LABELS[m] for m in SPECIES_SHOWN]))
     for code, number in support.items():

@@ -34,6 +34,7 @@ from core.scoring.metric_names import IN_CORE, LABELS
 from core.scoring.pictures import Series, draw_forest
 from core.scoring.predictions import FILES, UNITS, Of, Predictions, Unit
 from core.scoring.rank_correlation import LEAST_PAIRS, rank_correlation
+from core.wording import counted
 
 BOARD = "leaderboard"
 
@@ -252,7 +253,7 @@ def predicted_drawings(rows: Sequence[Mapping[str, Any]], confidence: float) -> 
 def _why_not_ranked(runs: Sequence[Run], found: Sequence[Transport]) -> str:
     """Return why an order of runs means nothing; empty if it does."""
     if len(runs) < 3:
-        return f"{len(runs)} runs have no order to speak of; name three or more"
+        return f"{counted(len(runs), 'runs')}: no order to speak of; name three or more"
     try:
         predictions_of(runs)
         heard = [run for run, one in zip(runs, found, strict=True) if one.drop]

@@ -19,7 +19,7 @@ SOURCES = sorted(
     for path in (ROOT / folder).rglob("*.py")
 )
 SETTINGS = {"core.config", "core.config_checks", "core.config_data", "core.config_values"}
-PLAIN = SETTINGS | {"core.files", "core.machine", "core.program"}
+PLAIN = SETTINGS | {"core.files", "core.machine", "core.program", "core.wording"}
 LEARNING = PLAIN | {
     "core.trial_failure",
     "core.data",
@@ -37,6 +37,7 @@ ARROWS = {
     "core.machine": set(),
     "core.program": {"core.machine", "core.trial_failure"},
     "core.trial_failure": set(),
+    "core.wording": set(),
     "core.config_values": SETTINGS | {"core.files"},
     "core.run_folder": PLAIN,
     "core.schedule": PLAIN | {"core.data"},

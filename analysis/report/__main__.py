@@ -17,6 +17,7 @@ from core.config_checks import expand_home, require_finite, require_output
 from core.files import write_atomically
 from core.program import run_program
 from core.scoring.evaluation import Evaluation, evaluate
+from core.wording import counted
 
 MEGABYTE = 1 << 20
 
@@ -103,7 +104,7 @@ def write_report(config: ReportConfig) -> None:
     write_atomically(Path(config.out), html)
     number, refused = len(selection.runs), "; ".join(selection.refused)
     print(
-        f"{config.out}: {number} run{'s' if number > 1 else ''}, {len(html.encode()) / MEGABYTE:.1f} MB"
+        f"{config.out}: {counted(number, 'runs')}, {len(html.encode()) / MEGABYTE:.1f} MB"
         + (f"; not shown: {refused}" if refused else "")
     )
 

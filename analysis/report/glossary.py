@@ -17,7 +17,7 @@ GLOSSARY = {
     "bootstrap intervals": "where the number lies when recordings are drawn anew, thousands of times",
     "stratified": "drawn within their species, so that every species stays present",
     "carry the variance": "the number moves with these alone: with other recordings it may lie elsewhere",
-    "carry its variance": "the number moves with these alone: with other recordings it may lie elsewhere",
+    "variance hangs on": "the number moves with these alone: with other recordings it may lie elsewhere",
     "may be too short": "of so few recordings such intervals hold the truth less often than they say",
     "all alike": "every recording of the species was judged alike, so that nothing tells how sure that is",
     "reads high": "of few recordings this number is too high on average",

@@ -18,6 +18,7 @@ from core.data.decoding import AudioError
 from core.data.soundscapes import WINDOW_SECONDS, find_soundscapes, read_targets
 from core.scoring.intervals import QUANTILE
 from core.scoring.predictions import Predictions
+from core.wording import counted
 
 EN_DASH = "\N{EN DASH}"
 TICK_SECONDS = (5, 10, 15, 30, 60, 120, 300, 600)
@@ -207,7 +208,7 @@ def choose_excerpts(
         "and true windows are shown"
     ] if waiting else []  # fmt: skip
     if absent := len(every) - len(names):
-        unplayed.append(f"{absent} files of the probabilities are not in {folder}")
+        unplayed.append(f"{counted(absent, 'files')} of the probabilities not in {folder}")
     return sorted(shown, key=lambda one: one.name), notes + unplayed
 
 

@@ -11,6 +11,7 @@ from core.config import require
 from core.config_checks import expand_home, require_output
 from core.files import write_atomically
 from core.program import run_program
+from core.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +76,8 @@ def write_review(config: ReviewConfig) -> None:
         print(note)
     species, files = {clip["code"] for clip in clips}, {clip["file"] for clip in clips}
     print(
-        f"{out}: {len(clips)} clips of {len(species)} species in {len(files)} files, told apart by {kind}; "
-        f"{len(html) / 1e6:.1f} MB"
+        f"{out}: {counted(len(clips), 'clips')} of {len(species)} species in {counted(len(files), 'files')}, "
+        f"told apart by {kind}; {len(html) / 1e6:.1f} MB"
     )
 
 

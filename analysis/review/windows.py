@@ -24,6 +24,7 @@ from core.embeddings.front_end import Embedder
 from core.embeddings.store import EmbeddingStore
 from core.scoring.decisions import clipped_logit
 from core.scoring.predictions import Predictions
+from core.wording import counted
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ class Listenable:
         """Return the rows whose files are there."""
         there = np.isin(found.recording, list(files))
         absent = np.unique(found.recording[~there])
-        note = [f"{len(absent)} files of the predictions are not there, such as {one}" for one in absent[:1]]
+        note = [
+            f"{counted(len(absent), 'files')} of the predictions missing, such as {one}" for one in absent[:1]
+        ]
         require(bool(there.any()), f"soundscapes: none is of the predictions; {''.join(note)}")
         codes = dict.fromkeys((*found.species, *(code for one in names for code in one.codes)))
         return cls(found.rows(there), seconds, files, Taxonomy().with_codes(list(codes), *names), tuple(note))

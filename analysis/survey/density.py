@@ -25,6 +25,7 @@ from core.config import require
 from core.scoring.intervals import Interval
 from core.scoring.pictures import BLUE, GREY, Series, draw_forest, draw_intervals
 from core.scoring.survey import Alike, Counts, Survey, fit_of_verdicts
+from core.wording import counted
 
 UNTOLD = "(unknown)"
 """The site of windows whose site nobody told."""
@@ -254,9 +255,9 @@ def _described(
     species, unheard = heard.design.species, heard.num_clips - len(heard.is_there)
     remarks = [
         f"{species}: {heard.counts.windows.sum():,} windows, "
-        f"{len(heard.is_there)} of {heard.num_clips} clips heard",
+        f"{len(heard.is_there)} of {counted(heard.num_clips, 'clips')} heard",
         f"{unheard} without a verdict are taken to be like others of their stratum" if unheard else "",
-        f"{heard.num_others} verdicts on other windows are left out" if heard.num_others else "",
+        f"{counted(heard.num_others, 'verdicts')} on other windows left out" if heard.num_others else "",
     ]
     by_stratum = [
         {
@@ -278,7 +279,7 @@ def _described(
         f"Call density: share of windows with {species}, {config.confidence:.0%} intervals", "",
         *markdown(by_site),
         *sorted({row["note"] for row in wide if row["note"]}),
-        f"{days} visits of sites{'' if config.out else '; --out=FOLDER writes them'}",
+        f"{counted(days, 'visits')} of sites{'' if config.out else '; --out=FOLDER writes them'}",
         *([f"{untold:,} windows have no date: they count for their site, for no visit"] if untold else []),
     ]  # fmt: skip
 

@@ -15,6 +15,7 @@ from analysis.survey.config import HistoriesConfig
 from analysis.survey.windows import NO_VISIT, ScoredWindows, read_scores
 from core.config import require
 from core.files import write_table
+from core.wording import counted
 
 ABSENT_MARK = "NA"
 
@@ -58,7 +59,7 @@ def detection_history(windows: ScoredWindows, config: HistoriesConfig) -> tuple[
     message = f"{config.predictions}: no window has both a site and a date; predict with --pattern"
     require(bool(usable.any()), message)
     if not usable.all():
-        print(f"{windows.species}: {(~usable).sum():,} windows without a site or a date are left out")
+        print(f"{windows.species}: {counted((~usable).sum(), 'windows')} without a site or a date left out")
     is_found = np.zeros(len(windows), dtype=bool)
     is_counted = usable.copy()
     if config.threshold is not None:

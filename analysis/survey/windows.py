@@ -20,6 +20,7 @@ from core.data.audio import AUDIO_SUFFIXES
 from core.data.soundscapes import WINDOW_SECONDS
 from core.data.tables import numbers, read_table
 from core.scoring.predictions import Predictions
+from core.wording import counted
 
 TEXTS = (ROW[0], *ORIGIN)
 NO_VISIT = -1
@@ -237,7 +238,7 @@ def read_verdicts(tables: Sequence[str], files: np.ndarray) -> pd.DataFrame:
     found = found[here & is_window].drop_duplicates()
     twice = found.duplicated(["file_id", "begin", "species"], keep=False)
     if twice.any():
-        print(f"{twice.sum() // 2} verdicts contradict one another and are passed over")
+        print(f"{counted(twice.sum() // 2, 'verdicts')} passed over: others contradict")
     return found[~twice].reset_index(drop=True)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from analysis.sweep.swept import SweptParameter
 from core.scoring.intervals import Interval
+from core.wording import counted
 
 FEWEST = 6
 """Fewer trials than this show no effect at all."""
@@ -143,7 +144,7 @@ def _note_on(coordinates: np.ndarray, parameter: SweptParameter) -> str:
     counts = np.bincount(coordinates.astype(int)) if parameter.levels else np.array([number])
     single = int((counts == 1).sum())
     if number < FEWEST:
-        return f"{number} trials: too few for any effect (at least {FEWEST})"
+        return f"{counted(number, 'trials')}: too few for any effect (at least {FEWEST})"
     if single:
         return f"{number} trials, {single} of its values tried once only"
     return f"{number} trials: only large effects show" if number < FEW else ""

@@ -20,6 +20,7 @@ from core.files import read_json
 from core.run_folder import RunFolder, run_name, stamp_of
 from core.scoring.intervals import Interval
 from core.scoring.metric_names import LABELS
+from core.wording import counted
 from sweeps.command import trial_command
 from sweeps.sweep_file import Goal
 from sweeps.sweep_folder import FINISHED, STATES, SweepFolder, Trial, read_sweep_folder
@@ -131,7 +132,7 @@ class SweepResults:
         """How many trials there are, and in which states."""
         states = [trial.state for trial in self.trials]
         counts = [f"{states.count(state)} {state}" for state in sorted(set(states), key=STATES.index)]
-        return f"{len(states)} trials: {', '.join(counts)}"
+        return f"{counted(len(states), 'trials')}: {', '.join(counts)}"
 
     @property
     def ranked(self) -> list[TrialResult]:

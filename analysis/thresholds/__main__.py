@@ -33,6 +33,7 @@ from core.scoring.judging import JudgedCalibration, JudgedRule, judge_calibratio
 from core.scoring.predictions import Predictions
 from core.scoring.reliability import reliability
 from core.scoring.score_curves import score_curve
+from core.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +112,8 @@ def _read_predictions(config: ThresholdsConfig) -> list[tuple[Predictions, Valid
     trained = find_runs(config.checkpoints) if config.checkpoints else []
     counts = [species for run in trained for species in run.trained.values()]
     rows = read_soundscapes(Path(config.probabilities), Path(config.truth), counts)
-    message = f"truth={config.truth}: {(~rows.known).any(axis=1).sum()} windows lack a row of some species"
+    lacking = int((~rows.known).any(axis=1).sum())
+    message = f"truth={config.truth}: {counted(lacking, 'windows')} without a row of some species"
     require(bool(rows.known.all()), message)
     taxonomy = Taxonomy().with_codes(rows.species, *(run.taxonomy for run in trained))
     return [(rows, ValidConfig(), config.probabilities, taxonomy)]

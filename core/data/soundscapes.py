@@ -12,6 +12,7 @@ from core.config import require
 from core.data.audio_files import AudioFiles, as_text, search_audio
 from core.data.remote import AudioSource, is_remote, place_of, search_remote
 from core.data.tables import read_table
+from core.wording import counted
 
 WINDOW_SECONDS = 5
 """Length of the stretches of a soundscape that are judged, a row each."""
@@ -112,9 +113,11 @@ def _left_out(folder: Path | str, found: AudioFiles) -> list[tuple[str, str]]:
     """Return path and reason of what a search met beside audio."""
     lines = [(as_text(path), reason) for path, reason in sorted(found.unread.items())]
     for suffix, number in sorted(found.others.items()):
-        lines.append((as_text(folder), f"not read: {number} files ending in {suffix or 'nothing'}"))
+        lines.append(
+            (as_text(folder), f"not read: {counted(number, 'files')} ending in {suffix or 'nothing'}")
+        )
     if found.num_hidden:
-        lines.append((as_text(folder), f"not read: {found.num_hidden} hidden files and folders"))
+        lines.append((as_text(folder), f"not read: hidden files and folders, {found.num_hidden}"))
     return lines
 
 

@@ -16,6 +16,7 @@ from core.data.decoding import AudioError
 from core.data.pcm import PcmStore
 from core.embeddings.front_end import Embedder
 from core.files import replacing, write_table
+from core.wording import counted
 
 INT16_MAX = 32767
 CLIPPED_SHARE = 0.01  # of a window's samples at full scale
@@ -151,11 +152,17 @@ class EmbeddingStore:
 
     def _list(self, file: Path) -> None:
         """Write which recordings have windows that are clipped or have no embedding, and say so."""
-        rows = [(str(self.paths[i]), f"{number} windows clipped") for i, number in self.clipped.items()]
+        rows = [
+            (str(self.paths[i]), f"{counted(number, 'windows')} clipped")
+            for i, number in self.clipped.items()
+        ]
         rows += [(str(self.paths[i]), why) for i, why in self.bad.items() if i not in self.audio.bad]
         table = pd.DataFrame(rows, columns=["path", "reason"])
         if file.is_file():  # of earlier runs, which embedded other recordings
             earlier = pd.read_csv(file, dtype=str, keep_default_na=False)
             table = pd.concat([earlier[~earlier["path"].isin(table["path"])], table])
         write_table(table, file)
-        print(f"{len(rows)} recordings with clipped or unusable windows, listed in {file}", flush=True)
+        print(
+            f"{counted(len(rows), 'recordings')} with clipped or unusable windows, listed in {file}",
+            flush=True,
+        )

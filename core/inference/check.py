@@ -21,6 +21,7 @@ from core.inference.submission import (
     rows_of_files,
 )
 from core.inference.windows import count_windows
+from core.wording import counted
 
 
 def submission_faults(submission: Path, *tables: Path, soundscapes: Sequence[str] = ()) -> list[str]:
@@ -82,7 +83,7 @@ def _differences(submission: Path, what: str, given: Sequence[str], wanted: Sequ
         ("repeated", sorted(pd.Series(given)[pd.Series(given).duplicated()].unique())),
     ):
         if found:
-            faults.append(f"{submission}: {len(found)} {what} {kind}, the first is {found[0]}")
+            faults.append(f"{submission}: {counted(len(found), what)} {kind}, the first is {found[0]}")
     if not faults and list(given) != list(wanted):
         first = next(one for one, other in zip(given, wanted, strict=True) if one != other)
         faults.append(f"{submission}: all {what} are there, but not in their order; the first is {first}")

@@ -44,6 +44,7 @@ from core.inference.submission import (
 )
 from core.inference.tables import Decisions, Sink, probability_table, recording_table, writing_detections
 from core.machine import is_launched, tune_cpu
+from core.wording import counted
 
 HOSTS_FOLDER = "test_soundscapes"
 BAR = "{percentage:3.0f}%|{bar}| {n:.2f}/{total:.2f} h [{elapsed}<{remaining}, {postfix}]"
@@ -189,8 +190,8 @@ def print_plan(
     """Print what is about to be done."""
     fronts = len(ensemble.groups)
     print(
-        f"{len(ensemble.members)} models in {backend}, {fronts} front end{'s' if fronts > 1 else ''}, "
-        f"{len(ensemble.species)} species; {len(files)} soundscapes"
+        f"{counted(len(ensemble.members), 'models')} in {backend}, {counted(fronts, 'front ends')}, "
+        f"{len(ensemble.species)} species; {counted(len(files), 'soundscapes')}"
         + (f", {num_done} of them done before" if num_done else "")
         + f"; {wanted.form}, rows of {wanted.source or 'every window'}",
         flush=True,
@@ -236,7 +237,7 @@ def predict_files(
             bar.set_postfix_str(f"{60 * predicted / seconds:.2f} h of audio/min")
             if number == 0 and predicted > 0:
                 forecast = format_duration(seconds * total / predicted)
-                bar.write(f"Forecast: {len(files)} files, {total:.2f} h: {forecast}{budget}")
+                bar.write(f"Forecast: {counted(len(files), 'files')}, {total:.2f} h: {forecast}{budget}")
 
 
 @contextmanager
@@ -288,7 +289,7 @@ def write_tables(
     num_absent = write_wanted_rows(out, wanted, decided) if wanted.rows is not None else 0
     per_window = len(wanted.codes) if wanted.form == "targets" else 1
     number = sum(windows.values()) * per_window if wanted.rows is None else len(wanted.rows)
-    print(f"{out}: {number} rows, {len(windows)} soundscapes", flush=True)
+    print(f"{out}: {number} rows, {counted(len(windows), 'soundscapes')}", flush=True)
     if num_absent:
         absent = FORMS[wanted.form].absent
         print(f"{num_absent} rows are {absent}: their soundscape, or window of it, is missing or unusable")
@@ -383,9 +384,9 @@ def write_ledger(
     num_bad = len(absent) + sum(one.windows == 0 for one in facts.values())
     num_damaged = sum(bool(one.damage) for one in facts.values() if not one.reason)
     notes = [
-        f"{num_bad} soundscapes missing or unusable" if num_bad else "",
+        f"{counted(num_bad, 'soundscapes')} missing or unusable" if num_bad else "",
         f"{num_damaged} damaged and predicted as far as they can be decoded" if num_damaged else "",
-        f"{len(soundscapes.left_out)} lines about other files" if soundscapes.left_out else "",
+        f"{counted(len(soundscapes.left_out), 'lines')} about other files" if soundscapes.left_out else "",
     ]
     if any(notes):
         print(f"{', '.join(filter(None, notes))}: listed in {file.name}")

@@ -24,6 +24,7 @@ from scipy.special import ndtr, ndtri, stdtrit
 
 from core.config import ValidConfig
 from core.scoring.resampling import Influence, Resampler
+from core.wording import counted
 
 Method = Literal["adjusted", "bca", "percentile"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -241,7 +242,7 @@ class Draws:
         if influence.standard_error == 0:
             return "" if self.is_difference else self._all_alike
         if influence.effective_clusters < FAR_TOO_FEW:
-            return f"about {influence.effective_clusters:.0f} {unit} carry its variance"
+            return f"its variance hangs on about {counted(round(influence.effective_clusters), unit)}"
         if self.support is None:
             return ""
         number = self.support[defined]

@@ -17,6 +17,7 @@ import pandas as pd
 from core.config import require
 from core.data.recordings import UNKNOWN_AUTHOR
 from core.scoring.resampling import RESAMPLES, Resampler
+from core.wording import counted
 
 TRUTH, PROBABILITY = "truth:", "probability:"
 CLIP = ["recording", "start_seconds"]
@@ -306,8 +307,8 @@ def difference_of(one: Predictions, other: Predictions) -> str | None:
         row, column = np.argwhere(labels)[0]
         number = int(labels.any(axis=1).sum())
         return (
-            f"other labels: {number} clips, such as {one.recording[row]}, which holds {one.species[column]} "
-            "in one of them only"
+            f"other labels: {counted(number, 'clips')}, such as {one.recording[row]}, which holds "
+            f"{one.species[column]} in one of them only"
         )
     return None
 

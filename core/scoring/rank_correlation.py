@@ -10,6 +10,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from core.scoring.intervals import CONFIDENCE, Interval
+from core.wording import counted
 
 LEAST_PAIRS = 5
 """Pairs below which a rank correlation has no interval: three of them are in one order by chance often."""
@@ -41,7 +42,7 @@ def rank_correlation(one: np.ndarray, other: np.ndarray, confidence: float = CON
     number = int(known.sum())
     ranks = [rankdata(numbers[known]) for numbers in (one, other)]
     if number < 3 or any(np.ptp(rank) == 0 for rank in ranks):
-        return Interval(np.nan, np.nan, np.nan, note=f"{number} runs" if number < 3 else "all alike")
+        return Interval(np.nan, np.nan, np.nan, note=counted(number, "runs") if number < 3 else "all alike")
     value = float(np.clip(np.corrcoef(*ranks)[0, 1], -1, 1))
     if number < LEAST_PAIRS:
         return Interval(value, np.nan, np.nan, note=f"{number} runs: no interval")

@@ -36,6 +36,7 @@ from core.scoring.score_curves import score_curve
 from core.training.pictures import PICTURE_DPI, draw_curves
 from core.training.state import Progress
 from core.training.validation import Validated
+from core.wording import counted
 
 FEW_RECORDINGS = 3000
 _T = TypeVar("_T")
@@ -76,7 +77,7 @@ def _describe_soundscapes(items: WindowItems) -> str:
         return ""
     files = [len(items.windows.rows(chosen).paths) for chosen in (items.train, items.valid)]
     return (
-        f"Labelled soundscapes: {len(items.train):,} windows of {files[0]} files train, "
+        f"Labelled soundscapes: {len(items.train):,} windows of {counted(files[0], 'files')} train, "
         f"{len(items.valid):,} of {files[1]} validate\n"
     )
 

@@ -319,7 +319,7 @@ def test_what_does_not_fit_is_left_out_and_counted(tmp_path: Path) -> None:
     _, shown, notes = excerpts(given)
     assert not shown
     assert "tone_1.wav cannot be played" in notes[0]
-    assert "1 files of the probabilities are not in" in notes[1]
+    assert "1 file of the probabilities not in" in notes[1]
 
 
 def test_of_a_long_soundscape_the_part_where_most_is_heard_is_shown(tmp_path: Path) -> None:

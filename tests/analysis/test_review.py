@@ -173,7 +173,7 @@ def test_files_that_are_not_there_or_cannot_be_played_are_named(
     (tmp_path / "field" / "site B" / "rec, 2.wav").write_bytes(b"no audio")
     clips = review(tmp_path, **given, number=15)
     printed = capsys.readouterr().out
-    assert "1 files of the predictions are not there, such as site A/rec, 0" in printed
+    assert "1 file of the predictions missing, such as site A/rec, 0" in printed
     assert printed.count("site B/rec, 2.wav cannot be played: ") == 3
     assert len(clips) == 12
 
@@ -185,7 +185,7 @@ def test_files_that_are_not_there_or_cannot_be_played_are_named(
         (["--probabilities", "absent.csv", "--soundscapes", "field"], "absent.csv: no such file"),
         (
             ["--probabilities", "p.csv", "--soundscapes", "other"],
-            "none is of the predictions; 6 files of the predictions are not there, such as site A/rec, 0",
+            "none is of the predictions; 6 files of the predictions missing, such as site A/rec, 0",
         ),
         (["--labelled", "taxonomy.csv"], "taxonomy.csv: columns primary_label, common_name are of no known"),
         (["nowhere"], "nowhere: no such folder of runs"),

@@ -94,7 +94,7 @@ def changed(column: str, row: int, value: object) -> pd.DataFrame:
         (changed("fold", 3, 2), "other folds: 1 of 24 clips.*data.fold_seed"),
         (
             changed(TRUTH + "aniani", 0, True),
-            "other labels: 1 clips, such as akiapo/XC00.ogg, which holds aniani",
+            "other labels: 1 clip, such as akiapo/XC00.ogg, which holds aniani",
         ),
     ],
 )

@@ -155,7 +155,7 @@ def test_more_clips_of_the_same_seed_ask_only_what_is_new(field: Truth) -> None:
     told = run_program(
         "analysis.survey", "density", "p.parquet", "--verdicts", "verdicts.csv", "more.csv"
     )  # fmt: skip
-    assert f"{len(drawn)} of {len(drawn)} clips heard; 7 verdicts on other windows are left out" in told
+    assert f"{len(drawn)} of {len(drawn)} clips heard; 7 verdicts on other windows left out" in told
     other = sample("--clips=12", "--strata=2", "--seed=1")
     assert {(clip["file"], clip["begin"]) for clip in other} != places[0]
 

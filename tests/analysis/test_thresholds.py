@@ -256,7 +256,7 @@ def test_labelled_soundscapes_are_judged_with_what_trained(
     np.testing.assert_array_equal(answers.rows.truth, truth)
     assert read_tuned(tmp_path / "out" / "tuned.json") == safest(answers.judged).config
     solution.iloc[1:].to_csv(tmp_path / "truth.csv", index=False)
-    with pytest.raises(ValueError, match="1 windows lack a row of some species"):
+    with pytest.raises(ValueError, match="1 window without a row of some species"):
         judge_thresholds(config)
 
 

@@ -104,7 +104,7 @@ def test_the_program_prints_and_writes_drops_and_what_predicted_what(
 def test_runs_without_soundscapes_or_about_other_clips_say_so(make_run: MakeRun, runs: list[Path]) -> None:
     told = run_program("analysis.transport", make_run("alone"), FEW)
     assert "None of these runs validated labelled soundscapes" in told
-    assert "Not told: 1 runs have no order to speak of; name three or more." in told
+    assert "Not told: 1 run: no order to speak of; name three or more." in told
     other = make_run("other", fold=1)
     told = run_program("analysis.transport", *runs[:2], other, FEW)
     assert "Without labelled soundscapes: other, fold 1" in told

@@ -52,7 +52,7 @@ def test_a_run_killed_within_an_epoch_ends_with_the_same_weights(
     shown = finish(start(tmp_path, "--resume"))
     assert "Resuming" in shown
     assert (run / "summary.json").exists(), shown
-    assert "Labelled soundscapes: 4 windows of 1 files train" in shown
+    assert "Labelled soundscapes: 4 windows of 1 file train" in shown
     assert shown.count("macro ROC-AUC") == 2  # of recordings and of soundscapes, each once
     assert tensors(run) == tensors(uninterrupted)
     judged = [pd.read_parquet(one / FILES["soundscapes"]) for one in (run, uninterrupted)]

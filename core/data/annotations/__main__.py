@@ -29,6 +29,7 @@ from core.data.soundscapes import find_soundscapes
 from core.data.taxonomy import Taxonomy, read_taxonomy
 from core.files import TABLE_ENDINGS, write_table
 from core.program import run_program
+from core.wording import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +68,8 @@ def convert(config: AnnotationConfig) -> None:
     windows, notes = to_windows(placed, seconds, soundscapes, taxonomy.codes, config)
     events = placed.events[placed.events["kind"].ne(COMPLETE)]
     print(
-        f"{annotations.events['source'].nunique()} tables, {len(seconds)} of {len(soundscapes)} soundscapes"
+        f"{counted(annotations.events['source'].nunique(), 'tables')}, "
+        f"{len(seconds)} of {len(soundscapes)} soundscapes"
     )
     for (code, kind), number in events.groupby(["code", "kind"]).size().items():
         print(f"  {taxonomy.label(code) if code else 'no species'}: {number} {kind}")

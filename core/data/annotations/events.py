@@ -11,6 +11,7 @@ import pandas as pd
 from core.config import require, require_probability
 from core.data.soundscapes import WINDOW_SECONDS
 from core.data.taxonomy import Taxonomy
+from core.wording import counted
 
 POSITIVE, NEGATIVE, COMPLETE = "positive", "negative", "complete"
 NO_CALL = re.compile(r"no[ -]?call", re.IGNORECASE)
@@ -77,7 +78,8 @@ class Annotations:
         )
         shown = [f"{table}, line {line} ({name}, {n})" for (table, name), line, n in first.itertuples()]
         more = f" and {len(shown) - SHOWN_CAUSES} more" if len(shown) > SHOWN_CAUSES else ""
-        note = f"{dropped.sum()} annotations left out: {cause}: {'; '.join(shown[:SHOWN_CAUSES])}{more}"
+        number = counted(dropped.sum(), "annotations")
+        note = f"{number} left out: {cause}: {'; '.join(shown[:SHOWN_CAUSES])}{more}"
         return Annotations(self.events[~dropped].reset_index(drop=True), (*self.notes, note))
 
 
@@ -119,7 +121,7 @@ def match_names(annotations: Annotations, taxonomy: Taxonomy, no_species: Sequen
     events = events.assign(code=events["label"].map(codes).astype(str))
     unmatched = events["label"][events["code"].eq("") & events["kind"].ne(COMPLETE)].value_counts()
     notes = [
-        f"{label!r} is no species of the taxonomy ({number} annotations); "
+        f"{label!r} is no species of the taxonomy ({counted(number, 'annotations')}); "
         f"nearest: {', '.join(taxonomy.nearest(label)) or 'none'}"
         for label, number in unmatched.items()
     ]

@@ -9,6 +9,7 @@ import numpy as np
 from core.data.annotations.events import SHOWN_CAUSES, Annotations
 from core.data.annotations.readers import name_of_table
 from core.data.audio import AUDIO_SUFFIXES, duration_seconds
+from core.wording import counted
 
 EDGE_SECONDS = 0.05  # that a tool's rounding may lie beyond the end of a file
 
@@ -43,7 +44,7 @@ def place(annotations: Annotations, soundscapes: Mapping[str, Path]) -> tuple[An
     beyond = events[(events["end"] > length + EDGE_SECONDS) & np.isfinite(events["end"])]
     for name, group in beyond.groupby("soundscape"):
         line = f"{group['source'].iloc[0]}, line {group['line'].iloc[0]} ({name})"
-        notes += (f"{line}: {len(group)} annotations end after the end of the file and are cut there",)
+        notes += (f"{line}: {counted(len(group), 'annotations')} cut at the end of the file",)
     events = events.assign(end=np.minimum(events["end"], length), soundscape=events["id"])
     return Annotations(events.drop(columns="id"), notes), seconds
 
@@ -80,9 +81,8 @@ def _find_all(
             raise ValueError(message + "folder that holds their folders")
         doubtful += [f"{name} for {soundscapes[chosen]}" for name in best if most == 1]
         found |= {key: "" for key in found if key[0] in foreign and key[0] not in best}
-    note = (
-        f"{len(doubtful)} names are taken for a file in another folder: {'; '.join(doubtful[:SHOWN_CAUSES])}"
-    )
+    number, shown = counted(len(doubtful), "names"), "; ".join(doubtful[:SHOWN_CAUSES])
+    note = f"{number} taken for a file in another folder: {shown}"
     return found, [note] if doubtful else []
 
 

@@ -22,6 +22,7 @@ from core.data.annotations.events import (
     make_events,
 )
 from core.data.tables import FIRST_LINE, line_of, read_table
+from core.wording import counted
 
 TABLE_SUFFIXES = (".txt", ".tsv", ".csv", ".parquet")
 HOPLITE_SECONDS = 5.0  # of a window of Perch
@@ -155,7 +156,7 @@ class _Table:
         """Return the table with rows that are equal in these columns once, and note how many were not."""
         doubled = self.cells.duplicated([name for name in columns or self.cells if name in self.cells])
         if doubled.any():
-            self.notes.append(f"{doubled.sum()} rows counted once: {what}")
+            self.notes.append(f"{counted(doubled.sum(), 'rows')} counted once: {what}")
         return replace(self, cells=self.cells[~doubled])
 
     def events(self, soundscape: pd.Series, begin: pd.Series, end: pd.Series, **more: object) -> pd.DataFrame:
@@ -268,7 +269,7 @@ def _read_kaleidoscope(table: _Table) -> pd.DataFrame:
     else:
         label = table.labels("manual id")
     if label.eq("").any():
-        table.notes.append(f"{label.eq('').sum()} rows that nobody named are left out")
+        table.notes.append(f"{counted(label.eq('').sum(), 'rows')} left out: without a name")
         table = replace(table, cells=table.cells[label.ne("")])
     names = table.texts("indir") + "/" + table.texts("folder") + "/" + table.texts("in file")
     begin, confidence = table.numbers("offset"), table.numbers("confidence", np.nan)

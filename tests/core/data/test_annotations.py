@@ -98,7 +98,7 @@ def test_raven_selections_stand_once_with_the_box_of_the_spectrogram(table: Call
     assert spans(found.events) == [(name, 1.25, 3.91, "grekis"), (name, 14.02, 14.98, "22973")]
     assert found.events["low_hz"].tolist() == [2100.0, 900.0]
     assert found.events["line"].tolist() == [3, 4]
-    assert found.notes == (f"{file}: 1 rows counted once: a selection stands once a view",)
+    assert found.notes == (f"{file}: 1 row counted once: a selection stands once a view",)
 
 
 def test_raven_times_count_from_the_first_file_of_a_list(table: Callable[..., Path]) -> None:
@@ -147,7 +147,7 @@ def test_birdnet_tables_hold_several_files_and_names(field: Field, table: Callab
     assert seconds == {SITE_A: 20.0, SITE_B: 20.0}
     sure = read_annotations([file], AnnotationOptions(min_confidence=0.5))
     assert sure.events["confidence"].tolist() == [0.9321]
-    assert "1 annotations left out: confidence below 0.5" in sure.notes[0]
+    assert "1 annotation left out: confidence below 0.5" in sure.notes[0]
 
 
 def test_kaleidoscope_has_windows_paths_and_rows_that_nobody_named(table: Callable[..., Path]) -> None:
@@ -159,7 +159,7 @@ def test_kaleidoscope_has_windows_paths_and_rows_that_nobody_named(table: Callab
     )
     found = read_annotations([file], AnnotationOptions())
     assert spans(found.events) == [("D:/cards/site A/20230420_074000.WAV", 2.5, 4.0, "Great Kiskadee")]
-    assert found.notes == (f"{file}: 1 rows that nobody named are left out",)
+    assert found.notes == (f"{file}: 1 row left out: without a name",)
 
 
 def test_hoplite_negatives_are_known(field: Field, table: Callable[..., Path]) -> None:
@@ -194,7 +194,7 @@ def test_rows_of_the_competitions_are_complete_and_counted_once(
     assert windows.positive.tolist() == [
         [True, False, True, False, False], [False] * 5, [False, True, False, False, True]
     ]  # fmt: skip
-    assert notes == (f"{newer}: 1 rows counted once: they stand twice",)
+    assert notes == (f"{newer}: 1 row counted once: they stand twice",)
     with pytest.raises(ValueError, match=r"line 2: start is 'soon', which is no time such as 00:00:05"):
         read(table("bad.csv", "filename,start,end,primary_label\nx.ogg,soon,00:00:05,001\n"))
 
@@ -269,14 +269,14 @@ def test_names_without_a_species_are_listed_and_make_their_window_unknown(
     windows, notes = label_windows([file], field, TAXONOMY, AnnotationOptions(complete=True))
     assert windows.begin.tolist() == [5.0, 15.0], "what stands in the others is not known"
     assert (
-        "'trsowl?' is no species of the taxonomy (1 annotations); nearest: Tropical Screech-Owl (tr"
+        "'trsowl?' is no species of the taxonomy (1 annotation); nearest: Tropical Screech-Owl (tr"
         in notes[0]
     )
-    assert "'rain' is no species of the taxonomy (1 annotations)" in notes[1]
+    assert "'rain' is no species of the taxonomy (1 annotation)" in notes[1]
     options = AnnotationOptions(complete=True, no_species=("rain",))
     windows, notes = label_windows([file], field, TAXONOMY, options)
     assert windows.begin.tolist() == [5.0, 10.0, 15.0]
-    assert "1 annotations left out: no species by no_species" in notes[0]
+    assert "1 annotation left out: no species by no_species" in notes[0]
 
 
 def test_labels_that_contradict_one_another_are_unknown(field: Field, table: Callable[..., Path]) -> None:
@@ -336,7 +336,7 @@ def test_a_table_of_all_sites_does_not_label_the_only_site_given(
         [table("u.csv", renamed.read_text().partition("D:/cards/site B")[0])], only, TAXONOMY
     )
     taken = f"D:/cards/north/20230420_074000.WAV for {field[SITE_A]}"
-    assert notes == (f"1 names are taken for a file in another folder: {taken}",)
+    assert notes == (f"1 name taken for a file in another folder: {taken}",)
 
 
 def test_accents_of_a_name_may_be_apart(table: Callable[..., Path]) -> None:
@@ -364,10 +364,10 @@ def test_what_cannot_be_placed_is_listed(field: Field, table: Callable[..., Path
     where = f"{file}, line"
     assert notes == (
         f"2 annotations left out: end before begin, or begin before 0: {where} 3 ({SITE_A}.WAV, 2)",
-        f"1 annotations left out: no soundscape has this name: {where} 2 (gone.WAV, 1)",
-        "1 annotations left out: they begin after the end of the file, or it cannot be read: "
+        f"1 annotation left out: no soundscape has this name: {where} 2 (gone.WAV, 1)",
+        "1 annotation left out: they begin after the end of the file, or it cannot be read: "
         f"{where} 4 ({SITE_A}.WAV, 1)",
-        f"{where} 5 ({SITE_A}.WAV): 1 annotations end after the end of the file and are cut there",
+        f"{where} 5 ({SITE_A}.WAV): 1 annotation cut at the end of the file",
     )
     with pytest.raises(ValueError, match=r"no annotation names one of the 4 soundscapes; found 'gone\.WAV'"):
         place(named("gone.WAV", table), field)
@@ -507,9 +507,9 @@ def test_the_program_converts_and_says_what_it_read(
         convert(config)
     printed = capsys.readouterr().out
     assert (
-        "1 tables, 1 of 1 soundscapes\n  no species: 1 positive\n  Great Kiskadee (grekis): 1 pos" in printed
+        "1 table, 1 of 1 soundscapes\n  no species: 1 positive\n  Great Kiskadee (grekis): 1 pos" in printed
     )
-    assert "'22973' is no species of the taxonomy (1 annotations); nearest: none" in printed
+    assert "'22973' is no species of the taxonomy (1 annotation); nearest: none" in printed
     assert "4 windows: 1 with a species, 2 with none of those listened for, 1 unknown; labels: 1 p" in printed
     wide = pd.read_csv(tmp_path / "w.csv")
     assert wide["grekis"].tolist() == [1, 0, 0]

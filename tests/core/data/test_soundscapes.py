@@ -38,9 +38,9 @@ def test_what_is_no_soundscape_has_a_line(tmp_path: Path) -> None:
     assert list(found.files) == ["1", "a/phone", "gone"]
     assert dict(found.left_out[:1]) == {str(folder / "away"): "a broken link to /nowhere"}
     assert [reason for _, reason in found.left_out[1:]] == [
-        "not read: 1 files ending in nothing",
+        "not read: 1 file ending in nothing",
         "not read: 2 files ending in .txt",
-        "not read: 2 hidden files and folders",
+        "not read: hidden files and folders, 2",
     ]
 
 

@@ -97,13 +97,13 @@ def test_every_kind_of_file_is_predicted_or_says_why_not(
     assert "integer scale" in ledger["notes"]["float"]
     assert "channels cancel out" in ledger["notes"]["stereo"]
     assert ledger["status"].loc[[""]].tolist() == [
-        "not read: 1 files ending in .txt", "not read: 1 hidden files and folders",
+        "not read: 1 file ending in .txt", "not read: hidden files and folders, 1",
     ]  # fmt: skip
     table = pd.read_csv(tmp_path / "p.csv").set_index(["file_id", "end_time"]).iloc[:, 2:]
     for name in ("zero", "full", "rf64", "24bit", "float", "stereo"):
         np.testing.assert_allclose(table.loc[name], table.loc["whole"], atol=1e-3)
     assert (
-        "1 soundscapes missing or unusable, 3 damaged and predicted as far as they can be decoded, "
+        "1 soundscape missing or unusable, 3 damaged and predicted as far as they can be decoded, "
         "2 lines about other files: listed in s_ledger.csv"
     ) in capsys.readouterr().out
     predict(replace(config_of(trained, card, tmp_path / "strict.csv"), strict=True))

@@ -187,12 +187,12 @@ def put(column: int, value: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
 @pytest.mark.parametrize(
     ("kind", "change", "fault"),
     [
-        ("all", lambda t: t.iloc[1:], ": 1 rows missing, the first is"),
-        ("all", lambda t: pd.concat([t, t.iloc[:1]]), ": 1 rows repeated, the first is"),
-        ("all", lambda t: pd.concat([t, t.iloc[:1].assign(row_id="a")]), ": 1 rows unknown, the first is a"),
+        ("all", lambda t: t.iloc[1:], ": 1 row missing, the first is"),
+        ("all", lambda t: pd.concat([t, t.iloc[:1]]), ": 1 row repeated, the first is"),
+        ("all", lambda t: pd.concat([t, t.iloc[:1].assign(row_id="a")]), ": 1 row unknown, the first is a"),
         ("all", lambda t: t.iloc[::-1], ": all rows are there, but not in their order; the first is"),
-        ("all", lambda t: t.assign(more="0"), ": 1 columns unknown, the first is more"),
-        ("all", lambda t: t.iloc[:, :-1], ": 1 columns missing, the first is"),
+        ("all", lambda t: t.assign(more="0"), ": 1 column unknown, the first is more"),
+        ("all", lambda t: t.iloc[:, :-1], ": 1 column missing, the first is"),
         ("all", lambda t: t[t.columns[::-1]], ": all columns are there, but not in their order"),
         ("all", put(1, ""), ", line 3: "),
         ("wide", put(-1, "nan"), ", line 3: {} 'nan' is not a probability from 0 to 1; 1"),
@@ -247,9 +247,7 @@ def test_the_forecast_is_beside_the_budget_of_the_year(
 ) -> None:
     predict(years.config(2026, tmp_path / "s.csv"))
     shown = capsys.readouterr()
-    assert re.search(
-        r"Forecast: 1 files, 0.00 h: \d+ s of the 90 min of BirdCLEF 2026", shown.out + shown.err
-    )
+    assert re.search(r"Forecast: 1 file, 0.00 h: \d+ s of the 90 min of BirdCLEF 2026", shown.out + shown.err)
 
 
 def test_a_table_of_another_form_is_refused_where_it_is_named(years: Years, tmp_path: Path) -> None:

@@ -68,6 +68,12 @@ def test_adjusted_is_wider_the_fewer_recordings_carry_the_variance() -> None:
     assert 1 <= widths[200] < 1.05
 
 
+@pytest.mark.parametrize(("outliers", "told"), [(1, "1 recording"), (2, "2 recordings")])
+def test_the_few_recordings_that_a_mean_hangs_on_are_told(outliers: int, told: str) -> None:
+    values = np.repeat([0.0, 100.0], [98, outliers])
+    assert draw_mean(values, 100).mean().interval().note == f"its variance hangs on about {told}"
+
+
 def test_no_variance_at_all_is_no_error() -> None:
     interval = draw_mean(np.ones(4), 100).interval()
     assert (interval.value, interval.low, interval.high) == pytest.approx((1.0, 1.0, 1.0), abs=1e-6)

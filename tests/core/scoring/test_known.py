@@ -169,7 +169,7 @@ def test_unknown_is_null_in_the_table_and_comes_back(tmp_path: Path) -> None:
     known = again.known.copy()
     known[0] = ~known[0] | again.truth[0]
     told = replace(again, known=known)
-    assert "other labels: 1 clips" in str(difference_of(rows, told))
+    assert "other labels: 1 clip" in str(difference_of(rows, told))
     with pytest.raises(ValueError, match="other labels"):
         compare_pairs([rows, told], "macro_auc")
 
