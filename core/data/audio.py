@@ -67,8 +67,8 @@ def stream_rates(
     findings
         As `stream_mono`.
     start
-        Seconds from which the sound is wanted: blocks that end long before are not resampled, zeros stand
-        for them.
+        Seconds from which the sound is wanted: blocks that end long before are not resampled, or not even
+        decoded; zeros stand for them, and `findings` may not tell of them.
 
     Yields
     ------
@@ -84,14 +84,14 @@ def stream_rates(
     mixer, present, frames, is_wanted = _Mixer(), 0, 0, False
     resamplers: list[soxr.ResampleStream | None] = []
     silence = np.zeros(0, np.float32)
-    for rate, block in decode(path, found):
+    for rate, block in decode(path, found, start - LEAD_SECONDS):
         if rate != present:  # of the first block, or of another stream in the same file
             if resamplers:
                 is_wanted = True
                 yield tuple(r.resample_chunk(silence, last=True) if r else silence for r in resamplers)
             resamplers = [None if r == rate else soxr.ResampleStream(rate, r, 1) for r in sample_rates]
             present = rate
-        mono = mixer.mix(block)
+        mono = mixer.mix(block) if block.strides[0] else block[:, 0]  # zeros of what was passed over
         if not np.isfinite(mono).all():
             raise AudioError("samples that are not finite numbers")
         before, frames = frames, frames + len(mono)

@@ -60,7 +60,7 @@ class Findings:
     origin: Origin = UNKNOWN
 
 
-def decode(path: Path, findings: Findings) -> Iterator[tuple[int, np.ndarray]]:
+def decode(path: Path, findings: Findings, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the blocks of a file, as far as they can be decoded.
 
     Parameters
@@ -69,6 +69,9 @@ def decode(path: Path, findings: Findings) -> Iterator[tuple[int, np.ndarray]]:
         Audio file.
     findings
         Gets what is known of the file at its end.
+    start
+        Seconds before which whole blocks are passed over, where what follows is the same without them; one
+        block of zeros, which takes no memory, stands for them.
 
     Yields
     ------
@@ -84,7 +87,7 @@ def decode(path: Path, findings: Findings) -> Iterator[tuple[int, np.ndarray]]:
         _refuse_absent(path)
         content = inspect_content(path)
         findings.damage, findings.notes = content.damage, list(content.notes)
-        yield from _decode_content(path, content, findings)
+        yield from _decode_content(path, content, findings, start)
     except OSError as error:
         raise AudioError(f"not readable: {error.strerror or error}") from error
 
@@ -111,12 +114,14 @@ def _alike(path: Path) -> str:
     return f"; {found} is there" if found is not None else ""
 
 
-def _decode_content(path: Path, content: Content, findings: Findings) -> Iterator[tuple[int, np.ndarray]]:
+def _decode_content(
+    path: Path, content: Content, findings: Findings, start: float
+) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the blocks of libsndfile, or of ffmpeg where that does not know the content."""
     refusal = ""
     if content.kind in SNDFILE_KINDS:
         try:
-            yield from _decode_parts(path, content, findings)
+            yield from _decode_parts(path, content, findings, start)
             return
         except _NotOpenedError as error:
             refusal = str(error)
@@ -141,7 +146,9 @@ class _Sequential(soundfile.SoundFile):
         return False
 
 
-def _decode_parts(path: Path, content: Content, findings: Findings) -> Iterator[tuple[int, np.ndarray]]:
+def _decode_parts(
+    path: Path, content: Content, findings: Findings, start: float
+) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the blocks of each part; compare the sum with what the header claims."""
     decoded, claimed, rate, error = 0, content.frames, 0, ""
     for number, (begin, end) in enumerate(content.parts):
@@ -151,6 +158,9 @@ def _decode_parts(path: Path, content: Content, findings: Findings) -> Iterator[
             if content.kind != "flac" and not content.is_piped and len(content.parts) == 1:
                 claimed = file.frames
             room = (end - begin) * MAX_FRAMES_PER_BYTE
+            if passed := _pass_over(file, content, int(start * rate)):
+                decoded += passed
+                yield rate, np.broadcast_to(np.float32(0), (passed, 1))
             for block, error in _blocks(file):
                 if len(block):
                     decoded += len(block)
@@ -221,6 +231,19 @@ def _piped(view: FileView) -> Iterator[int]:
     finally:
         os.close(reading_end)
         thread.join()
+
+
+def _pass_over(file: soundfile.SoundFile, content: Content, frames: int) -> int:
+    """Move over the whole blocks of so many frames; return their frames, 0 where not all must be decoded.
+
+    A damaged FLAC or Ogg lacks samples that only decoding finds, float samples may be no numbers, and which
+    channel is loudest is told by the blocks before.
+    """
+    plain = content.kind in {"riff", "aiff"} and file.subtype.startswith("PCM_") and file.channels == 1
+    whole = max(frames, 0) // BLOCK_FRAMES * BLOCK_FRAMES
+    if not plain or content.damage or content.patches or not whole < file.frames:
+        return 0
+    return file.seek(whole)
 
 
 def _blocks(file: soundfile.SoundFile) -> Iterator[tuple[np.ndarray, str]]:

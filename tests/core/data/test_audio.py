@@ -11,8 +11,9 @@ import pytest
 import soundfile
 
 from analysis.report.media import read_stretch
+from core.data import decoding
 from core.data.audio import duration_seconds, read_mono, stream_mono, to_int16
-from core.data.decoding import AudioError, Findings
+from core.data.decoding import BLOCK_FRAMES, AudioError, Findings, decode
 
 RATE = 32000
 
@@ -316,3 +317,42 @@ def test_a_stretch_is_the_same_when_what_lies_long_before_is_not_resampled(tmp_p
         whole = read_mono(tmp_path / "long.wav", rate)[61 * rate : 63 * rate]
         assert len(one) == len(whole)
         assert np.abs(one - whole).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "subtype", "channels", "is_passed_over"),
+    [
+        ("a.wav", "PCM_16", 1, True), ("a.wav", "PCM_24", 1, True), ("a.wav", "PCM_U8", 1, True),
+        ("a.aiff", "PCM_16", 1, True), ("a.wav", "PCM_16", 2, False), ("a.wav", "FLOAT", 1, False),
+        ("a.wav", "IMA_ADPCM", 1, False), ("a.flac", "PCM_16", 1, False), ("a.ogg", "VORBIS", 1, False),
+    ],
+)  # fmt: skip
+def test_a_stretch_is_the_same_to_the_sample_when_what_lies_long_before_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, subtype: str, channels: int, *,
+    is_passed_over: bool,
+) -> None:  # fmt: skip
+    file = tmp_path / name
+    soundfile.write(file, np.stack([noise(40.0)] * channels, axis=1), RATE, subtype=subtype)
+    places = [(0.0, 2.0), (8.0, 9.5), (16.884, 17.0), (33.0, 36.0), (39.0, 45.0), (50.0, 55.0)]
+    found = [read_stretch(file, (RATE, 24000), *place) for place in places]
+    first, (_, block) = list(decode(file, Findings(), 33.0))[:2]
+    assert (first[1].any(), len(first[1]) > BLOCK_FRAMES) == (not is_passed_over, is_passed_over)
+    assert block.any()
+    monkeypatch.setattr(decoding, "_pass_over", lambda *_: 0)
+    for place, stretch in zip(places, found, strict=True):
+        for one, other in zip(stretch, read_stretch(file, (RATE, 24000), *place), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_what_cannot_be_read_is_the_same_from_a_late_start(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(40.0), RATE)
+    content = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(content[: len(content) * 3 // 4])
+    early, late = Findings(), Findings()
+    frames = [
+        sum(len(block) for _, block in decode(tmp_path / "a.wav", told, start))
+        for told, start in ((early, 0.0), (late, 25.0))
+    ]
+    assert frames[0] == frames[1]
+    assert early == late
+    assert "30.0 s can be decoded" in late.damage
