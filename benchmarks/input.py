@@ -17,12 +17,12 @@ import numpy as np
 import soundfile
 import torch
 from scipy.sparse import csr_array
-from torch.utils.data import DataLoader
 
 from benchmarks.timing import Timings, report_timings, time_in_turns
 from core.config import DataConfig, MixupConfig, require
 from core.config_data import NoiseConfig
-from core.data.clips import Pool, TrainBatches, TrainClips, as_it_is
+from core.data.clip_loader import ClipLoader
+from core.data.clips import Pool, TrainBatches, TrainClips
 from core.data.labels import Labels
 from core.data.noise import NoiseSets
 from core.data.pcm import PcmStore
@@ -105,7 +105,7 @@ def compare_paths(config: InputBenchmark, folder: Path) -> Timings:
         pool = Pool(np.arange(len(recordings)))
         sampler = TrainBatches(pool, Pool(np.arange(0)), _few_steps(data), MixupConfig(), seed=0)
         clips = TrainClips(store, labels, data, noise, 0)
-        loader = iter(DataLoader(clips, batch_sampler=sampler, collate_fn=as_it_is))
+        loader = iter(ClipLoader(clips, sampler))
 
         def take() -> torch.Tensor:
             batch = next(loader)

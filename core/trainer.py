@@ -18,12 +18,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import (
-    GradientAccumulationPlugin,
-    broadcast_object_list,
-    gather_object,
-    send_to_device,
-)
+from accelerate.utils import GradientAccumulationPlugin, broadcast_object_list, gather_object
 from torch import Tensor
 from tqdm import tqdm
 
@@ -43,6 +38,7 @@ from core.training.optim import Optimization
 from core.training.pinned import describe_items, refuse_changed_items
 from core.training.profiling import marked, part_of_step, profiled_steps
 from core.training.run_report import format_advice, format_start, report_group, run_facts
+from core.training.sending import send_batch, sent_ahead
 from core.training.state import Checkpoints, Progress
 from core.training.stopping import StopSignal
 from core.training.tracking import RunRecord
@@ -81,6 +77,8 @@ class Trainer:
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimization = Optimization(config, self.model, accelerator)
         self.network = self.optimization.network
+        if config.compile:  # the average of weights is a copy that was made before
+            self.model.compile_training()
         self.validation = Validation(
             config, self.data, self.loaders, accelerator.device, accelerator.autocast
         )
@@ -189,7 +187,7 @@ class Trainer:
         batches.start_at(epoch, progress.step)
         watch = LossWatch(progress, self.data.item_names, batches.size, self.optimization)
         bar = tqdm(
-            self.loaders.train,
+            sent_ahead(self.loaders.train, self.accelerator.device),
             f"epoch {epoch + 1}/{self.config.epochs}",
             batches.num_steps,
             initial=progress.step,
@@ -221,7 +219,7 @@ class Trainer:
         Parameters
         ----------
         batch
-            From the loader, in main memory.
+            From the loader, in main memory or on the device.
         epoch, step
             Which batch it is; all that is drawn for it depends on them, the seed and the process alone.
         """
@@ -230,6 +228,8 @@ class Trainer:
         batch = _moved(batch, device)
         labels = self.label(batch)
         num_main = self.loaders.batches.local_size
+        if config.compile:
+            torch.compiler.cudagraph_mark_step_begin()
         with self.accelerator.accumulate(self.network):
             num_scored = len(batch.weight) - num_main
             augment = self.augment(num_main, num_scored, draw_gates(config.seed, epoch, step), generator)
@@ -365,8 +365,7 @@ def _fit(trainer: Trainer) -> None:
         with trainer.record.folder.held() if is_main else nullcontext():
             trainer.fit()
     except AudioError as error:
-        told = str(error).strip().rpartition("\n")[2].rpartition("AudioError: ")[2]  # a worker tells more
-        message = f"{told}; restore it, then continue with --resume"
+        message = f"{error}; restore it, then continue with --resume"
         raise ValueError(message) from error
     except FloatingPointError as error:
         raise ValueError(*error.args) from error
@@ -381,7 +380,7 @@ def _fold_configs(config: Config) -> list[Config]:
 def _moved(batch: Batch, device: torch.device) -> Batch:
     """Return a batch on a device, its noise mixed in."""
     with part_of_step("transfer"):
-        batch = Batch(*send_to_device(batch, device, non_blocking=True))
+        batch = send_batch(batch, device)
     if not batch.noise:
         return batch
     with part_of_step("noise"):
@@ -427,10 +426,9 @@ def build_accelerator(config: Config) -> Accelerator:
             "launch one, or as many as there are GPUs, or set ACCELERATE_USE_CPU=true for processes on CPUs"
         )
         raise ValueError(message)
-    if accelerator.device.type == "cpu":
-        tune_cpu(accelerator.num_processes)
-        if config.precision == "fp16":
-            # Accelerate trains float32 then, without a word; torch can do fp16 on a CPU, slowly
-            accelerator.native_amp = True
-            accelerator.scaler = torch.amp.GradScaler("cpu")
+    tune_cpu(accelerator.num_processes)
+    if accelerator.device.type == "cpu" and config.precision == "fp16":
+        # Accelerate trains float32 then, without a word; torch can do fp16 on a CPU, slowly
+        accelerator.native_amp = True
+        accelerator.scaler = torch.amp.GradScaler("cpu")
     return accelerator

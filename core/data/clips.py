@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
 
 from core.config import DataConfig, MixupConfig
 from core.data.labels import Labels, Taught
 from core.data.noise import DrawnNoise, NoiseOfSet, NoiseSets
-from core.data.pcm import ClipStore
+from core.data.pcm import ClipStore, fill_rest
 from core.data.soundscapes import WINDOW_SECONDS
 from core.data.window_items import WindowItems
 
@@ -56,20 +55,27 @@ class Draw(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """One clip of an item."""
+    """Where one clip of an item lies, and what it is taught."""
 
-    wave: np.ndarray
-    """(sample, ...) int16 or float32."""
+    store: ClipStore
+    entry: int
+    """Position in the store."""
+    start: int
+    """The sample with which the clip begins."""
     taught: Taught
     """Its labels."""
     item: int
     """Which recording or window."""
-    start: int
-    """The sample with which the clip begins."""
 
 
-class ClipSet(Dataset[Batch]):
-    """Clips that are gathered as whole batches."""
+class ClipSet:
+    """Clips that are gathered as whole batches; a subclass has a `config` and the `length` of a clip.
+
+    `config` says how clips are filled that a recording's end cuts off; `length` is in samples.
+    """
+
+    config: DataConfig
+    length: int
 
     def clip(self, place: Any) -> Clip:
         """Return one clip; a subclass's own."""
@@ -77,11 +83,37 @@ class ClipSet(Dataset[Batch]):
 
     def __getitem__(self, place: Any) -> Batch:
         """Return one clip with its labels, without a batch axis and without noise."""
-        return labelled_clip(*self.clip(place))
+        wave, target, mask, weight, recording, start, _ = self.gather([self.clip(place)])
+        return Batch(wave[0], target[0], mask[0], weight[0], recording[0], start[0])
 
-    def __getitems__(self, places: Sequence[Any]) -> Batch:
-        """Return a batch of clips with their labels."""
-        return gather_clips([self.clip(place) for place in places])
+    def batch(self, places: Sequence[Any], *, pinned: bool = False) -> Batch:
+        """Return a batch of clips with their labels.
+
+        Parameters
+        ----------
+        places
+            Of the clips, as `clip` takes them.
+        pinned
+            In memory from which a GPU can copy by itself.
+        """
+        return self.gather([self.clip(place) for place in places], pinned=pinned)
+
+    def gather(self, clips: Sequence[Clip], *, pinned: bool = False) -> Batch:
+        """Return clips as a batch, each read to its place."""
+        wave = new_samples(clips[0].store, len(clips), self.length, pinned=pinned)
+        for row, clip in zip(wave.numpy(), clips, strict=True):
+            fill_rest(row, clip.store.read_into(clip.entry, clip.start, row), self.config.short_clips)
+        target, mask, weight = (np.stack(part) for part in zip(*(clip.taught for clip in clips), strict=True))
+        batch = Batch(
+            wave,
+            torch.from_numpy(target),
+            torch.from_numpy(mask),
+            torch.from_numpy(weight),
+            torch.tensor([clip.item for clip in clips]),
+            torch.tensor([clip.start for clip in clips]),
+        )
+        labels = Batch._fields[1:-1] if pinned else ()
+        return batch._replace(**{name: getattr(batch, name).pin_memory() for name in labels})
 
 
 class TrainClips(ClipSet):
@@ -116,11 +148,13 @@ class TrainClips(ClipSet):
         self.config, self.seed = config, seed
         self.length = store.clip_length(config.clip_seconds)
 
-    def __getitems__(self, places: Sequence[Draw]) -> Batch:
+    def batch(self, places: Sequence[Draw], *, pinned: bool = False) -> Batch:
         """Return a batch of clips with their labels, and the noise that is to be mixed into them."""
         clips, noise = zip(*map(self._draw, places), strict=True)
-        batch = gather_clips(clips)
-        return batch if self.noise is None else batch._replace(noise=self.noise.gather(noise, self.length))
+        batch = self.gather(clips, pinned=pinned)
+        if self.noise is None:
+            return batch
+        return batch._replace(noise=self.noise.gather(noise, self.length, pinned=pinned))
 
     def clip(self, place: Draw) -> Clip:
         """Return the clip of a draw."""
@@ -135,14 +169,12 @@ class TrainClips(ClipSet):
         if self.windows is not None and window >= 0:
             begin = self.windows.start_of_clip(window, self.config.clip_seconds, generator)
             taught = self.windows.taught(window, begin, self.config.clip_seconds)
-            start, wave = self.windows.read(window, begin, self.length)
+            clip = Clip(*self.windows.place(window, begin), taught, draw.recording)
         else:
             start = self._start(int(self.store.lengths[draw.recording]) - self.length, generator)
             taught = self.labels.taught(draw.recording)
-            wave = self.store.read(draw.recording, start, self.length)
-        wave = fill_clip(wave, self.length, self.config.short_clips)
-        noise = [] if self.noise is None else list(self.noise.draw(self.length, generator))
-        return Clip(wave, taught, draw.recording, start), noise
+            clip = Clip(self.store, draw.recording, start, taught, draw.recording)
+        return clip, [] if self.noise is None else list(self.noise.draw(self.length, generator))
 
     def _start(self, surplus: int, generator: np.random.Generator) -> int:
         """Draw the first sample of a crop."""
@@ -183,8 +215,7 @@ class ValidClips(ClipSet):
     def clip(self, place: int) -> Clip:
         """Return one clip."""
         recording, start = self.clips[place]
-        wave = fill_clip(self.store.read(recording, start, self.length), self.length, self.config.short_clips)
-        return Clip(wave, self.labels.taught(recording), recording, start)
+        return Clip(self.store, recording, start, self.labels.taught(recording), recording)
 
     def _starts(self, recording: int) -> list[int]:
         surplus = max(int(self.store.lengths[recording]) - self.length, 0)
@@ -217,12 +248,11 @@ class ValidWindows(ClipSet):
         """Return one window; its item is its position."""
         window = int(self.chosen[place])
         begin = float(self.items.windows.begin[window])
-        start, wave = self.items.read(window, begin, self.length)
         taught = self.items.taught(window, begin, WINDOW_SECONDS)
-        return Clip(fill_clip(wave, self.length, self.config.short_clips), taught, window, start)
+        return Clip(*self.items.place(window, begin), taught, window)
 
 
-class TrainBatches(Sampler[list[Draw]]):
+class TrainBatches:
     """The batches of an epoch, each a list of draws.
 
     Parameters
@@ -358,39 +388,13 @@ def fill_clip(wave: np.ndarray, length: int, how: str) -> np.ndarray:
     """
     if len(wave) == length:
         return wave
-    if how == "repeat":
-        return np.resize(wave, (length, *wave.shape[1:]))
-    return np.pad(wave, [(0, length - len(wave)), *[(0, 0)] * (wave.ndim - 1)])
+    clip = np.empty((length, *wave.shape[1:]), wave.dtype)
+    clip[: len(wave)] = wave
+    fill_rest(clip, len(wave), how)
+    return clip
 
 
-def labelled_clip(wave: np.ndarray, taught: Taught, item: int, start: int) -> Batch:
-    """Return one clip of an item without a batch axis; the parameters are those of `Clip`."""
-    return Batch(
-        wave=torch.from_numpy(wave),
-        target=torch.from_numpy(taught.target),
-        mask=torch.from_numpy(taught.mask),
-        weight=torch.as_tensor(taught.weight),
-        recording=torch.as_tensor(item),
-        start=torch.as_tensor(start),
-    )
-
-
-def gather_clips(clips: Sequence[Clip]) -> Batch:
-    """Return clips of one length as a batch."""
-    waves = np.empty((len(clips), *clips[0].wave.shape), clips[0].wave.dtype)
-    for row, clip in zip(waves, clips, strict=True):
-        row[:] = clip.wave
-    target, mask, weight = (np.stack(part) for part in zip(*(clip.taught for clip in clips), strict=True))
-    return Batch(
-        wave=torch.from_numpy(waves),
-        target=torch.from_numpy(target),
-        mask=torch.from_numpy(mask),
-        weight=torch.from_numpy(weight),
-        recording=torch.tensor([clip.item for clip in clips]),
-        start=torch.tensor([clip.start for clip in clips]),
-    )
-
-
-def as_it_is(batch: Any) -> Any:
-    """Return a batch that is gathered already, for a loader."""
-    return batch
+def new_samples(store: ClipStore, number: int, length: int, *, pinned: bool) -> Tensor:
+    """Return (number, length, ...) of undefined samples of a store's kind; `pinned` as `ClipSet.batch`."""
+    kind = torch.from_numpy(np.empty(0, store.sample_type)).dtype
+    return torch.empty((number, length, *store.sample_shape), dtype=kind, pin_memory=pinned)

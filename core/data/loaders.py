@@ -7,18 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from torch.utils.data import DataLoader
 
 from core.config import Config, DataConfig
-from core.data.clips import (
-    Batch,
-    Pool,
-    TrainBatches,
-    TrainClips,
-    ValidClips,
-    ValidWindows,
-    as_it_is,
-)
+from core.data.clip_loader import ClipLoader
+from core.data.clips import Pool, TrainBatches, TrainClips, ValidClips, ValidWindows
 from core.data.competition import Competition, read_competition
 from core.data.folds import folds_of, split
 from core.data.labels import Labels, build_labels
@@ -28,7 +20,7 @@ from core.data.ratings import known_ratings
 from core.data.window_items import WindowItems, divide_windows, labelled_windows
 from core.machine import usable_cores
 
-MAX_LOADER_WORKERS = 8
+MAX_WORKERS = 8
 SHOWN_REASONS = 5
 
 
@@ -112,9 +104,9 @@ class Loaders:
         Clips of the recordings that this process validates.
     """
 
-    train: DataLoader[Batch]
-    valid: DataLoader[Batch]
-    soundscapes: DataLoader[Batch]
+    train: ClipLoader
+    valid: ClipLoader
+    soundscapes: ClipLoader
     batches: TrainBatches
     valid_clips: ValidClips
 
@@ -250,7 +242,7 @@ def build_loaders(data: RunData, config: Config, *, rank: int, world: int, on_cp
         This process and the number of processes; each trains on its slice of every batch, and validates every
         `world`-th recording.
     on_cpu
-        Whether the network runs on the CPU: no worker processes by default, no pinned memory.
+        Whether the network runs on the CPU: no threads that gather ahead by default, no pinned memory.
 
     Raises
     ------
@@ -262,7 +254,7 @@ def build_loaders(data: RunData, config: Config, *, rank: int, world: int, on_cp
         raise ValueError(message)
     workers = config.data.num_workers
     if workers is None:
-        workers = 0 if on_cpu else min(MAX_LOADER_WORKERS, len(usable_cores()) // world)
+        workers = 0 if on_cpu else min(MAX_WORKERS, len(usable_cores()) // world)
     noise = NoiseSets(data.noise, config.data.noise) if data.noise else None
     batches = TrainBatches(
         *build_pools(data, config),
@@ -273,27 +265,20 @@ def build_loaders(data: RunData, config: Config, *, rank: int, world: int, on_cp
         rank=rank,
         world=world,
     )
-    train = DataLoader(
-        TrainClips(data.store, data.labels, config.data, noise, config.seed, data.soundscapes),
-        batch_sampler=batches,
-        collate_fn=as_it_is,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=not on_cpu,
-    )
+    clips = TrainClips(data.store, data.labels, config.data, noise, config.seed, data.soundscapes)
     valid_clips = ValidClips(data.store, data.labels, config.data, data.valid[rank::world])
     windows = ValidWindows(data.soundscapes, config.data, data.soundscapes.valid[rank::world])
+    train = ClipLoader(clips, batches, workers, pinned=not on_cpu)
     valid, soundscapes = (
-        DataLoader(
-            clips,
-            batch_size=config.data.valid_batch_size,
-            collate_fn=as_it_is,
-            num_workers=min(workers, 2),
-            pin_memory=not on_cpu,
-        )
-        for clips in (valid_clips, windows)
+        ClipLoader(one, _in_order(len(one), config.data.valid_batch_size), min(workers, 2), pinned=not on_cpu)
+        for one in (valid_clips, windows)
     )
     return Loaders(train, valid, soundscapes, batches, valid_clips)
+
+
+def _in_order(number: int, size: int) -> list[range]:
+    """Return batches of all places, one after another."""
+    return [range(start, min(start + size, number)) for start in range(0, number, size)]
 
 
 def build_pools(data: RunData, config: Config) -> tuple[Pool, Pool]:

@@ -18,7 +18,7 @@ from torch import Tensor
 from core.config_data import NoiseConfig
 from core.data.audio import AUDIO_SUFFIXES
 from core.data.audio_files import search_audio
-from core.data.pcm import PcmStore
+from core.data.pcm import PcmStore, fill_rest
 
 
 class NoiseOfSet(NamedTuple):
@@ -69,7 +69,9 @@ class NoiseSets:
                 level = generator.uniform(self.config.min_snr_db, self.config.max_snr_db)
                 yield DrawnNoise(place, file, start, level)
 
-    def gather(self, drawn: Sequence[Sequence[DrawnNoise]], length: int) -> list[NoiseOfSet]:
+    def gather(
+        self, drawn: Sequence[Sequence[DrawnNoise]], length: int, *, pinned: bool = False
+    ) -> list[NoiseOfSet]:
         """Return the noise of a batch by set, of those that some clip has.
 
         Parameters
@@ -78,19 +80,20 @@ class NoiseSets:
             What each clip gets.
         length
             Of a clip, in samples.
+        pinned
+            In memory from which a GPU can copy by itself.
         """
         found = []
         for place, store in enumerate(self.sets):
             chosen = [(clip, one) for clip, row in enumerate(drawn) for one in row if one.of_set == place]
-            waves = np.empty((len(chosen), length), np.int16)
-            for row, (_, one) in zip(waves, chosen, strict=True):
-                excerpt = store.read(one.file, one.start, length)
-                for start in range(0, length, len(excerpt)):
-                    row[start : start + len(excerpt)] = excerpt[: length - start]
-            if chosen:
-                clips = torch.tensor([clip for clip, _ in chosen])
-                levels = torch.tensor([one.snr_db for _, one in chosen])
-                found.append(NoiseOfSet(torch.from_numpy(waves), clips, levels))
+            if not chosen:
+                continue
+            waves = torch.empty((len(chosen), length), dtype=torch.int16, pin_memory=pinned)
+            for row, (_, one) in zip(waves.numpy(), chosen, strict=True):
+                fill_rest(row, store.read_into(one.file, one.start, row), "repeat")
+            clips = torch.tensor([clip for clip, _ in chosen])
+            levels = torch.tensor([one.snr_db for _, one in chosen])
+            found.append(NoiseOfSet(waves, *(x.pin_memory() if pinned else x for x in (clips, levels))))
         return found
 
 

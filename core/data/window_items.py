@@ -116,20 +116,17 @@ class WindowItems:
         starts = (begin - before)[(begin - before > -_EDGE) & (begin - before < last + _EDGE)]
         return max(float(generator.choice(starts)), 0.0) if len(starts) else begin
 
-    def read(self, window: int, begin: float, length: int) -> tuple[int, np.ndarray]:
-        """Return the first sample, and up to `length` samples of the soundscape of a window.
+    def place(self, window: int, begin: float) -> tuple[ClipStore, int, int]:
+        """Return the store of the soundscape of a window, its position there, and a clip's first sample.
 
         Parameters
         ----------
         window
             Its position.
         begin
-            In seconds of the soundscape.
-        length
-            In samples of the store.
+            Of the clip, in seconds of the soundscape.
         """
-        start = round(begin * self.store.sample_rate)
-        return start, self.store.read(int(self.entry[window]), start, length)
+        return self.store, int(self.entry[window]), round(begin * self.store.sample_rate)
 
     def taught(self, window: int, start: float, seconds: float) -> Taught:
         """Return what a clip around a window is taught; it weighs as the share of species that it is.

@@ -13,7 +13,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from core.data.decoding import AudioError
-from core.data.pcm import PcmStore
+from core.data.pcm import ClipStore, PcmStore
 from core.embeddings.front_end import Embedder
 from core.files import replacing, write_table
 from core.wording import counted
@@ -23,7 +23,7 @@ CLIPPED_SHARE = 0.01  # of a window's samples at full scale
 EMBEDDED_AT_ONCE = 64
 
 
-class EmbeddingStore:
+class EmbeddingStore(ClipStore):
     """Random access to the frames of a list of recordings, in the place of a `PcmStore`.
 
     A frame is (size + class,): the embedding of a window, then the kept logits.
@@ -51,6 +51,8 @@ class EmbeddingStore:
         (recording,) int64 frames, 0 where it is bad.
     sample_rate
         Frames per second.
+    width
+        Numbers in a frame.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class EmbeddingStore:
         self.paths, self.audio, self.embedder = audio.paths, audio, embedder
         self.classes = list(classes)
         self.sample_rate = 1.0 / embedder.config.hop_seconds
+        self.width = embedder.size + len(self.classes)
+        self.sample_type, self.sample_shape = np.dtype(np.float32), (self.width,)
         self.bad, self.clipped = dict(audio.bad), dict[int, int]()
         self.lengths = np.zeros(len(audio), dtype=np.int64)
         self._frames: dict[int, np.ndarray] = {}
@@ -81,26 +85,25 @@ class EmbeddingStore:
         """Return the number of recordings."""
         return len(self.paths)
 
-    @property
-    def width(self) -> int:
-        """Numbers in a frame."""
-        return self.embedder.size + len(self.classes)
-
     def clip_length(self, seconds: float) -> int:
         """Return the frames of a clip of `seconds`."""
         return self.embedder.num_frames(round(seconds * self.embedder.config.sample_rate))
 
-    def read(self, recording: int, start: int, length: int) -> np.ndarray:
-        """Return up to `length` frames, (frame, number) float32, fewer at the recording's end.
+    def read_into(self, recording: int, start: int, out: np.ndarray) -> int:
+        """Fill `out`, (frame, number) float32, with a recording from `start` on; return how many there were.
 
         Parameters
         ----------
         recording
             Position in `paths`.
-        start, length
+        start
             In frames.
+        out
+            Contiguous.
         """
-        return np.array(self._frames[recording][start : start + length])
+        frames = self._frames[recording][start : start + len(out)]
+        out[: len(frames)] = frames
+        return len(frames)
 
     def _add(self, recording: int, cache: Path | None) -> None:
         """Embed one recording, or map what is there of it."""

@@ -68,8 +68,7 @@ class RayWorker:
                     "machines of the cluster share, under the same path, or where all of them can fetch them"
                 )
             device = choose_device(config.device)
-            if device.type == "cpu":
-                tune_cpu()
+            tune_cpu()
             self.predictor = open_predictor(config, load_models(config), device)
         except (ValueError, OSError) as error:
             return f"on the machine {platform.node()}: {describe_error(error)}"

@@ -104,8 +104,7 @@ def started_engine(
             yield pool, pool.device
         return
     device = choose_device(config.device)
-    if device.type == "cpu":
-        tune_cpu()
+    tune_cpu()
     yield open_predictor(config, models, device), device
 
 

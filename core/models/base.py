@@ -53,6 +53,7 @@ class SpeciesModel(nn.Module):
         super().__init__()
         self.front_end: Any = LogMel(features) if front_end is None else front_end
         self.scaler = MelScaler(features)
+        self.compiled: Callable[[Tensor], Output] | None = None
 
     @property
     def front_end_key(self) -> Any:
@@ -88,11 +89,24 @@ class SpeciesModel(nn.Module):
         parts = self.scaler(mels).unflatten(0, (-1, num_parts))  # (batch, part, 1, mel, frame)
         if augment is not None:
             parts = augment(parts)
+        if self.training and self.compiled is not None:
+            return self.compiled(parts)
         return self.classify(parts)
 
     def classify(self, parts: Tensor) -> Output:
         """Return the logits from normalised log-mels (batch, part, 1, mel, frame); a subclass's own."""
         raise NotImplementedError
+
+    def compile_training(self) -> None:
+        """Compile `classify` for batches that train, all of one size; copies made before stay as they are.
+
+        On a GPU a step's launches are recorded once and replayed (CUDA graphs): the outputs of a step are
+        overwritten by the next one.
+        """
+        on_gpu = next(self.parameters()).is_cuda
+        self.compiled = torch.compile(
+            self.classify, dynamic=False, mode="reduce-overhead" if on_gpu else None
+        )
 
     def load_original(self, weights: Mapping[str, Tensor]) -> None:
         """Load an original's weights under its names; the class says of which, and how to build it for them.

@@ -58,8 +58,8 @@ class Mixing:
 
     def mix(self, first: Tensor, second: Tensor) -> Tensor:
         """Return share * first + (1 - share) * second[partner], of the shape of `first`, (batch, ...)."""
-        share = self.share.to(first).reshape(-1, *[1] * (first.ndim - 1))
-        return share * first + (1.0 - share) * second[self.partner.to(second.device)]
+        share = on_device(self.share, first.device).to(first.dtype).reshape(-1, *[1] * (first.ndim - 1))
+        return share * first + (1.0 - share) * second[on_device(self.partner, second.device)]
 
     def mix_labels(self, first: Labelled, second: Labelled) -> Labelled:
         """Return the labels mixed as `mix` does with their tensors."""
@@ -80,12 +80,17 @@ class Joining(Mixing):
 
     def mix_labels(self, first: Labelled, second: Labelled) -> Labelled:
         """Return the larger target of both; what is unknown of either is left out of the loss."""
-        other = second[self.partner.to(second.target.device)]
+        other = second[on_device(self.partner, second.target.device)]
         return Labelled(
             torch.maximum(first.target, other.target),
             torch.minimum(first.mask, other.mask),
             self.mix(first.weight, second.weight),
         )
+
+
+def on_device(drawn: Tensor, device: torch.device) -> Tensor:
+    """Return what was drawn on the CPU on a device; the host goes on meanwhile."""
+    return (drawn.pin_memory() if device.type == "cuda" else drawn).to(device, non_blocking=True)
 
 
 def draw_mixing(size: int, alpha: float, generator: torch.Generator, strength: float = 1.0) -> Mixing:
@@ -110,13 +115,17 @@ def draw_mixing(size: int, alpha: float, generator: torch.Generator, strength: f
     return Mixing(partner, (1.0 - strength * (1.0 - share)).float())
 
 
-def keep_mask(shape: torch.Size, config: SpecAugmentConfig, generator: torch.Generator) -> Tensor:
+def keep_mask(
+    shape: torch.Size, device: torch.device, config: SpecAugmentConfig, generator: torch.Generator
+) -> Tensor:
     """Draw the stripes of SpecAugment, which become 0, the mean of a normalised mel.
 
     Parameters
     ----------
     shape
         (batch, part, 1, mel, frame); each part gets stripes of its own.
+    device
+        Of the mask.
     config
         Number and width of stripes.
     generator
@@ -131,6 +140,7 @@ def keep_mask(shape: torch.Size, config: SpecAugmentConfig, generator: torch.Gen
     number = batch * num_parts
     time = _stripe_mask(number, num_frames, config.num_time_stripes, config.max_time_width, generator)
     mel = _stripe_mask(number, num_mels, config.num_mel_stripes, config.max_mel_width, generator)
+    time, mel = on_device(time, device), on_device(mel, device)
     return ~(time[:, None, :] | mel[:, :, None]).reshape(shape)
 
 
@@ -159,14 +169,14 @@ class Augmentation:
     ordinary
         Mixings of the main half with itself, one after another.
     keep
-        (num_main, part, 1, mel, frame) bool, False on the stripes of SpecAugment, from the shape of the
-        parts; None: no stripes.
+        (num_main, part, 1, mel, frame) bool, False on the stripes of SpecAugment, from the shape and the
+        device of the parts; None: no stripes.
     """
 
     num_main: int
     selective: Mixing | None = None
     ordinary: Sequence[Mixing] = ()
-    keep: Callable[[torch.Size], Tensor] | None = None
+    keep: Callable[[torch.Size, torch.device], Tensor] | None = None
 
     def __call__(self, parts: Tensor) -> Tensor:
         """Return the augmented log-mels (num_main, part, 1, mel, frame) of a batch, for `SpeciesModel`."""
@@ -175,7 +185,7 @@ class Augmentation:
             mixed = self.selective.mix(mixed, parts[self.num_main :])
         for mixing in self.ordinary:
             mixed = mixing.mix(mixed, mixed)
-        return mixed if self.keep is None else mixed * self.keep(mixed.shape).to(mixed.device)
+        return mixed if self.keep is None else mixed * self.keep(mixed.shape, mixed.device)
 
     def mix_labels(self, labels: Labelled) -> Labelled:
         """Return the labels that belong to the augmented batch, from those of the whole batch."""

@@ -104,7 +104,8 @@ class Optimization:
         average = [] if self.average is None else self.average.module.state_dict().values()
         moments = pack_optimizer(self.optimizer).values()
         tensors = (*self.model.state_dict().values(), *average, *moments)
-        return all(bool(tensor.isfinite().all()) for tensor in tensors)
+        largest = torch._foreach_norm([one for one in tensors if one.is_floating_point()], math.inf)
+        return bool(torch.stack([one.to(self._weight) for one in largest]).isfinite().all())
 
     @torch.no_grad()
     def share(self) -> None:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from core.config import Config
+from core.data.clip_loader import ClipLoader
 from core.data.clips import Batch, ValidClips
 from core.data.loaders import Loaders, RunData
 from core.models.base import SpeciesModel
@@ -75,7 +75,7 @@ class Validation:
         return np.zeros((0, len(self.data.competition.species)))
 
     def _logits(
-        self, model: SpeciesModel, loader: DataLoader[Batch], num_parts: int
+        self, model: SpeciesModel, loader: ClipLoader, num_parts: int
     ) -> Iterator[tuple[Batch, Tensor]]:
         """Yield the batches of a loader with the logits of their clips, float32 on the CPU."""
         for batch in loader:
@@ -110,7 +110,7 @@ class Validation:
         """Return a few of the validated clips, evenly spread."""
         clips = self.loaders.valid_clips
         chosen = np.linspace(0, len(clips) - 1, min(NUM_EXAMPLES, len(clips))).round().astype(int)
-        return clips.__getitems__(chosen.tolist())
+        return clips.batch(chosen.tolist())
 
     def _codes(self, batch: Batch) -> list[str]:
         """Return the species of a batch's clips."""

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional
-from torch.utils.data import default_collate
 
 from core import checkpoint
 from core.config import SpecAugmentConfig
@@ -85,8 +84,8 @@ def test_soundscapes_nobody_labelled_teach_embeddings_and_nothing_else(tmp_path:
     assert "BC2026_Train_0001_S01_20220101_000000" not in labelled
     assert len(trainer.data.soundscapes.windows) == 6 + 2
     item = int(trainer.unlabelled[0])
-    clip = trainer.loaders.train.dataset[Draw(0, item, 0, 0)]
-    labels = trainer.label(default_collate([clip]))
+    clips = trainer.loaders.train.clips.batch([Draw(0, item, 0, 0)])
+    labels = trainer.label(clips)
     assert (labels.mask.sum(), labels.weight.item()) == (0, 1)
     trainer.start()
     for epoch, expected in enumerate((True, False)):

@@ -66,7 +66,7 @@ def test_a_window_is_taught_the_power_of_what_its_teacher_said(
     config = config_of(tiny_demo, outputs, tmp_path, TEACHERS[0], soundscapes="validate")
     config = replace(config, rounds=2, round=2)
     trainer = open_trainer(config, kind=Student017)
-    items, clips = trainer.data.soundscapes, trainer.loaders.train.dataset
+    items, clips = trainer.data.soundscapes, trainer.loaders.train.clips
     first = open_trainer(replace(config, round=1), "b", kind=Student017).data.soundscapes.guessed
     assert items.guessed is not None
     assert first is not None

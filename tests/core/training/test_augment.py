@@ -15,6 +15,9 @@ def labelled(arrays: dict[str, torch.Tensor], prefix: str = "") -> Labelled:
     return Labelled(target, torch.ones_like(target), arrays[f"{prefix}W"])
 
 
+CPU = torch.device("cpu")
+
+
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
@@ -92,11 +95,11 @@ def test_masks_are_mixed_with_the_same_share() -> None:
 
 def test_stripes_have_allowed_widths_and_differ_between_parts() -> None:
     config = SpecAugmentConfig(num_time_stripes=1, max_time_width=16, num_mel_stripes=0)
-    keep = keep_mask(torch.Size((2000, 1, 1, 1, 100)), config, generator())
+    keep = keep_mask(torch.Size((2000, 1, 1, 1, 100)), CPU, config, generator())
     widths = (~keep).sum(dim=4)
     assert widths.min() == 0
     assert widths.max() == 15
-    keep = keep_mask(torch.Size((2, 3, 1, 32, 100)), SpecAugmentConfig(max_time_width=40), generator())
+    keep = keep_mask(torch.Size((2, 3, 1, 32, 100)), CPU, SpecAugmentConfig(max_time_width=40), generator())
     assert not torch.equal(keep[0, 0], keep[0, 1])
     assert set(keep.unique().tolist()) == {False, True}
 
