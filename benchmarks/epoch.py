@@ -37,8 +37,8 @@ class EpochBenchmark:
     """Folders of `experiments/`."""
     precision: str = "bf16"
     """Mixed precision of the network."""
-    options: tuple[str, ...] = ()
-    """Further words of the experiments' command, such as --compile=True."""
+    options: str = ""
+    """Further words of the experiments' command, with spaces between them, such as "--compile=True"."""
     recordings: int = 40
     """Generated."""
     steps: int = 30
@@ -78,7 +78,7 @@ def train_experiment(name: str, folder: Path, config: EpochBenchmark) -> dict[st
     words = [
         f"--data.root={folder}", f"--data.cache={folder / 'cache'}", f"--output_dir={folder / name}",
         f"--precision={config.precision}", "--model.pretrained=False", "--epochs=2", "--tracking.use=False",
-        f"--data.min_epoch_steps={config.steps}", *config.options,
+        f"--data.min_epoch_steps={config.steps}", *config.options.split(),
     ]  # fmt: skip
     if config.with_noise:
         folders = [str(folder / f"background{i}") for i, _ in enumerate(_CHANCES)]

@@ -88,6 +88,7 @@ def time_in_turns(
     *,
     rounds: int,
     notes: Mapping[str, str] | None = None,
+    warms_up: bool = True,
 ) -> Timings:
     """Call each way once unmeasured, then all of them in turns.
 
@@ -103,10 +104,12 @@ def time_in_turns(
         Turns.
     notes
         What else is said of a way.
+    warms_up
+        Whether there is the unmeasured call.
     """
     each = dict.fromkeys(ways, items) if isinstance(items, (int, float)) else dict(items)
     found = Timings(question, unit, {name: [] for name in ways}, each, dict(notes or {}))
-    for way in ways.values():
+    for way in ways.values() if warms_up else ():
         way()
     for name in list(ways) * rounds:
         started = time.perf_counter()

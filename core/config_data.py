@@ -95,7 +95,7 @@ class DataConfig:
     valid_batch_size: int = 48
     """Clips per validation batch and process."""
     num_workers: int | None = None
-    """Threads per process that gather batches ahead; None: 0 on a CPU, else one a core, at most 8."""
+    """Threads per process that gather batches ahead; None: 0 on a CPU, else one a core, at most 4."""
     fold: int | Literal["all"] | None = 0
     """Fold that validates; "all": every fold in turn; None: train on everything, validate nothing."""
     num_folds: int = 5

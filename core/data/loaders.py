@@ -20,7 +20,7 @@ from core.data.ratings import known_ratings
 from core.data.window_items import WindowItems, divide_windows, labelled_windows
 from core.machine import usable_cores
 
-MAX_WORKERS = 8
+MAX_WORKERS = 4
 SHOWN_REASONS = 5
 
 

@@ -13,7 +13,7 @@ from core.machine import peak_memory_bytes
 
 CPU_BATCH, GPU_BATCH = 12, 256
 """Windows of the first batches."""
-CPU_LIMIT, GPU_LIMIT = 48, 4096
+CPU_LIMIT, GPU_LIMIT = 48, 1024
 TRIALS = 3
 """Batches of a size that are timed; the fastest counts, as the first one also allocates and compiles."""
 GAIN = 1.03

@@ -18,6 +18,7 @@ from core.inference.config import WindowConfig
 from core.inference.ensemble import Ensemble, Waves
 from core.inference.journal import FileFacts, FileResult
 from core.inference.reading import Blocks, read_ahead
+from core.inference.staging import Staging
 from core.inference.windows import cut_pieces, merge_shifts
 from core.machine import HeapTrimmer, usable_cores
 
@@ -67,7 +68,7 @@ class Predictor:
         self.sample_rates = sorted({window_format.sample_rate for window_format in formats})
         self.on_gpu = device.type == "cuda"
         self.as_int16 = self.on_gpu  # half as much for the bus; as training's cache has them
-        self.batch_size = BatchSize(device, config.batch)
+        self.batch_size, self.staging = BatchSize(device, config.batch), Staging(device)
         self.heap = HeapTrimmer(GROWTH_BYTES)
         decoders = min(len(usable_cores()), MAX_DECODERS) if self.on_gpu else 1
         self.num_decoders = config.decoders or decoders
@@ -123,7 +124,7 @@ class Predictor:
     def _launch(self, batch: list[Stretch], num_parts: int) -> "_Launched":
         """Start predicting a batch; a GPU works on when this returns, but for sizes that are being timed."""
         started = time.perf_counter()
-        waves = {f: self._joined([stretch.waves[f] for stretch in batch]) for f in self.window_formats}
+        waves = {f: self.staging.send([stretch.waves[f] for stretch in batch]) for f in self.window_formats}
         outputs = self.ensemble.outputs(waves, num_parts)
         logits = {"probability": self.ensemble.window_logits(outputs, num_parts)}
         if self.segments:
@@ -139,15 +140,6 @@ class Predictor:
         self.batch_size.took(sum(map(len, batch)), time.perf_counter() - started)
         self.heap.trim()
         return _Launched(batch, fetched, event)
-
-    def _joined(self, waves: Sequence[np.ndarray]) -> Tensor:
-        """Return the windows of a batch on the device; the copy to a GPU goes on meanwhile."""
-        if not self.on_gpu:
-            return torch.from_numpy(np.concatenate(waves))
-        number, dtype = sum(map(len, waves)), torch.from_numpy(waves[0][:0]).dtype
-        host = torch.empty((number, waves[0].shape[1]), dtype=dtype, pin_memory=True)
-        np.concatenate(waves, out=host.numpy())
-        return host.to(self.device, non_blocking=True)
 
     def _fetched(self, values: Tensor) -> Tensor:
         """Return values on their way to the host; they are there after the event of the batch."""

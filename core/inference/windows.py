@@ -138,7 +138,9 @@ def _cut(blocks: Iterable[np.ndarray], sample_rate: int, size: int) -> Iterator[
             kept, held, first = [wave[size * length :].copy()], held - size * length, first + size
     number = count_windows(first * length + held, sample_rate) - first
     dtype = kept[0].dtype if kept else np.float32
-    rest = np.concatenate([*kept, np.zeros((number + 1) * length, dtype)])
+    rest = np.empty(max((number + 1) * length, held), dtype)
+    np.concatenate(kept or [rest[:0]], out=rest[:held])
+    rest[held:] = 0
     for start in range(0, number, size):
         count = min(size, number - start)
         wave = rest[start * length : (start + count + 1) * length]
