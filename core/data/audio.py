@@ -115,15 +115,15 @@ class _Mixer:
 
     def mix(self, block: np.ndarray) -> np.ndarray:
         """Return (frame,) float32 from (frame, channel)."""
-        high = np.abs(block) >= FULL_SCALE
-        if high.any():
-            flat = np.zeros_like(high)
+        level = np.abs(block)
+        if level.max() >= FULL_SCALE:
+            high, flat = level >= FULL_SCALE, np.zeros(level.shape, dtype=bool)
             flat[1:] = block[1:] == block[:-1]  # a clipped wave stays at its limit
-            self.clipped += int((high & (flat | (np.abs(block) > 1))).any(axis=1).sum())
+            self.clipped += int((high & (flat | (level > 1))).any(axis=1).sum())
         mono = block[:, 0] if block.shape[1] == 1 else self._mixed(block)
         self.frames += len(mono)
         self.sum += float(mono.sum(dtype=np.float64))
-        self.peak = max(self.peak, float(np.abs(mono).max()))
+        self.peak = max(self.peak, float((level if level.shape[1] == 1 else np.abs(mono)).max()))
         return mono
 
     def _mixed(self, block: np.ndarray) -> np.ndarray:
@@ -175,4 +175,6 @@ def read_mono(path: Path, sample_rate: int) -> np.ndarray:
 
 def to_int16(wave: np.ndarray) -> np.ndarray:
     """Return float samples in [-1, 1] as int16, clipped."""
-    return np.clip(np.rint(wave * 32768.0), -32768, 32767).astype("<i2")
+    scaled = wave * 32768.0
+    np.rint(scaled, out=scaled)
+    return np.clip(scaled, -32768, 32767, out=scaled).astype("<i2")

@@ -88,6 +88,17 @@ class FileView(io.RawIOBase):
         self._begin, self._end, self._at, self._patches = begin, end, begin, patches
         self._file = path.open("rb", buffering=0)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether this is the file as it is."""
+        return self._begin == 0 and self._end == os.fstat(self._file.fileno()).st_size and not self._patches
+
+    def read_through(self) -> None:
+        """Read all of it, to find out whether a read fails."""
+        self.seek(0)
+        while self.read(HEAD_BYTES):
+            pass
+
     def readable(self) -> bool:
         """Return True."""
         return True

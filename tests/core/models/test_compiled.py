@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.config import OptimConfig
-from tests.runs import open_trainer, tiny_config
+from core.config import OptimConfig, TimmConfig
+from tests.runs import BACKBONE, open_trainer, tiny_config
 
 
 @pytest.mark.slow
 def test_a_compiled_network_trains_alike_and_is_scored_uncompiled(tiny_demo: Path, tmp_path: Path) -> None:
     config = replace(tiny_config(tiny_demo, tmp_path), epochs=1, optim=OptimConfig(lr=3e-4, ema_decay=0.9))
-    config = replace(config, model=replace(config.model, dropout=0.0))
+    config = replace(config, model=TimmConfig(backbone=BACKBONE, pretrained=False, dropout=0.0))
     found = []
     for compiled in (False, True):
         trainer = open_trainer(replace(config, compile=compiled), str(compiled))
@@ -36,4 +36,4 @@ def test_what_a_compiled_network_cannot_is_refused(tiny_demo: Path, tmp_path: Pa
     with pytest.raises(ValueError, match="compile=True: takes whole batches"):
         replace(config, compile=True, optim=OptimConfig(accumulation=2))
     with pytest.raises(ValueError, match="compile=True: takes whole batches"):
-        replace(config, compile=True, model=replace(config.model, recompute=True))
+        replace(config, compile=True, model=TimmConfig(recompute=True))
