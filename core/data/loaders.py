@@ -20,7 +20,7 @@ from core.data.ratings import known_ratings
 from core.data.window_items import WindowItems, divide_windows, labelled_windows
 from core.machine import usable_cores
 
-MAX_WORKERS = 4
+MAX_GATHERERS = 4
 SHOWN_REASONS = 5
 
 
@@ -254,7 +254,7 @@ def build_loaders(data: RunData, config: Config, *, rank: int, world: int, on_cp
         raise ValueError(message)
     workers = config.data.num_workers
     if workers is None:
-        workers = 0 if on_cpu else min(MAX_WORKERS, len(usable_cores()) // world)
+        workers = 0 if on_cpu else min(MAX_GATHERERS, len(usable_cores()) // world)
     noise = NoiseSets(data.noise, config.data.noise) if data.noise else None
     batches = TrainBatches(
         *build_pools(data, config),
