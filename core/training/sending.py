@@ -1,18 +1,19 @@
 """Batches on their way to the device: a GPU copies the next one while it trains on the present one."""
 
+import itertools
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import torch
-from accelerate.utils import send_to_device
-from torch import Tensor
 
 from core.data.clips import Batch
+from core.data.noise import NoiseOfSet
 
 
 def send_batch(batch: Batch, device: torch.device) -> Batch:
     """Return a batch on a device; nothing that is there already is copied."""
-    return Batch(*send_to_device(batch, device, non_blocking=True))
+    fields = {name: getattr(batch, name).to(device, non_blocking=True) for name in Batch._fields[:-1]}
+    noise = [NoiseOfSet(*(part.to(device, non_blocking=True) for part in one)) for one in batch.noise]
+    return batch._replace(**fields, noise=noise)
 
 
 def sent_ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
@@ -44,15 +45,6 @@ def _arrived(batch: Batch, event: torch.cuda.Event) -> Batch:
     """Let the present stream wait for a batch, and keep its memory until that has used it."""
     present = torch.cuda.current_stream()
     present.wait_event(event)
-    for tensor in _tensors(batch):
+    for tensor in (*batch[:-1], *itertools.chain(*batch.noise)):
         tensor.record_stream(present)
     return batch
-
-
-def _tensors(part: Any) -> Iterator[Tensor]:
-    """Yield the tensors of a nest of sequences."""
-    if isinstance(part, Tensor):
-        yield part
-        return
-    for one in part:
-        yield from _tensors(one)
