@@ -77,8 +77,6 @@ class Trainer:
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimization = Optimization(config, self.model, accelerator)
         self.network = self.optimization.network
-        if config.compile:  # the average of weights is a copy that was made before
-            self.model.compile_training()
         self.validation = Validation(
             config, self.data, self.loaders, accelerator.device, accelerator.autocast
         )
@@ -228,8 +226,6 @@ class Trainer:
         batch = _moved(batch, device)
         labels = self.label(batch)
         num_main = self.loaders.batches.local_size
-        if config.compile:
-            torch.compiler.cudagraph_mark_step_begin()
         with self.accelerator.accumulate(self.network):
             num_scored = len(batch.weight) - num_main
             augment = self.augment(num_main, num_scored, draw_gates(config.seed, epoch, step), generator)

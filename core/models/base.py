@@ -90,6 +90,7 @@ class SpeciesModel(nn.Module):
         if augment is not None:
             parts = augment(parts)
         if self.training and self.compiled is not None:
+            torch.compiler.cudagraph_mark_step_begin()
             return self.compiled(parts)
         return self.classify(parts)
 

@@ -53,6 +53,8 @@ class Optimization:
             self.average = ModelEmaV3(model, decay, use_warmup=True)
         elif config.optim.swa_from is not None:
             self.average = AveragedModel(model)
+        if config.compile:  # the average is a copy that is not
+            model.compile_training()
         self._weight = torch.zeros((), device=accelerator.device)  # of the step's clips so far, here
 
     @property
