@@ -375,8 +375,7 @@ def _fold_configs(config: Config) -> list[Config]:
 
 def _moved(batch: Batch, device: torch.device) -> Batch:
     """Return a batch on a device, its noise mixed in."""
-    with part_of_step("transfer"):
-        batch = send_batch(batch, device)
+    batch = send_batch(batch, device)
     if not batch.noise:
         return batch
     with part_of_step("noise"):

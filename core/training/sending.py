@@ -7,6 +7,7 @@ import torch
 
 from core.data.clips import Batch
 from core.data.noise import NoiseOfSet
+from core.training.profiling import part_of_step
 
 
 def send_batch(batch: Batch, device: torch.device) -> Batch:
@@ -32,7 +33,7 @@ def sent_ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch
         return
     stream, coming = torch.cuda.Stream(device), None
     for batch in batches:
-        with torch.cuda.stream(stream):
+        with torch.cuda.stream(stream), part_of_step("transfer"):
             sent = send_batch(batch, device), stream.record_event()
         if coming is not None:
             yield _arrived(*coming)
