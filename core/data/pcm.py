@@ -164,6 +164,8 @@ class PcmStore(ClipStore):
             If the file is not in the cache, or no longer, and cannot be decoded; the message names it.
         """
         number = min(len(out), max(int(self.lengths[recording]) - start, 0))
+        if number == 0:
+            return 0
         file = self._files[recording]
         if file is not None:
             try:

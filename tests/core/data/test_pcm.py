@@ -95,6 +95,14 @@ def test_what_is_damaged_or_odd_is_listed_in_every_run(
     assert strict.lengths.tolist() == [0, 32000, 0, 32000]
 
 
+def test_beyond_the_end_there_is_nothing(files: list[Path], tmp_path: Path) -> None:
+    store, clip = PcmStore(files, 32000, tmp_path / "cache", quiet=True), np.full(4, 7, np.int16)
+    assert len(store.read(0, int(store.lengths[0]) - 3, 10)) == 3
+    assert len(store.read(0, int(store.lengths[0]) + 3, 10)) == 0
+    assert store.read_into(0, int(store.lengths[0]), clip) == 0
+    assert clip.tolist() == [7] * 4
+
+
 @pytest.mark.parametrize("damage", ["shorter", "longer", "empty", "former"])
 def test_a_damaged_cache_file_is_written_anew(files: list[Path], tmp_path: Path, damage: str) -> None:
     cache = tmp_path / "cache"
