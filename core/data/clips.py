@@ -16,7 +16,7 @@ from torch import Tensor
 from core.config import DataConfig, MixupConfig
 from core.data.labels import Labels, Taught
 from core.data.noise import DrawnNoise, NoiseOfSet, NoiseSets
-from core.data.pcm import ClipStore, fill_rest
+from core.data.pcm import ClipStore, fill_rest, new_samples
 from core.data.soundscapes import WINDOW_SECONDS
 from core.data.window_items import WindowItems
 
@@ -100,7 +100,9 @@ class ClipSet:
 
     def gather(self, clips: Sequence[Clip], *, pinned: bool = False) -> Batch:
         """Return clips as a batch, each read to its place."""
-        wave = new_samples(clips[0].store, len(clips), self.length, pinned=pinned)
+        store = clips[0].store
+        shape = (len(clips), self.length, *store.sample_shape)
+        wave = new_samples(shape, store.sample_type, pinned=pinned)
         for row, clip in zip(wave.numpy(), clips, strict=True):
             fill_rest(row, clip.store.read_into(clip.entry, clip.start, row), self.config.short_clips)
         target, mask, weight = (np.stack(part) for part in zip(*(clip.taught for clip in clips), strict=True))
@@ -392,9 +394,3 @@ def fill_clip(wave: np.ndarray, length: int, how: str) -> np.ndarray:
     clip[: len(wave)] = wave
     fill_rest(clip, len(wave), how)
     return clip
-
-
-def new_samples(store: ClipStore, number: int, length: int, *, pinned: bool) -> Tensor:
-    """Return (number, length, ...) of undefined samples of a store's kind; `pinned` as `ClipSet.batch`."""
-    kind = torch.from_numpy(np.empty(0, store.sample_type)).dtype
-    return torch.empty((number, length, *store.sample_shape), dtype=kind, pin_memory=pinned)

@@ -18,7 +18,7 @@ from torch import Tensor
 from core.config_data import NoiseConfig
 from core.data.audio import AUDIO_SUFFIXES
 from core.data.audio_files import search_audio
-from core.data.pcm import PcmStore, fill_rest
+from core.data.pcm import PcmStore, fill_rest, new_samples
 
 
 class NoiseOfSet(NamedTuple):
@@ -88,7 +88,7 @@ class NoiseSets:
             chosen = [(clip, one) for clip, row in enumerate(drawn) for one in row if one.of_set == place]
             if not chosen:
                 continue
-            waves = torch.empty((len(chosen), length), dtype=torch.int16, pin_memory=pinned)
+            waves = new_samples((len(chosen), length), np.dtype(np.int16), pinned=pinned)
             for row, (_, one) in zip(waves.numpy(), chosen, strict=True):
                 fill_rest(row, store.read_into(one.file, one.start, row), "repeat")
             clips = torch.tensor([clip for clip, _ in chosen])

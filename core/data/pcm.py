@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from core.data.audio import duration_seconds, read_mono, stream_mono, to_int16
@@ -88,6 +90,23 @@ def fill_rest(clip: np.ndarray, number: int, how: str) -> None:
         return
     for start in range(number, len(clip), number):
         clip[start : start + number] = clip[: min(number, len(clip) - start)]
+
+
+def new_samples(shape: tuple[int, ...], kind: np.dtype[Any], *, pinned: bool) -> Tensor:
+    """Return undefined samples of a shape.
+
+    Parameters
+    ----------
+    shape
+        Of the tensor.
+    kind
+        Of a sample.
+    pinned
+        In memory from which a GPU can copy by itself. Else it is numpy's: glibc before 2.38 does not reuse
+        the aligned blocks that torch frees.
+    """
+    found = torch.from_numpy(np.empty(() if pinned else shape, kind))
+    return torch.empty(shape, dtype=found.dtype, pin_memory=True) if pinned else found
 
 
 class PcmStore(ClipStore):
