@@ -18,7 +18,7 @@ def send_batch(batch: Batch, device: torch.device) -> Batch:
 
 
 def sent_ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
-    """Yield batches on a device, each while the next one is on its way.
+    """Yield batches on a GPU, each while the next one is on its way; as they are where there is none.
 
     Parameters
     ----------
@@ -28,8 +28,7 @@ def sent_ahead(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch
         Where they are wanted.
     """
     if device.type != "cuda":
-        for batch in batches:
-            yield send_batch(batch, device)
+        yield from batches
         return
     stream, coming = torch.cuda.Stream(device), None
     for batch in batches:
