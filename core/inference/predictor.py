@@ -17,9 +17,9 @@ from core.inference.batching import BatchSize, Stretch, WindowPool
 from core.inference.config import WindowConfig
 from core.inference.ensemble import Ensemble, Waves
 from core.inference.journal import FileFacts, FileResult
-from core.inference.reading import Blocks, read_ahead
+from core.inference.reading import read_ahead
 from core.inference.staging import Staging
-from core.inference.windows import cut_pieces, merge_shifts
+from core.inference.windows import Pieces, merge_shifts
 from core.machine import HeapTrimmer, usable_cores
 
 WINDOWS_OF_A_PIECE = 12
@@ -85,10 +85,12 @@ class Predictor:
         """
         pool, open_files = WindowPool(), dict[int, _OpenFile]()
         launched: deque[_Launched] = deque()
-        streams = read_ahead(paths, self.sample_rates, self.num_decoders, as_int16=self.as_int16)
-        for position, (blocks, findings) in enumerate(streams):
+        context = self.config.context
+        size = max(WINDOWS_OF_A_PIECE // context, 1) * context
+        streams = read_ahead(paths, self.sample_rates, size, self.num_decoders, as_int16=self.as_int16)
+        for position, (cut, findings) in enumerate(streams):
             file = open_files[position] = _OpenFile(findings)
-            for stretch, num_parts in self._stretches(position, file, blocks):
+            for stretch, num_parts in self._stretches(position, file, cut):
                 pool.add(stretch, num_parts)
                 for batch, parts in pool.take(self.batch_size.size):
                     launched.append(self._launch(batch, parts))
@@ -100,20 +102,18 @@ class Predictor:
         yield from self._collect(launched, open_files, 0)
 
     def _stretches(
-        self, position: int, file: "_OpenFile", blocks: Iterable[Blocks]
+        self, position: int, file: "_OpenFile", cut: Iterable[Pieces]
     ) -> Iterator[tuple[Stretch, int]]:
         """Yield the windows of a file on every grid, and how many its clips have; note why it ended early."""
-        context = self.config.context
-        size = max(WINDOWS_OF_A_PIECE // context, 1) * context
         try:
-            for pieces in cut_pieces(blocks, self.sample_rates, size):
+            for pieces in cut:
                 piece = pieces[self.sample_rates[0]]
                 for shift in self.config.shifts:
                     waves = {
                         f: pieces[f.sample_rate].windows(shift, f.short_clips) for f in self.window_formats
                     }
                     whole = Stretch(position, shift, piece.first, waves)
-                    for windows, num_parts in clips_of(piece.number, context):
+                    for windows, num_parts in clips_of(piece.number, self.config.context):
                         stretch = whole.cut(windows.start, windows.stop)
                         file.missing += len(stretch)
                         yield stretch, num_parts

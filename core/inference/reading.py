@@ -1,8 +1,8 @@
-"""Decode the next soundscapes while the present ones are predicted.
+"""Decode the next soundscapes, and cut them into windows, while the present ones are predicted.
 
-Threads decode a file each (libsndfile and soxr leave the interpreter free meanwhile). Each stays a bounded
-number of blocks ahead, and all together a bounded number of files, so that memory depends on neither their
-number nor their length. Files come in their order, whichever was decoded first.
+Threads read a file each (libsndfile, soxr and numpy leave the interpreter free meanwhile). Each stays a
+bounded number of pieces ahead, and all together a bounded number of files, so that memory depends on neither
+their number nor their length. Files come in their order, whichever was decoded first.
 """
 
 import contextlib
@@ -13,32 +13,28 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Full, Queue
 
-import numpy as np
-
 from core.data.audio import stream_rates, to_int16
 from core.data.decoding import Findings
 from core.data.recorders import read_header
 from core.data.remote import AudioSource, fetched
+from core.inference.windows import Pieces, cut_pieces
 
-BLOCKS_AHEAD = 8
-"""Of one file: a minute of one channel at 32 kHz."""
+PIECES_AHEAD = 1
+"""Of one file, beside the one that is being cut."""
 FILES_AHEAD = 2
 """For each thread."""
 WAIT_SECONDS = 0.1
 
-Blocks = tuple[np.ndarray, ...]
-"""(sample,) float32 or int16 of the same stretch of audio at several sample rates."""
-
 
 @dataclass
 class _Ahead:
-    """A file that is decoded: its blocks, and after them None or what ended it."""
+    """A file that is decoded: its pieces, and after them None or what ended it."""
 
     findings: Findings = field(default_factory=Findings)
-    queue: Queue[Blocks | Exception | None] = field(default_factory=lambda: Queue(BLOCKS_AHEAD))
+    queue: Queue[Pieces | Exception | None] = field(default_factory=lambda: Queue(PIECES_AHEAD))
 
-    def blocks(self) -> Iterator[Blocks]:
-        """Yield blocks up to the end of the file."""
+    def pieces(self) -> Iterator[Pieces]:
+        """Yield pieces up to the end of the file."""
         while (item := self.queue.get()) is not None:
             if isinstance(item, Exception):
                 raise item
@@ -46,9 +42,14 @@ class _Ahead:
 
 
 def read_ahead(
-    paths: Sequence[AudioSource], sample_rates: Sequence[int], num_threads: int = 1, *, as_int16: bool = False
-) -> Iterator[tuple[Iterator[Blocks], Findings]]:
-    """Yield a stream of blocks and the findings of each file, see `core.data.audio.stream_rates`.
+    paths: Sequence[AudioSource],
+    sample_rates: Sequence[int],
+    size: int,
+    num_threads: int = 1,
+    *,
+    as_int16: bool = False,
+) -> Iterator[tuple[Iterator[Pieces], Findings]]:
+    """Yield the pieces and the findings of each file, see `core.data.audio.stream_rates` and `cut_pieces`.
 
     Parameters
     ----------
@@ -56,16 +57,18 @@ def read_ahead(
         Audio files, of this machine or elsewhere.
     sample_rates
         (rate,) wanted samples per second.
+    size
+        Windows of a piece.
     num_threads
         How many files are decoded at a time.
     as_int16
-        Blocks are int16, half as much for a bus to carry.
+        Pieces are int16, half as much for a bus to carry.
 
     Yields
     ------
-    blocks, findings
-        The blocks of one file, to be read before the next file is asked for; what is left of them is
-        skipped. They raise what `stream_rates` raises. The findings are complete after the last block.
+    pieces, findings
+        The pieces of one file, to be read before the next file is asked for; what is left of them is
+        skipped. They raise what `stream_rates` raises. The findings are complete after the last piece.
     """
     waiting = iter(paths)
     ahead: deque[_Ahead] = deque()
@@ -75,7 +78,7 @@ def read_ahead(
         def start_next() -> None:
             for path in waiting:
                 ahead.append(_Ahead())
-                threads.submit(_decode, path, sample_rates, ahead[-1], is_over, as_int16)
+                threads.submit(_decode, path, sample_rates, size, ahead[-1], is_over, as_int16)
                 return
 
         try:
@@ -83,7 +86,7 @@ def read_ahead(
                 start_next()
             while ahead:
                 file = ahead.popleft()
-                stream = file.blocks()
+                stream = file.pieces()
                 yield stream, file.findings
                 with contextlib.suppress(Exception):  # an error in what nobody wants is nobody's
                     for _ in stream:
@@ -94,11 +97,16 @@ def read_ahead(
 
 
 def _decode(
-    path: AudioSource, sample_rates: Sequence[int], file: _Ahead, is_over: threading.Event, as_int16: bool
+    path: AudioSource,
+    sample_rates: Sequence[int],
+    size: int,
+    file: _Ahead,
+    is_over: threading.Event,
+    as_int16: bool,
 ) -> None:
-    """Put the blocks of a file into its queue until the reader is done."""
+    """Put the pieces of a file into its queue until the reader is done."""
 
-    def put(item: Blocks | Exception | None) -> None:
+    def put(item: Pieces | Exception | None) -> None:
         while not is_over.is_set():
             with contextlib.suppress(Full):
                 file.queue.put(item, timeout=WAIT_SECONDS)
@@ -107,8 +115,11 @@ def _decode(
     try:
         with fetched(path) as local:
             file.findings.origin = read_header(local)
-            for blocks in stream_rates(local, sample_rates, file.findings):
-                put(tuple(map(to_int16, blocks)) if as_int16 else blocks)
+            blocks = stream_rates(local, sample_rates, file.findings)
+            if as_int16:
+                blocks = (tuple(map(to_int16, block)) for block in blocks)
+            for pieces in cut_pieces(blocks, sample_rates, size):
+                put(pieces)
                 if is_over.is_set():
                     return
         put(None)

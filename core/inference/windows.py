@@ -76,6 +76,10 @@ class Piece:
         return windows
 
 
+Pieces = dict[int, Piece]
+"""Sample rate -> the same windows at that rate."""
+
+
 def count_windows(num_samples: int, sample_rate: int) -> int:
     """Return the windows of a file: at least one, if it has a sample at all.
 
@@ -99,7 +103,7 @@ def count_windows(num_samples: int, sample_rate: int) -> int:
 
 def cut_pieces(
     blocks: Iterable[tuple[np.ndarray, ...]], sample_rates: Sequence[int], size: int
-) -> Iterator[dict[int, Piece]]:
+) -> Iterator[Pieces]:
     """Cut a stream of samples into pieces of `size` windows; the last one is shorter.
 
     Parameters
@@ -125,21 +129,24 @@ def cut_pieces(
 
 
 def _cut(blocks: Iterable[np.ndarray], sample_rate: int, size: int) -> Iterator[Piece]:
-    """Yield the pieces of one sample rate."""
+    """Yield the pieces of one sample rate, each in its own memory, to which blocks are copied."""
     length = WINDOW_SECONDS * sample_rate
-    kept: list[np.ndarray] = []
-    held = first = 0
+    room = (size + 1) * length
+    wave, held, first = np.empty(0, np.float32), 0, 0
     for block in blocks:
-        kept.append(block)
-        held += len(block)
-        while held >= (size + 1) * length:
-            wave = np.concatenate(kept)
-            yield Piece(wave[: (size + 1) * length], first, size, sample_rate, (size + 1) * length)
-            kept, held, first = [wave[size * length :].copy()], held - size * length, first + size
+        if not len(wave):
+            wave = np.empty(room, block.dtype)
+        while len(block):
+            part, block = block[: room - held], block[room - held :]
+            wave[held : held + len(part)] = part
+            held += len(part)
+            if held == room:
+                yield Piece(wave, first, size, sample_rate, room)
+                full, wave = wave, np.empty(room, wave.dtype)
+                wave[:length] = full[-length:]
+                held, first = length, first + size
     number = count_windows(first * length + held, sample_rate) - first
-    dtype = kept[0].dtype if kept else np.float32
-    rest = np.empty(max((number + 1) * length, held), dtype)
-    np.concatenate(kept or [rest[:0]], out=rest[:held])
+    rest = wave[: (number + 1) * length] if number <= size else np.concatenate([wave, wave[:length]])
     rest[held:] = 0
     for start in range(0, number, size):
         count = min(size, number - start)
