@@ -112,6 +112,10 @@ class BatchSize:
         self.trials: list[float] = []
         self.bytes_before = _peak_bytes(device)
 
+    def is_full(self, number: int, num_parts: int) -> bool:
+        """Return whether a batch has the final size: of so many windows, in clips of `num_parts`."""
+        return self.is_measured and number == max(self.size // num_parts, 1) * num_parts
+
     def took(self, number: int, seconds: float) -> None:
         """Learn what a batch of some windows took, and choose the size of the next one."""
         if self.is_measured or number < self.size:

@@ -17,6 +17,7 @@ from core.data.layouts import LAYOUTS, Layout
 from core.data.taxonomy import Taxonomy
 from core.inference.windows import WindowFormat
 from core.models.base import Output, SpeciesModel
+from core.models.log_mel import LogMel
 from core.run_folder import RunFolder
 from core.scoring.decisions import clipped_logit
 
@@ -120,6 +121,11 @@ class Ensemble:
     def scored(self) -> np.ndarray:
         """(species,) bool: the judged ones, which alone set the quantile of a decision."""
         return np.isin(self.species, self.members[0].card.scored)
+
+    @property
+    def is_all_torch(self) -> bool:
+        """Whether spectrograms, too, are made by torch, on the device of their windows."""
+        return all(isinstance(member.model.front_end, LogMel) for member in self.members)
 
     @property
     def layout(self) -> Layout:

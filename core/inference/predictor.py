@@ -18,6 +18,7 @@ from core.inference.config import WindowConfig
 from core.inference.ensemble import Ensemble, Waves
 from core.inference.journal import FileFacts, FileResult
 from core.inference.reading import read_ahead
+from core.inference.replay import LaunchReplay
 from core.inference.staging import Staging
 from core.inference.windows import Pieces, merge_shifts
 from core.machine import HeapTrimmer, usable_cores
@@ -69,6 +70,8 @@ class Predictor:
         self.on_gpu = device.type == "cuda"
         self.as_int16 = self.on_gpu  # half as much for the bus; as training's cache has them
         self.batch_size, self.staging = BatchSize(device, config.batch), Staging(device)
+        can_replay = self.on_gpu and all(e.is_all_torch for e in (ensemble, nocall) if e is not None)
+        self.replay = LaunchReplay(self._logits) if can_replay else None
         self.heap = HeapTrimmer(GROWTH_BYTES)
         decoders = min(len(usable_cores()), MAX_DECODERS) if self.on_gpu else 1
         self.num_decoders = config.decoders or decoders
@@ -125,13 +128,9 @@ class Predictor:
         """Start predicting a batch; a GPU works on when this returns, but for sizes that are being timed."""
         started = time.perf_counter()
         waves = {f: self.staging.send([stretch.waves[f] for stretch in batch]) for f in self.window_formats}
-        outputs = self.ensemble.outputs(waves, num_parts)
-        logits = {"probability": self.ensemble.window_logits(outputs, num_parts)}
-        if self.segments:
-            logits["segments"] = self.ensemble.segment_logits(outputs, num_parts)
-        if self.nocall is not None:
-            logits["bird"] = self.nocall.window_logits(self.nocall.outputs(waves, 1), 1)
-        fetched = {name: self._fetched(values) for name, values in logits.items()}
+        is_replayed = self.replay is not None and self.batch_size.is_full(sum(map(len, batch)), num_parts)
+        predict = self.replay if self.replay is not None and is_replayed else self._logits
+        fetched = {name: self._fetched(values) for name, values in predict(waves, num_parts).items()}
         event = torch.cuda.Event() if self.on_gpu else None
         if event is not None:
             event.record()
@@ -140,6 +139,16 @@ class Predictor:
         self.batch_size.took(sum(map(len, batch)), time.perf_counter() - started)
         self.heap.trim()
         return _Launched(batch, fetched, event)
+
+    def _logits(self, waves: Waves, num_parts: int) -> dict[str, Tensor]:
+        """Return the logits of windows, of their segments if wanted, and of the no-call model."""
+        outputs = self.ensemble.outputs(waves, num_parts)
+        logits = {"probability": self.ensemble.window_logits(outputs, num_parts)}
+        if self.segments:
+            logits["segments"] = self.ensemble.segment_logits(outputs, num_parts)
+        if self.nocall is not None:
+            logits["bird"] = self.nocall.window_logits(self.nocall.outputs(waves, 1), 1)
+        return logits
 
     def _fetched(self, values: Tensor) -> Tensor:
         """Return values on their way to the host; they are there after the event of the batch."""

@@ -47,15 +47,14 @@ class _TorchNetwork:
 class _CompiledNetwork:
     """The same through torch.compile, in bfloat16 on a GPU, for batches of one size.
 
-    A batch of another size is cut and filled up to that of the first, so that nothing is compiled twice. On a
-    GPU the launches are recorded once (CUDA graphs). Clips of another number of parts run uncompiled.
+    A batch of another size is cut and filled up to that of the first, so that nothing is compiled twice.
+    Clips of another number of parts run uncompiled.
     """
 
     def __init__(self, model: SpeciesModel, device: torch.device, num_parts: int) -> None:
         on_gpu = device.type == "cuda"
         self.plain = _TorchNetwork(model, device, bf16=on_gpu)
-        options: dict[str, Any] = {"mode": "reduce-overhead"} if on_gpu else {"options": {"freezing": True}}
-        self.run = torch.compile(self.plain, dynamic=False, **options)
+        self.run = torch.compile(self.plain, dynamic=False, options=None if on_gpu else {"freezing": True})
         self.num_parts, self.size = num_parts, 0
 
     def __call__(self, mels: Tensor, num_parts: int) -> Output:
@@ -69,7 +68,7 @@ class _CompiledNetwork:
             with torch.no_grad():
                 clip, segment, num_frames, _ = self.run(filled, num_parts)
             number = len(piece) // num_parts
-            outputs.append((clip[:number].clone(), segment[:number].clone(), num_frames))
+            outputs.append((clip[:number], segment[:number], num_frames))
         clips, segments, frames = zip(*outputs, strict=True)
         return Output(torch.cat(clips), torch.cat(segments), frames[0])
 
