@@ -19,6 +19,10 @@ from core.data.contents import Content, FileView, inspect_content
 from core.data.recorders import UNKNOWN, Origin
 
 BLOCK_FRAMES = 1 << 18
+MONO_FRAMES = 1 << 21
+"""A minute in one block: threads that decode wait for Python, and for each other, between any two steps."""
+LEAST_FRAMES = 1 << 14
+"""Of a block, where a file may go on beyond what its header says."""
 MAX_FRAMES_PER_BYTE = 8192
 """No format says more with a byte; what goes on beyond is a decoder that does not end."""
 SLACK_SECONDS = 0.1
@@ -161,7 +165,7 @@ def _decode_parts(
             if passed := _pass_over(file, content, int(start * rate)):
                 decoded += passed
                 yield rate, np.broadcast_to(np.float32(0), (passed, 1))
-            for block, error in _blocks(file):
+            for block, error in _blocks(file, content.frames, is_stretch=start > 0):
                 if len(block):
                     decoded += len(block)
                     yield rate, block / np.float32(scale) if scale > 1 else block
@@ -257,10 +261,15 @@ def _pass_over(file: soundfile.SoundFile, content: Content, frames: int) -> int:
     return file.seek(whole)
 
 
-def _blocks(file: soundfile.SoundFile) -> Iterator[tuple[np.ndarray, str]]:
+def _blocks(
+    file: soundfile.SoundFile, claimed: int | None = None, *, is_stretch: bool = False
+) -> Iterator[tuple[np.ndarray, str]]:
     """Yield (frame, channel) float32 and what the decoder complains of; the last block may be empty."""
-    frames = max(BLOCK_FRAMES // file.channels, 1)
+    is_long = file.channels == 1 and not is_stretch
+    most = MONO_FRAMES if is_long else max(BLOCK_FRAMES // file.channels, 1)
+    expected = claimed or file.frames or most
     while True:
+        frames = min(max(expected, LEAST_FRAMES), most)
         block, error = np.full((frames, file.channels), np.nan, np.float32), ""
         try:
             found = len(file.read(out=block))
@@ -271,6 +280,7 @@ def _blocks(file: soundfile.SoundFile) -> Iterator[tuple[np.ndarray, str]]:
         yield block[:found], error
         if found == 0 or error:
             return
+        expected -= found
 
 
 def _float_scale(path: Path, content: Content, number: int, findings: Findings) -> float:

@@ -1,7 +1,7 @@
 """Full batches on a GPU: their launches are recorded once (a CUDA graph) and replayed by a single call.
 
-Threads that decode share Python with the one that launches. At each of the thousands of launches of a batch that
-one would wait for them to let go.
+Threads that decode share Python with the one that launches. At each of thousands of launches it would wait
+for them to let go.
 """
 
 from collections.abc import Callable
