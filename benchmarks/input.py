@@ -2,8 +2,8 @@
 
 A batch of 36 clips of 30 s with background noise (chances of 0.5, 0.25 and 0.25, as published), from OGG
 recordings of 66 s on average to float32 on the host. The original's way loads each clip and each noise by
-librosa with an offset, item by item. Ours is the loader of `core.data.loaders` over the int16 cache, in the
-same process: without workers, as on a CPU.
+librosa with an offset, item by item. Ours is the loader of `core.data.loaders` over the cache, of samples as
+they are and of FLAC, in the same process: without threads, as on a CPU.
 """
 
 import tempfile
@@ -94,6 +94,7 @@ def compare_paths(config: InputBenchmark, folder: Path) -> Timings:
     recordings = write_sounds(folder / "recordings", max(number, 2), RECORDING_SECONDS)
     noises = [write_sounds(folder / f"noise{i}", 6, NOISE_SECONDS) for i in range(len(CHANCES))]
     store, *sets = (PcmStore(files, _RATE, folder / "cache", quiet=True) for files in (recordings, *noises))
+    compressed = PcmStore(recordings, _RATE, folder / "cache", quiet=True, cache_format="flac")
     data = DataConfig(
         clip_seconds=config.clip_seconds, batch_size=_CLIPS, min_epoch_steps=1_000_000,
         noise=NoiseConfig(probabilities=CHANCES),
@@ -101,7 +102,7 @@ def compare_paths(config: InputBenchmark, folder: Path) -> Timings:
     held = csr_array(np.eye(len(recordings), _SPECIES, dtype=np.float32))
     labels = Labels(held > 0, held, csr_array(held.shape, dtype=bool), np.ones(len(recordings), np.float32))
 
-    def batches(noise: NoiseSets | None) -> Callable[[], object]:
+    def batches(store: PcmStore, noise: NoiseSets | None) -> Callable[[], object]:
         pool = Pool(np.arange(len(recordings)))
         sampler = TrainBatches(pool, Pool(np.arange(0)), _few_steps(data), MixupConfig(), seed=0)
         clips = TrainClips(store, labels, data, noise, 0)
@@ -116,8 +117,9 @@ def compare_paths(config: InputBenchmark, folder: Path) -> Timings:
     generator = np.random.default_rng(0)
     ways: dict[str, Callable[[], object]] = {
         "the original's way": partial(load_originally, recordings, noises, config.clip_seconds, generator),
-        "ours": batches(NoiseSets(sets, data.noise)),
-        "ours, without noise": batches(None),
+        "ours": batches(store, NoiseSets(sets, data.noise)),
+        "ours, without noise": batches(store, None),
+        "ours, FLAC, without noise": batches(compressed, None),
     }
     question = f"A batch of {_CLIPS} clips of {config.clip_seconds:g} s with background noise, one process"
     rounds = 2 if config.quick else config.rounds

@@ -27,7 +27,7 @@ _C = TypeVar("_C", bound=Config)
 SWEEP_SYNTAX = (tyro.conf.FlagConversionOff, tyro.conf.UsePythonSyntaxForLiteralCollections)
 RESUMABLE = {
     "resume", "schedule", "checkpoint_steps", "data.num_workers",
-    "output_dir", "data.root", "data.extra_roots", "data.cache",  # what moved; the data are compared
+    "output_dir", "data.root", "data.extra_roots", "data.cache", "data.cache_format",  # the data are compared
     "optim.lr", "optim.min_lr", "optim.max_grad_norm", "precision",  # what helps where the loss broke
 }  # fmt: skip
 """Fields that may differ between a run and its resumption."""

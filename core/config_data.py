@@ -74,6 +74,8 @@ class DataConfig:
     """How the table of recordings in each of them is called, and its columns."""
     cache: str | None = "data/cache"
     """Folder of the decoded int16 cache (64 kB per second of audio); None: decode at every read."""
+    cache_format: Literal["pcm", "flac"] = "pcm"
+    """Samples as they are, or as FLAC: about half the space, and a clip is decoded at each read."""
     max_bad_share: float = 0.2
     """Largest share of missing or corrupt recordings with which a run still starts."""
     strict: bool = False

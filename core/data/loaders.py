@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -143,15 +144,14 @@ def open_data(config: Config, competition: Competition, *, quiet: bool = False) 
     data = config.data
     assert data.root is not None, "core.command_line settles data.root"
     assert data.fold != "all", "one run trains one fold"
-    cache = Path(data.cache) if data.cache is not None else None
-    rate = config.features.sample_rate
+    opened = partial(open_store, sample_rate=config.features.sample_rate, config=data, quiet=quiet)
     recordings = competition.recordings
-    store = PcmStore(recordings["path"].tolist(), rate, cache, quiet=quiet, strict=data.strict)
+    store = opened(recordings["path"].tolist())
     refuse_if_too_many_bad(store, data)
     sets = find_noise(Path(data.root), data.noise) if any(data.noise.probabilities) else []
-    noise = [PcmStore(files, rate, cache, quiet=quiet, strict=data.strict) for files in sets]
+    noise = [opened(files) for files in sets]
     windows = labelled_windows(competition, data)
-    scapes = PcmStore(list(windows.paths.values()), rate, cache, quiet=quiet, strict=data.strict)
+    scapes = opened(list(windows.paths.values()))
     folds = folds_of(competition, data)
     train, valid = split(folds, data.fold)
     usable = store.lengths > 0
@@ -185,9 +185,18 @@ def add_unlabelled(data: RunData, config: DataConfig, *, quiet: bool = False) ->
     """
     items, unlabelled, rate = data.soundscapes, data.competition.unlabelled, round(data.store.sample_rate)
     paths = [*items.windows.paths.values(), *unlabelled.values()]
-    cache = Path(config.cache) if config.cache is not None else None
-    store = PcmStore(paths, rate, cache, quiet=quiet, strict=config.strict)
+    store = open_store(paths, rate, config, quiet=quiet)
     return replace(data, soundscapes=items.with_unlabelled(unlabelled, store))
+
+
+def open_store(
+    paths: Sequence[Path], sample_rate: int, config: DataConfig, *, quiet: bool = False
+) -> PcmStore:
+    """Return the samples of recordings, decoded into the configured cache where they are not there yet."""
+    cache = Path(config.cache) if config.cache is not None else None
+    return PcmStore(
+        paths, sample_rate, cache, quiet=quiet, strict=config.strict, cache_format=config.cache_format
+    )
 
 
 def list_files(stores: Sequence[PcmStore]) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,6 +12,9 @@ import soundfile
 from core.data import pcm
 from core.data.decoding import AudioError
 from core.data.pcm import PcmStore
+from core.data.sample_files import CacheFormat
+
+FORMATS = pytest.mark.parametrize("cache_format", ["pcm", "flac"])
 
 
 @pytest.fixture
@@ -27,13 +30,14 @@ def build(files: list[Path], cache: Path) -> None:
     PcmStore(files, 32000, cache, quiet=True)
 
 
+@FORMATS
 def test_the_cache_holds_the_samples_and_is_used(
-    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cache_format: CacheFormat
 ) -> None:
     plain = PcmStore(files, 32000, None, quiet=True)
-    first = PcmStore(files, 32000, tmp_path / "cache", quiet=True)
+    first = PcmStore(files, 32000, tmp_path / "cache", quiet=True, cache_format=cache_format)
     monkeypatch.setattr(pcm, "stream_mono", None)  # decoding would fail now
-    second = PcmStore(files, 32000, tmp_path / "cache", quiet=True)
+    second = PcmStore(files, 32000, tmp_path / "cache", quiet=True, cache_format=cache_format)
     for i in range(len(files)):
         wave = second.read(i, 1000, 5000)
         assert wave.dtype == np.int16
@@ -103,24 +107,41 @@ def test_beyond_the_end_there_is_nothing(files: list[Path], tmp_path: Path) -> N
     assert clip.tolist() == [7] * 4
 
 
+def test_flac_takes_less_room(tmp_path: Path) -> None:
+    envelope = np.linspace(0, 0.05, 320_000)
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-1, 1, 320_000) * envelope, 32000)
+    sizes = []
+    for cache_format in get_args(CacheFormat):
+        folder = tmp_path / cache_format
+        PcmStore([tmp_path / "a.wav"], 32000, folder, quiet=True, cache_format=cache_format)
+        sizes += [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    assert sizes[1] < 0.75 * sizes[0]
+
+
+@FORMATS
 @pytest.mark.parametrize("damage", ["shorter", "longer", "empty", "former"])
-def test_a_damaged_cache_file_is_written_anew(files: list[Path], tmp_path: Path, damage: str) -> None:
+def test_a_damaged_cache_file_is_written_anew(
+    files: list[Path], tmp_path: Path, damage: str, cache_format: CacheFormat
+) -> None:
     cache = tmp_path / "cache"
-    before = PcmStore(files[:1], 32000, cache, quiet=True).read(0, 0, 32000)
-    (stored,) = cache.rglob("*.i16")
+    before = PcmStore(files[:1], 32000, cache, quiet=True, cache_format=cache_format).read(0, 0, 32000)
+    (stored,) = (path for path in cache.rglob("*") if path.is_file())
     content = stored.read_bytes()
     changed = {"shorter": content[:1000] + content[-100:], "longer": content * 2, "former": content[:64000]}
     stored.write_bytes(changed.get(damage, b""))
-    after = PcmStore(files[:1], 32000, cache, quiet=True)
+    after = PcmStore(files[:1], 32000, cache, quiet=True, cache_format=cache_format)
     assert after.lengths.tolist() == [32000]
     np.testing.assert_array_equal(after.read(0, 0, 32000), before)
     assert stored.read_bytes() == content
 
 
-def test_a_file_that_is_gone_while_training_is_named(files: list[Path], tmp_path: Path) -> None:
-    store = PcmStore(files, 32000, tmp_path / "cache", quiet=True)
+@FORMATS
+def test_a_file_that_is_gone_while_training_is_named(
+    files: list[Path], tmp_path: Path, cache_format: CacheFormat
+) -> None:
+    store = PcmStore(files, 32000, tmp_path / "cache", quiet=True, cache_format=cache_format)
     before = store.read(0, 100, 1000)
-    for stored in (tmp_path / "cache").rglob("*.i16"):
+    for stored in [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]:
         stored.unlink()
     np.testing.assert_array_equal(store.read(0, 100, 1000), before)  # of the recording itself
     files[0].unlink()
