@@ -355,7 +355,7 @@ def _refuse_folds_in_a_trial(config: Config) -> None:
 
 
 def _fit(trainer: Trainer) -> None:
-    """Train, alone in the run's folder; `ValueError` for a recording that is gone, or weights that broke."""
+    """Train, alone in the run's folder; `ValueError` for what a person can mend, such as a lost recording."""
     is_main = trainer.accelerator.is_main_process
     try:
         with trainer.record.folder.held() if is_main else nullcontext():
@@ -365,6 +365,14 @@ def _fit(trainer: Trainer) -> None:
         raise ValueError(message) from error
     except FloatingPointError as error:
         raise ValueError(*error.args) from error
+    except torch.OutOfMemoryError as error:
+        config = trainer.config
+        message = (
+            f"data.batch_size={config.data.batch_size}: {trainer.accelerator.device} has too little memory; "
+            f"--optim.accumulation={2 * config.optim.accumulation} halves what it holds at a time, and "
+            "--model.recompute=True keeps less of it"
+        )
+        raise ValueError(message) from error
 
 
 def _fold_configs(config: Config) -> list[Config]:

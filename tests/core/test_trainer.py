@@ -398,6 +398,25 @@ def test_a_recording_that_is_gone_while_training_is_named(
         assert re.fullmatch(r"error: .*\.ogg: missing file; restore it, then continue with --resume", told)
 
 
+class ShortOfMemory(TinyTrainer):
+    """Its device holds no step."""
+
+    def compute_loss(self, output: Output, labels: Labelled) -> Tensor:
+        raise torch.OutOfMemoryError
+
+
+def test_a_device_without_memory_for_a_step_is_told_with_what_helps(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        ShortOfMemory.main(config)
+    assert stop.value.code == 2
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert re.fullmatch(
+        r"error: data\.batch_size=\d+: cpu has too little memory; --optim\.accumulation=2 halves .*", told
+    )
+
+
 def test_a_path_that_leaves_the_folder_is_refused(
     config: Config, tiny_demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
