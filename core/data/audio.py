@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from core.data.decoding import AudioError, Findings, decode
+from core.data.decoding import BLOCK_FRAMES, AudioError, Findings, decode
 
 AUDIO_SUFFIXES = (
     ".ogg", ".oga", ".opus", ".wav", ".wave", ".flac", ".mp3", ".aif", ".aiff", ".w64", ".caf",
@@ -54,7 +54,12 @@ def stream_mono(path: Path, sample_rate: int, findings: Findings | None = None) 
 
 
 def stream_rates(
-    path: Path, sample_rates: Sequence[int], findings: Findings | None = None, *, start: float = 0.0
+    path: Path,
+    sample_rates: Sequence[int],
+    findings: Findings | None = None,
+    *,
+    start: float = 0.0,
+    mono_frames: int = BLOCK_FRAMES,
 ) -> Iterator[tuple[np.ndarray, ...]]:
     """Yield the recording's blocks at several sample rates, decoded once; see `stream_mono`.
 
@@ -69,6 +74,8 @@ def stream_rates(
     start
         Seconds from which the sound is wanted: blocks that end long before are not resampled, or not even
         decoded; zeros stand for them, and `findings` may not tell of them.
+    mono_frames
+        Frames decoded at a time, of a file of one channel.
 
     Yields
     ------
@@ -84,7 +91,7 @@ def stream_rates(
     mixer, present, frames, is_wanted = _Mixer(), 0, 0, False
     resamplers: list[soxr.ResampleStream | None] = []
     silence = np.zeros(0, np.float32)
-    for rate, block in decode(path, found, start - LEAD_SECONDS):
+    for rate, block in decode(path, found, start - LEAD_SECONDS, mono_frames):
         if rate != present:  # of the first block, or of another stream in the same file
             if resamplers:
                 is_wanted = True

@@ -19,8 +19,8 @@ from core.data.contents import Content, FileView, inspect_content
 from core.data.recorders import UNKNOWN, Origin
 
 BLOCK_FRAMES = 1 << 18
-MONO_FRAMES = 1 << 21
-"""A minute in one block: threads that decode wait for Python, and for each other, between any two steps."""
+MINUTE_FRAMES = 1 << 21
+"""A minute in one block, where many threads decode: they wait for each other between any two steps."""
 LEAST_FRAMES = 1 << 14
 """Of a block, where a file may go on beyond what its header says."""
 MAX_FRAMES_PER_BYTE = 8192
@@ -64,7 +64,9 @@ class Findings:
     origin: Origin = UNKNOWN
 
 
-def decode(path: Path, findings: Findings, start: float = 0.0) -> Iterator[tuple[int, np.ndarray]]:
+def decode(
+    path: Path, findings: Findings, start: float = 0.0, mono_frames: int = BLOCK_FRAMES
+) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the blocks of a file, as far as they can be decoded.
 
     Parameters
@@ -76,6 +78,8 @@ def decode(path: Path, findings: Findings, start: float = 0.0) -> Iterator[tuple
     start
         Seconds before which whole blocks are passed over, where what follows is the same without them; one
         block of zeros, which takes no memory, stands for them.
+    mono_frames
+        Frames of a block, of a file of one channel; `BLOCK_FRAMES` are divided among several channels.
 
     Yields
     ------
@@ -91,7 +95,7 @@ def decode(path: Path, findings: Findings, start: float = 0.0) -> Iterator[tuple
         _refuse_absent(path)
         content = inspect_content(path)
         findings.damage, findings.notes = content.damage, list(content.notes)
-        yield from _decode_content(path, content, findings, start)
+        yield from _decode_content(path, content, findings, start, mono_frames)
     except OSError as error:
         raise AudioError(f"not readable: {error.strerror or error}") from error
 
@@ -119,13 +123,13 @@ def _alike(path: Path) -> str:
 
 
 def _decode_content(
-    path: Path, content: Content, findings: Findings, start: float
+    path: Path, content: Content, findings: Findings, start: float, mono_frames: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the blocks of libsndfile, or of ffmpeg where that does not know the content."""
     refusal = ""
     if content.kind in SNDFILE_KINDS:
         try:
-            yield from _decode_parts(path, content, findings, start)
+            yield from _decode_parts(path, content, findings, start, mono_frames)
             return
         except _NotOpenedError as error:
             refusal = str(error)
@@ -151,7 +155,7 @@ class _Sequential(soundfile.SoundFile):
 
 
 def _decode_parts(
-    path: Path, content: Content, findings: Findings, start: float
+    path: Path, content: Content, findings: Findings, start: float, mono_frames: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the blocks of each part; compare the sum with what the header claims."""
     decoded, claimed, rate, error = 0, content.frames, 0, ""
@@ -165,7 +169,7 @@ def _decode_parts(
             if passed := _pass_over(file, content, int(start * rate)):
                 decoded += passed
                 yield rate, np.broadcast_to(np.float32(0), (passed, 1))
-            for block, error in _blocks(file, content.frames, is_stretch=start > 0):
+            for block, error in _blocks(file, content.frames, mono_frames):
                 if len(block):
                     decoded += len(block)
                     yield rate, block / np.float32(scale) if scale > 1 else block
@@ -262,11 +266,10 @@ def _pass_over(file: soundfile.SoundFile, content: Content, frames: int) -> int:
 
 
 def _blocks(
-    file: soundfile.SoundFile, claimed: int | None = None, *, is_stretch: bool = False
+    file: soundfile.SoundFile, claimed: int | None = None, mono_frames: int = BLOCK_FRAMES
 ) -> Iterator[tuple[np.ndarray, str]]:
     """Yield (frame, channel) float32 and what the decoder complains of; the last block may be empty."""
-    is_long = file.channels == 1 and not is_stretch
-    most = MONO_FRAMES if is_long else max(BLOCK_FRAMES // file.channels, 1)
+    most = mono_frames if file.channels == 1 else max(BLOCK_FRAMES // file.channels, 1)
     expected = claimed or file.frames or most
     while True:
         frames = min(max(expected, LEAST_FRAMES), most)

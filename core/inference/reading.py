@@ -8,13 +8,14 @@ their number nor their length. Files come in their order, whichever was decoded 
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from queue import Full, Queue
 
 from core.data.audio import stream_rates, to_int16
-from core.data.decoding import Findings
+from core.data.decoding import BLOCK_FRAMES, MINUTE_FRAMES, Findings
 from core.data.recorders import read_header
 from core.data.remote import AudioSource, fetched
 from core.inference.windows import Pieces, cut_pieces
@@ -23,6 +24,8 @@ PIECES_AHEAD = 1
 """Of one file, beside the one that is being cut."""
 FILES_AHEAD = 2
 """For each thread."""
+MANY_THREADS = 4
+"""From so many on, a minute is decoded in one block, which takes more memory."""
 WAIT_SECONDS = 0.1
 
 
@@ -70,15 +73,22 @@ def read_ahead(
         The pieces of one file, to be read before the next file is asked for; what is left of them is
         skipped. They raise what `stream_rates` raises. The findings are complete after the last piece.
     """
+    mono_frames = MINUTE_FRAMES if num_threads >= MANY_THREADS else BLOCK_FRAMES
+
+    def cut(path: Path, findings: Findings) -> Iterator[Pieces]:
+        blocks = stream_rates(path, sample_rates, findings, mono_frames=mono_frames)
+        if as_int16:
+            blocks = (tuple(map(to_int16, block)) for block in blocks)
+        return cut_pieces(blocks, sample_rates, size)
+
     waiting = iter(paths)
-    ahead: deque[_Ahead] = deque()
-    is_over = threading.Event()
+    ahead, is_over = deque[_Ahead](), threading.Event()
     with ThreadPoolExecutor(num_threads, thread_name_prefix="decode") as threads:
 
         def start_next() -> None:
             for path in waiting:
                 ahead.append(_Ahead())
-                threads.submit(_decode, path, sample_rates, size, ahead[-1], is_over, as_int16)
+                threads.submit(_decode, path, ahead[-1], is_over, cut)
                 return
 
         try:
@@ -98,11 +108,9 @@ def read_ahead(
 
 def _decode(
     path: AudioSource,
-    sample_rates: Sequence[int],
-    size: int,
     file: _Ahead,
     is_over: threading.Event,
-    as_int16: bool,
+    cut: Callable[[Path, Findings], Iterator[Pieces]],
 ) -> None:
     """Put the pieces of a file into its queue until the reader is done."""
 
@@ -115,10 +123,7 @@ def _decode(
     try:
         with fetched(path) as local:
             file.findings.origin = read_header(local)
-            blocks = stream_rates(local, sample_rates, file.findings)
-            if as_int16:
-                blocks = (tuple(map(to_int16, block)) for block in blocks)
-            for pieces in cut_pieces(blocks, sample_rates, size):
+            for pieces in cut(local, file.findings):
                 put(pieces)
                 if is_over.is_set():
                     return
