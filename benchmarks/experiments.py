@@ -1,28 +1,29 @@
 """How do all experiments compare? Trains each over the same folds and prints the table of the log.
 
-    python -m benchmarks.experiments [--root FOLDER] [--folds 0 1 ...] [--only NAME ...] [-- WORD ...]
+    python -m benchmarks.experiments [--root FOLDER] [--folds 0 1 ...] [--only NAME ...] [--options="WORDS"]
 
-Without --root on the generated demo data, else on that folder. Words after `--` go to every program. A fold
-that finished with the same words is not repeated, so that more folds can be added later. Each row has score
+Without --root on the generated demo data, else on that folder. A fold that finished with the same options is
+not repeated, so that more folds can be added later. Each row has score
 and macro ROC-AUC with intervals over the pooled out-of-fold predictions, minutes per fold, and the paired
 difference in macro ROC-AUC to timm_007 as `analysis.compare` finds it. nocall has another task and stands
 for itself; students, which need finished teachers, only take part where --only names them.
 """
 
-import argparse
 import json
 import platform
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.config import ValidConfig
+from core.config import ValidConfig, require
 from core.files import write_atomically
 from core.machine import code_version
+from core.program import run_program
 from core.scoring.comparison import compare_pairs
 from core.scoring.evaluation import evaluate
 from core.scoring.predictions import Predictions, pool_predictions
@@ -30,6 +31,27 @@ from core.scoring.predictions import Predictions, pool_predictions
 BASE = "timm_007"
 EXPERIMENTS = sorted(path.parent.name for path in Path("experiments").glob("*/run.py"))
 STUDENTS = {"timm_013", "student_017"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentsConfig:
+    """Train all experiments over the same folds; print the table of the log."""
+
+    root: str | None = None
+    """Folder of recordings; None: the generated demo."""
+    folds: tuple[int, ...] = (0,)
+    """Folds that validate in turn."""
+    only: tuple[str, ...] = tuple(sorted(set(EXPERIMENTS) - STUDENTS))
+    """Folders of `experiments/`."""
+    options: str = ""
+    """Further words of every experiment's command, with spaces between them."""
+    outputs: str = "outputs/comparison"
+    """Folder of the runs."""
+
+    def __post_init__(self) -> None:
+        """Check names."""
+        unknown = sorted(set(self.only) - set(EXPERIMENTS))
+        require(not unknown, f"only={', '.join(unknown)}: choose from {', '.join(EXPERIMENTS)}")
 
 
 def train(name: str, fold: int, words: list[str], outputs: Path) -> dict[str, Any]:
@@ -80,23 +102,17 @@ def row_of(name: str, runs: list[dict[str, Any]], pooled: Predictions, base: Pre
     )
 
 
-def main() -> None:
+def compare_experiments(config: ExperimentsConfig) -> None:
     """Train what is missing, print the table in Markdown."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--root")
-    parser.add_argument("--folds", nargs="+", type=int, default=[0])
-    parser.add_argument("--only", nargs="*", default=sorted(set(EXPERIMENTS) - STUDENTS), choices=EXPERIMENTS)
-    parser.add_argument("--outputs", type=Path, default=Path("outputs/comparison"))
-    parser.add_argument("words", nargs="*")
-    given = parser.parse_args()
-    words = ["--tracking.use=False", *given.words]
-    if given.root is not None:
-        words.append(f"--data.root={given.root}")
-    given.outputs.mkdir(parents=True, exist_ok=True)
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in given.only}
-    for fold in given.folds:
+    words = ["--tracking.use=False", *config.options.split()]
+    if config.root is not None:
+        words.append(f"--data.root={config.root}")
+    outputs = Path(config.outputs)
+    outputs.mkdir(parents=True, exist_ok=True)
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in config.only}
+    for fold in config.folds:
         for name, done in runs.items():
-            done.append(train(name, fold, words, given.outputs))
+            done.append(train(name, fold, words, outputs))
     tables = {
         name: pool_predictions(
             [Predictions.read(Path(run["folder"]) / "predictions.parquet") for run in done], name
@@ -111,4 +127,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(ExperimentsConfig, compare_experiments)
