@@ -1,9 +1,10 @@
 """The input path beside the original's: python -m benchmarks.input [--quick] [--out FILE.json].
 
-A batch of 36 clips of 30 s with background noise (chances of 0.5, 0.25 and 0.25, as published), from OGG
-recordings of 66 s on average to float32 on the host. The original's way loads each clip and each noise by
-librosa with an offset, item by item. Ours is the loader of `core.data.loaders` over the cache, of samples as
-they are and of FLAC, in the same process: without threads, as on a CPU.
+Batches of 36 clips of 30 s, from OGG recordings of 66 s on average to float32 on the host, with background
+noise (chances of 0.5, 0.25 and 0.25, as published) and without. The original's way loads each clip and each
+noise by librosa with an offset, item by item; torchcodec, opensoundscape and audiomentations take part where
+they are installed. Ours is the loader of `core.data.loaders` over the cache, of samples as they are and of
+FLAC, in the same process: without threads, as on a CPU.
 """
 
 import tempfile
@@ -12,12 +13,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import librosa
 import numpy as np
 import soundfile
 import torch
 from scipy.sparse import csr_array
 
+from benchmarks.peers import LoadClip, MixNoise, clip_loaders, noise_mixer
 from benchmarks.timing import Timings, report_timings, time_in_turns
 from core.config import DataConfig, MixupConfig, require
 from core.config_data import NoiseConfig
@@ -68,28 +69,34 @@ def write_sounds(folder: Path, number: int, seconds: tuple[float, float]) -> lis
     return files
 
 
-def load_originally(
-    recordings: list[Path], noises: list[list[Path]], seconds: float, generator: np.random.Generator
-) -> np.ndarray:
-    """Return a batch as the original makes it, (clip, sample) float32."""
+def load_batch(
+    load: LoadClip, recordings: list[Path], seconds: float, generator: np.random.Generator
+) -> list[np.ndarray]:
+    """Return a batch of clips, each loaded by itself, (sample,) float32."""
     batch = []
     for path in generator.permutation(np.array(recordings, dtype=object))[:_CLIPS]:
         surplus = max(soundfile.info(path).duration - seconds, 0)
-        wave, _ = librosa.load(path, sr=_RATE, offset=generator.uniform(0, surplus), duration=seconds)
-        wave = np.pad(wave, (0, max(int(seconds * _RATE) - len(wave), 0)))
-        for files, chance in zip(noises, CHANCES, strict=True):
-            if generator.random() < chance:
-                noise, _ = librosa.load(files[generator.integers(len(files))], sr=_RATE)
-                start = generator.integers(max(len(noise) - len(wave), 0) + 1)
-                noise = np.resize(noise[start : start + len(wave)], len(wave))
-                level = np.sqrt(np.mean(wave**2) / np.mean(noise**2)) / 10 ** (generator.uniform(0, 3) / 20)
-                wave = wave + noise * np.float32(level)
-        batch.append(wave)
-    return np.stack(batch)
+        wave = load(path, generator.uniform(0, surplus), seconds)
+        batch.append(np.pad(wave, (0, max(int(seconds * _RATE) - len(wave), 0))))
+    return batch
 
 
-def compare_paths(config: InputBenchmark, folder: Path) -> Timings:
-    """Return the input paths, timed in turns."""
+def mix_originally(
+    load: LoadClip, noises: list[list[Path]], generator: np.random.Generator, wave: np.ndarray
+) -> np.ndarray:
+    """Return a clip with noise mixed in as the original does it."""
+    for files, chance in zip(noises, CHANCES, strict=True):
+        if generator.random() < chance:
+            noise = load(files[generator.integers(len(files))], 0.0, NOISE_SECONDS[1])
+            start = generator.integers(max(len(noise) - len(wave), 0) + 1)
+            noise = np.resize(noise[start : start + len(wave)], len(wave))
+            level = np.sqrt(np.mean(wave**2) / np.mean(noise**2)) / 10 ** (generator.uniform(0, 3) / 20)
+            wave = wave + noise * np.float32(level)
+    return wave
+
+
+def compare_paths(config: InputBenchmark, folder: Path) -> list[Timings]:
+    """Return the input paths with noise and without, timed in turns."""
     number = config.recordings // 3 if config.quick else config.recordings
     recordings = write_sounds(folder / "recordings", max(number, 2), RECORDING_SECONDS)
     noises = [write_sounds(folder / f"noise{i}", 6, NOISE_SECONDS) for i in range(len(CHANCES))]
@@ -114,16 +121,27 @@ def compare_paths(config: InputBenchmark, folder: Path) -> Timings:
 
         return take
 
-    generator = np.random.default_rng(0)
-    ways: dict[str, Callable[[], object]] = {
-        "the original's way": partial(load_originally, recordings, noises, config.clip_seconds, generator),
-        "ours": batches(store, NoiseSets(sets, data.noise)),
-        "ours, without noise": batches(store, None),
-        "ours, FLAC, without noise": batches(compressed, None),
+    generator, loaders = np.random.default_rng(0), clip_loaders(_RATE)
+    first = next(iter(loaders.values()))
+
+    def batch_by(load: LoadClip, mix: MixNoise | None = None) -> np.ndarray:
+        waves = load_batch(load, recordings, config.clip_seconds, generator)
+        return np.stack(waves if mix is None else list(map(mix, waves)))
+
+    with_noise: dict[str, Callable[[], object]] = {
+        "the original's way": partial(batch_by, first, partial(mix_originally, first, noises, generator))
     }
-    question = f"A batch of {_CLIPS} clips of {config.clip_seconds:g} s with background noise, one process"
-    rounds = 2 if config.quick else config.rounds
-    return time_in_turns(question, "clips", ways, _CLIPS, rounds=rounds)
+    mixer = noise_mixer([folder / f"noise{i}" for i in range(len(CHANCES))], CHANCES, _RATE)
+    if mixer is not None:
+        with_noise["librosa and audiomentations"] = partial(batch_by, first, mixer)
+    with_noise["ours"] = batches(store, NoiseSets(sets, data.noise))
+    without: dict[str, Callable[[], object]] = {
+        name: partial(batch_by, load) for name, load in loaders.items()
+    }
+    without |= {"ours": batches(store, None), "ours, FLAC": batches(compressed, None)}
+    question = f"A batch of {_CLIPS} clips of {config.clip_seconds:g} s, one process"
+    timed = partial(time_in_turns, unit="clips", items=_CLIPS, rounds=2 if config.quick else config.rounds)
+    return [timed(question + ", with background noise", ways=with_noise), timed(question, ways=without)]
 
 
 def _few_steps(data: DataConfig) -> DataConfig:
@@ -135,7 +153,7 @@ def measure_input(config: InputBenchmark) -> None:
     """Print the table."""
     tune_cpu()
     with tempfile.TemporaryDirectory() as folder:
-        report_timings([compare_paths(config, Path(folder))], torch.device("cpu"), config.out)
+        report_timings(compare_paths(config, Path(folder)), torch.device("cpu"), config.out)
 
 
 if __name__ == "__main__":
