@@ -18,7 +18,7 @@ from core.inference.config import WindowConfig
 from core.inference.ensemble import Ensemble, Waves
 from core.inference.journal import FileFacts, FileResult
 from core.inference.reading import read_ahead
-from core.inference.replay import LaunchReplay
+from core.inference.replay import LaunchReplay, Predict
 from core.inference.staging import Staging
 from core.inference.windows import Pieces, merge_shifts
 from core.machine import HeapTrimmer, usable_cores
@@ -128,8 +128,9 @@ class Predictor:
         """Start predicting a batch; a GPU works on when this returns, but for sizes that are being timed."""
         started = time.perf_counter()
         waves = {f: self.staging.send([stretch.waves[f] for stretch in batch]) for f in self.window_formats}
-        is_replayed = self.replay is not None and self.batch_size.is_full(sum(map(len, batch)), num_parts)
-        predict = self.replay if self.replay is not None and is_replayed else self._logits
+        predict: Predict = self._logits
+        if self.replay is not None and self.batch_size.is_full(sum(map(len, batch)), num_parts):
+            predict = self.replay
         fetched = {name: self._fetched(values) for name, values in predict(waves, num_parts).items()}
         event = torch.cuda.Event() if self.on_gpu else None
         if event is not None:
