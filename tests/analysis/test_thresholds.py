@@ -207,6 +207,7 @@ FEW = ["--resamples=100", "--refits=20", "--partitions=2", "--splits=3", "--pena
 FEW += ["--rare_boosts", "0", "0.5", "--shrinkages", "0", "10"]
 
 
+@pytest.mark.slow
 def test_the_program_writes_tables_figures_and_settings(make_run: MakeRun, tmp_path: Path) -> None:
     path, out = make_run(fold="all"), tmp_path / "out"
     (path / "species.csv").write_text("species,common_name\nakiapo,Akiapolaau\n")
@@ -227,6 +228,7 @@ def test_the_program_writes_tables_figures_and_settings(make_run: MakeRun, tmp_p
     assert "rule=unheard of: none of safest, untuned quantile" in refusal(*words, "--rule=unheard of")
 
 
+@pytest.mark.slow
 def test_labelled_soundscapes_are_judged_with_what_trained(
     trained: Trained, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -78,6 +78,7 @@ def test_species_of_a_few_recordings_break_every_interval_and_are_given_none() -
         assert covered(table, metric).between(0.93, 0.97).all(), metric
 
 
+@pytest.mark.slow
 def test_two_equal_models_are_told_apart_in_3_to_7_of_100_data_sets() -> None:
     assert 0.03 <= power(PAIR, 400, 300).found <= 0.07
 

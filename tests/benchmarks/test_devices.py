@@ -10,6 +10,7 @@ from benchmarks.soundscapes import SoundscapeBenchmark, measure_soundscapes
 from tests.runs import BACKBONE, TINY_WORDS
 
 
+@pytest.mark.slow
 def test_an_archive_is_timed_in_each_format(capsys: pytest.CaptureFixture[str]) -> None:
     measure_soundscapes(
         SoundscapeBenchmark(files=2, distinct=1, backbone=BACKBONE, backends=("torch",), rounds=1)

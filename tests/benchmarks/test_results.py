@@ -29,6 +29,7 @@ def test_both_sides_of_a_claim_are_variants(claim: Claim) -> None:
     assert {claim.base, claim.variant} <= VARIANTS.keys()
 
 
+@pytest.mark.slow
 def test_a_better_variant_is_found_better(tmp_path: Path) -> None:
     make = run_maker(tmp_path)
     runs = {

@@ -107,6 +107,7 @@ def test_a_root_that_does_not_exist_is_an_error(capsys: pytest.CaptureFixture[st
     assert "data.root=data/birdclef-2202: no such folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_without_a_root_the_competition_then_the_demo(capsys: pytest.CaptureFixture[str]) -> None:
     config = parse_config(DEFAULT, [])
     assert config.data.root is not None
@@ -134,6 +135,7 @@ def test_the_demo_schedule_says_what_it_changed_and_spares_what_was_given(
     assert "; epochs:" not in shown
 
 
+@pytest.mark.slow
 def test_an_older_year_that_is_not_there_is_generated_too() -> None:
     default = replace(DEFAULT, data=DataConfig(extra_roots=["data/birdclef-2021"]))
     config = parse_config(default, [])

@@ -112,6 +112,7 @@ def test_its_checkpoints_predict_what_they_predicted(tmp_path: Path, which: str)
     pd.testing.assert_frame_equal(found, expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_is_continued_to_the_end_of_one_that_was_not(tmp_path: Path) -> None:
     write_birds(tmp_path / "data")
     run = tmp_path / "outputs" / "conformer" / STOPPED.name

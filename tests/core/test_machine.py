@@ -123,6 +123,7 @@ def test_threads_are_the_usable_cores_or_what_the_user_asked_for(
     assert settings(tmp_path, launcher, *words, **given)[0] == threads
 
 
+@pytest.mark.slow
 def test_threads_wait_asleep_unless_the_environment_says_otherwise(tmp_path: Path) -> None:
     assert settings(tmp_path, None) == [CORES, *PASSIVE.values()]
     assert settings(tmp_path, None, OMP_WAIT_POLICY="ACTIVE", GOMP_SPINCOUNT="9")[1:] == ["ACTIVE", "9"]

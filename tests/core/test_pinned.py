@@ -101,6 +101,7 @@ def test_a_changed_data_set_is_refused_by_name(
     assert not (run / "summary.json").exists()
 
 
+@pytest.mark.slow
 def test_a_run_may_move_with_its_data(root: Path, tmp_path: Path) -> None:
     config, run = stopped_run(root, tmp_path / "out")
     moved, data = (tmp_path / "out").rename(tmp_path / "moved"), root.rename(tmp_path / "elsewhere")

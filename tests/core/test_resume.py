@@ -40,6 +40,7 @@ def tensors(run: Path) -> dict[str, bytes]:
     return {name: tensor.numpy().tobytes() for name, tensor in load_file(file).items()}
 
 
+@pytest.mark.slow
 def test_a_run_killed_within_an_epoch_ends_with_the_same_weights(
     uninterrupted: Path, tiny_demo: Path, tmp_path: Path
 ) -> None:

@@ -133,6 +133,7 @@ def test_runs_are_compared_on_soundscapes(run: Path, tmp_path: Path) -> None:
     assert "validated no labelled soundscapes" in refusal("analysis.compare", run, other, *words)
 
 
+@pytest.mark.slow
 def test_folds_are_pooled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = replace(config_of(make_sites(tmp_path / "birds", files=1), tmp_path / "outputs"), epochs=1)
     TinyTrainer.main(with_data(config, fold="all", soundscapes="validate", num_folds=2))

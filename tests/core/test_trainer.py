@@ -150,6 +150,7 @@ class ConstantTrainer(Trainer):
     model_class = Constant
 
 
+@pytest.mark.slow
 def test_a_constant_scores_as_chance_and_learns_the_mean_target(config: Config) -> None:
     config = unmixed(replace(config, epochs=60, loss=LossConfig(kind="bce", label_smoothing=0.0)))
     config = with_data(replace(config, optim=OptimConfig(lr=0.3)), use_ratings=False, batch_size=15)
@@ -162,6 +163,7 @@ def test_a_constant_scores_as_chance_and_learns_the_mean_target(config: Config) 
     np.testing.assert_allclose(learned, targets, atol=0.03)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("metric", "label"), [("padded_cmap", "padded cmAP"), ("micro_f1", "2021 micro F1")])
 def test_the_best_epoch_is_that_of_the_main_metric(
     config: Config, metric: RunMetric, label: str, capsys: pytest.CaptureFixture[str]
@@ -207,6 +209,7 @@ def test_the_loss_is_that_of_the_whole_batch_whatever_its_micro_batches(config: 
     assert max(losses[0]) - min(losses[0]) > 0.01, "nothing was learned"
 
 
+@pytest.mark.slow
 def test_workers_do_not_change_the_weights(config: Config) -> None:
     for workers, stamp in ((0, "a"), (2, "b")):
         open_trainer(with_data(replace(config, epochs=1), num_workers=workers), stamp).fit()

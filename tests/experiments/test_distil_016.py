@@ -57,6 +57,7 @@ def test_the_target_is_the_teacher_s_embedding_of_the_very_clip(tiny_demo: Path,
     assert cosine > 0.9999
 
 
+@pytest.mark.slow
 def test_labels_teach_the_last_layer_first_and_then_all(tiny_demo: Path, tmp_path: Path) -> None:
     trainer = trainer_of(tiny_demo, tmp_path, epochs=6, embedding_share=0.7)
     head = trainer.model.head.weight.clone()

@@ -59,11 +59,13 @@ def test_a_probe_learns_and_leaves_a_whole_run(run: Path) -> None:
     assert not (run / "spectrograms.png").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["mlp", "prototype"])
 def test_other_heads_learn_too(tiny_demo: Path, tmp_path: Path, head: str) -> None:
     assert learnt(train_probe(tiny_demo, tmp_path, head)) > 1.2
 
 
+@pytest.mark.slow
 def test_a_probe_predicts_soundscapes_alone_and_beside_a_network(
     run: Path, tiny_demo: Path, tmp_path: Path
 ) -> None:

@@ -83,6 +83,7 @@ def test_a_window_is_taught_the_power_of_what_its_teacher_said(
     assert not set(pool.positions - len(trainer.data.store.lengths)) & {*items.train, *items.valid}
 
 
+@pytest.mark.slow
 def test_rounds_end_in_their_interval_and_go_on_after_a_kill(
     tiny_demo: Path, outputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

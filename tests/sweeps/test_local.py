@@ -59,6 +59,7 @@ def no_process_is_left(tmp_path: Path) -> bool:
     return not any(processes_of(folder) for folder in (sweep_folder(tmp_path) / "trials").iterdir())
 
 
+@pytest.mark.slow
 def test_a_grid_ends_by_itself_and_leaves_a_table(start: Starter, tmp_path: Path) -> None:
     file = write_sweep(tmp_path, parameters=ALPHAS | {"features.f_max_hz": {"value": None}})
     output = finish(start(file, "--epochs=2"))
@@ -81,6 +82,7 @@ def test_a_grid_ends_by_itself_and_leaves_a_table(start: Starter, tmp_path: Path
     assert len([line for line in starts(tmp_path) if line.startswith("start")]) == 3
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on_where_it_was(start: Starter, tmp_path: Path) -> None:
     file = write_sweep(tmp_path)
     process = start(file, "--epochs=4", STAND_IN_SECONDS="0.3")
@@ -126,6 +128,7 @@ def test_failed_trials_are_marked_and_several_in_a_row_end_the_sweep(start: Star
     assert [row["state"] for row in table(tmp_path)][-1] == "finished"
 
 
+@pytest.mark.slow
 def test_poor_trials_end_early(start: Starter, tmp_path: Path) -> None:
     rule = {"type": "hyperband", "min_iter": 2, "eta": 3}
     parameters = {"mixup.alpha": {"values": [0.1, 0.9]}}

@@ -96,6 +96,7 @@ def test_it_is_the_same_every_time_and_another_for_another_seed(tmp_path: Path) 
     assert not set(table["filename"]) & set(others["filename"])
 
 
+@pytest.mark.slow
 def test_processes_that_start_at_once_make_it_once(tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
     started = [spawn.Process(target=make_small, args=(tmp_path / "demo",)) for _ in range(3)]

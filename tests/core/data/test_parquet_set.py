@@ -318,6 +318,7 @@ def hub(tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_set_of_the_hub_is_fetched_once(tmp_path: Path, hub: str) -> None:
     result = run_program("hf://owner/name/HSN", tmp_path / "cache", hub)
     assert result.returncode == 0, result.stderr

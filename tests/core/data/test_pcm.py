@@ -56,6 +56,7 @@ def test_a_changed_file_is_decoded_again(files: list[Path], tmp_path: Path) -> N
     assert after.tolist() == [8192] * 1000 != before.tolist()
 
 
+@pytest.mark.slow
 def test_two_processes_build_one_cache(files: list[Path], tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     spawn = multiprocessing.get_context("spawn")

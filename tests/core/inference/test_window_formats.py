@@ -41,6 +41,7 @@ def save_network(folder: Path, species: tuple[str, ...], sample_rate: int) -> st
     return str(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("windows", [WindowConfig(), WindowConfig(shifts=(0.0, 2.5), context=3, batch=4)])
 @pytest.mark.parametrize("rate", [16000, 44100])
 def test_a_gate_of_another_rate_is_given_what_it_is_given_alone(
@@ -74,6 +75,7 @@ def test_a_gate_of_another_rate_in_the_main_command(
         replace(config, nocall=None)
 
 
+@pytest.mark.slow
 def test_networks_of_different_rates_are_one_ensemble(
     trained: Trained, soundscapes: Path, tmp_path: Path
 ) -> None:

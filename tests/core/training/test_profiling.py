@@ -12,6 +12,7 @@ from core.training.profiling import PARTS_OF_STEP
 from tests.runs import open_trainer, tiny_config, with_data
 
 
+@pytest.mark.slow
 def test_a_profiled_run_has_a_table_and_a_trace_and_the_same_weights(
     tiny_demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,6 +55,7 @@ def train_alone(root: Path, folder: Path, **variables: str) -> subprocess.Comple
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_arrives_with_config_history_pictures_and_score(
     server: WandbServer, tiny_demo: Path, tmp_path: Path
 ) -> None:
@@ -100,6 +101,7 @@ def check_artifacts(server: WandbServer, folder: Path) -> None:
     assert code["core/trainer.py"] == (ROOT / "core" / "trainer.py").read_bytes()
 
 
+@pytest.mark.slow
 def test_another_tracker_takes_the_same_record(tiny_demo: Path, tmp_path: Path) -> None:
     words = [*command(tiny_demo, "--tracking.with=tensorboard"), "--epochs=2"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
@@ -117,6 +119,7 @@ def test_another_tracker_takes_the_same_record(tiny_demo: Path, tmp_path: Path) 
     assert {"spectrograms", "species", "learning_curves"} <= set(events.Tags()["images"])
 
 
+@pytest.mark.slow
 def test_a_tracker_that_is_not_there_leaves_training_alone(tiny_demo: Path, tmp_path: Path) -> None:
     words = command(tiny_demo, "--tracking.with=trackio")
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
@@ -197,6 +200,7 @@ def test_only_offline_records_that_no_sync_has_uploaded_are_outdated(tmp_path: P
     assert offline_records(tmp_path) == [new]
 
 
+@pytest.mark.slow
 def test_without_a_key_the_run_is_kept_offline_and_nobody_is_asked(tiny_demo: Path, tmp_path: Path) -> None:
     done = train_alone(tiny_demo, tmp_path)
     assert done.returncode == 0, done.stderr

@@ -42,6 +42,7 @@ def test_engines_equal_the_trained_networks(
         np.testing.assert_allclose(found.probability, expected.probability, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_context_in_an_engine(trained: Trained, soundscapes: Path, tmp_path: Path) -> None:
     config = ExportConfig(
         checkpoints=trained.runs[:1], soundscapes=(str(soundscapes),), out=str(tmp_path / "out"),
